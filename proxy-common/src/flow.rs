@@ -1,0 +1,107 @@
+//! A flow's state, as the kernel map holds it.
+
+use crate::{reason::Reason, tables::ServiceSlot};
+
+/// One direction of a TCP flow. Positions are 64-bit offsets from `base`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Half {
+    /// Sequence number of position 0: the first payload byte, or where the flow
+    /// was met.
+    pub base: u32,
+    /// 1 once `base` is known.
+    pub known: u32,
+    /// Highest position sent, a FIN included.
+    pub sent: u64,
+    /// Highest position that the other end acknowledged.
+    pub acked: u64,
+    /// Position of the FIN, plus 1; 0 where none was seen.
+    pub fin: u64,
+    /// Wire packets.
+    pub packets: u64,
+}
+
+impl Half {
+    /// Payload bytes that the receiving end acknowledged.
+    #[inline]
+    pub const fn payload(&self) -> u64 {
+        if self.fin_acked() { self.acked - 1 } else { self.acked }
+    }
+
+    /// Whether the FIN itself is acknowledged. A FIN that data was acknowledged
+    /// beyond was never the stream's end, but forged.
+    #[inline]
+    pub const fn fin_acked(&self) -> bool {
+        self.fin != 0 && self.acked == self.fin
+    }
+}
+
+/// A flow, half-open or established. Times are nanoseconds of the coarse
+/// monotonic clock.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowState {
+    /// First packet; with the key, the flow's identity.
+    pub started: u64,
+    /// Last packet.
+    pub last_packet: u64,
+    /// Last new payload byte, either way.
+    pub last_payload: u64,
+    /// See the constants of this type.
+    pub flags: u32,
+    /// Policy generation that last admitted the flow.
+    pub generation: u32,
+    /// The service.
+    pub service: ServiceSlot,
+    /// [`Reason`] that an observing layer would have denied for, or 0.
+    pub observed: u8,
+    /// [`Reason`] for which a new policy cut the flow, or 0.
+    pub cut: u8,
+    /// Zero.
+    pub pad: u32,
+    /// Client to service.
+    pub up: Half,
+    /// Service to client.
+    pub down: Half,
+}
+
+const _: () = assert!(size_of::<FlowState>() == 120);
+
+impl FlowState {
+    /// The handshake completed, or data of a flow met midway was answered.
+    pub const ESTABLISHED: u32 = 1;
+    /// Met in its middle.
+    pub const PARTIAL: u32 = 1 << 1;
+    /// The client's FIN came first.
+    pub const CLIENT_CLOSED: u32 = 1 << 2;
+    /// The service's FIN came first.
+    pub const SERVICE_CLOSED: u32 = 1 << 3;
+    /// The client sent an acceptable RST.
+    pub const CLIENT_RESET: u32 = 1 << 4;
+    /// The service sent an RST.
+    pub const SERVICE_RESET: u32 = 1 << 5;
+    /// Over: both FINs acknowledged, or reset. Nothing is counted any more.
+    pub const ENDED: u32 = 1 << 6;
+    /// A new policy denies it: its packets are dropped.
+    pub const CUT: u32 = 1 << 7;
+    /// It ends in the relay.
+    pub const RELAYED: u32 = 1 << 8;
+    /// Country rules were asked and did not apply to this client.
+    pub const COUNTRY_EXEMPT: u32 = 1 << 9;
+
+    /// Whether all of `flags` are set.
+    #[inline]
+    pub const fn has(&self, flags: u32) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// What an observing layer would have denied for.
+    pub fn observed(&self) -> Option<Reason> {
+        Reason::from_number(self.observed)
+    }
+
+    /// For what a new policy cut it.
+    pub fn cut(&self) -> Option<Reason> {
+        Reason::from_number(self.cut)
+    }
+}

@@ -1,0 +1,27 @@
+//! What the kernel programs and the daemon share: addresses and keys, the
+//! layouts of map values and events, the frame parser, the verdict function and
+//! the TCP accounting.
+//!
+//! Everything here depends on `core` alone and touches no I/O, so the same code
+//! runs in the kernel, in the daemon and in unit tests. Types that cross the
+//! kernel border are `repr(C)` with fixed-width fields, explicit padding and a
+//! size assertion; a change to one of them must raise [`LAYOUT_VERSION`].
+#![no_std]
+
+pub mod address;
+pub mod attempt;
+pub mod country;
+pub mod event;
+pub mod flow;
+pub mod outcome;
+pub mod packet;
+pub mod parse;
+pub mod policy;
+pub mod reason;
+pub mod tables;
+pub mod tcp;
+pub mod verdict;
+
+/// Version of every layout in this crate. Part of the pin path, so that a daemon
+/// never reads maps that another layout wrote.
+pub const LAYOUT_VERSION: u32 = 1;

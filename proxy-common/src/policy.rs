@@ -1,0 +1,101 @@
+//! Restrictions in the form that the verdict reads.
+
+use crate::country::CountrySet;
+
+/// What the prefixes of one CIDR table say of an address: the union over every
+/// prefix that contains it, since a longest-prefix match finds only one.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CidrFlags(pub u32);
+
+impl CidrFlags {
+    /// No prefix contains the address.
+    pub const NONE: Self = Self(0);
+    /// In `allowed_cidrs`.
+    pub const ALLOWED: Self = Self(1);
+    /// In `blocked_cidrs`.
+    pub const BLOCKED: Self = Self(1 << 1);
+    /// Country rules do not apply (`country_exempt_cidrs`, less default gateways).
+    pub const EXEMPT: Self = Self(1 << 2);
+    /// In `never_deny_cidrs`.
+    pub const NEVER_DENY: Self = Self(1 << 3);
+
+    /// Whether every flag of `other` is set.
+    #[inline]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The flags of both.
+    #[inline]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// These flags less `other`.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// Number of one CIDR table inside the shared longest-prefix maps: never reused,
+/// so tables of two generations stand side by side. 0: no table.
+pub type TableId = u32;
+
+/// One layer of restrictions: the global one, or a service's own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// See the constants of this type.
+    pub flags: u32,
+    /// The CIDR table that holds this layer's prefixes; 0 where it has none.
+    pub cidrs: TableId,
+    /// The country table to ask; 0 where no country database is loaded.
+    pub countries: TableId,
+    /// Zero.
+    pub pad: u32,
+    /// `allowed_countries`.
+    pub allowed_countries: CountrySet,
+    /// `blocked_countries`.
+    pub blocked_countries: CountrySet,
+}
+
+const _: () = assert!(size_of::<Rules>() == 192);
+
+impl Rules {
+    /// `allowed_cidrs` is set.
+    pub const ALLOWED_CIDRS: u32 = 1;
+    /// `allowed_countries` is set.
+    pub const ALLOWED_COUNTRIES: u32 = 1 << 1;
+    /// `blocked_countries` is set.
+    pub const BLOCKED_COUNTRIES: u32 = 1 << 2;
+    /// `match = "any"`.
+    pub const MATCH_ANY: u32 = 1 << 3;
+    /// `mode = "observe"`.
+    pub const OBSERVE: u32 = 1 << 4;
+
+    /// Restricts nothing.
+    pub const OPEN: Self = Self {
+        flags: 0,
+        cidrs: 0,
+        countries: 0,
+        pad: 0,
+        allowed_countries: CountrySet::EMPTY,
+        blocked_countries: CountrySet::EMPTY,
+    };
+
+    /// Whether any of `flags` is set.
+    #[inline]
+    pub const fn has(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether a country list is set.
+    #[inline]
+    pub const fn asks_country(&self) -> bool {
+        self.has(Self::ALLOWED_COUNTRIES | Self::BLOCKED_COUNTRIES)
+    }
+}

@@ -1,0 +1,136 @@
+//! Keys and values of the kernel maps that the daemon fills.
+
+use crate::{
+    address::{Address, Family},
+    policy::TableId,
+};
+
+/// How many services one set of maps can name, over its life.
+pub const MAX_SERVICES: u32 = 1024;
+/// Slots for [`crate::policy::Rules`]: two generations of every service's own
+/// layer and the global one.
+pub const MAX_RULES: u32 = 2 * (MAX_SERVICES + 1);
+
+/// A service's number in the kernel, below [`MAX_SERVICES`]: stable for the life
+/// of the pinned maps, so counters keep their meaning over reloads and restarts.
+pub type ServiceSlot = u16;
+
+/// The root that a packet reads once; everything else hangs from its generation.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Generation in force; 0 before the first.
+    pub generation: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Key of the hash that tells denied attempts apart, random per set of maps.
+    pub hash_key: [u64; 2],
+    /// Names this set of maps, random: kernel totals are accounted under it.
+    pub epoch: u64,
+}
+
+const _: () = assert!(size_of::<Root>() == 32);
+
+/// Key of the listener map. For every port there is an entry per family whose
+/// address is [`Address::UNSPECIFIED`]; it says whether entries for single
+/// addresses exist, so a port of no service costs one lookup.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerKey {
+    /// Generation that this entry belongs to.
+    pub generation: u32,
+    /// Host byte order.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// [`Family`] as a number.
+    pub family: u8,
+    /// The listen address, or unspecified for every address of the family.
+    pub address: Address,
+}
+
+const _: () = assert!(size_of::<ListenerKey>() == 24);
+
+impl ListenerKey {
+    /// The entry for every address of a family.
+    #[inline]
+    pub const fn wildcard(generation: u32, port: u16, protocol: u8, family: Family) -> Self {
+        Self { generation, port, protocol, family: family as u8, address: Address::UNSPECIFIED }
+    }
+}
+
+/// Value of the listener map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// See the constants of this type.
+    pub flags: u16,
+    /// The service that listens; meaningless without [`Listener::SERVES`].
+    pub service: ServiceSlot,
+    /// Slot of the service's own rules.
+    pub own_rules: u32,
+    /// Slot of the global rules of the same generation.
+    pub global_rules: u32,
+}
+
+const _: () = assert!(size_of::<Listener>() == 12);
+
+impl Listener {
+    /// A service listens here (a wildcard entry may be there only for
+    /// [`Listener::HAS_ADDRESSES`]).
+    pub const SERVES: u16 = 1;
+    /// Entries for single addresses exist on this port.
+    pub const HAS_ADDRESSES: u16 = 1 << 1;
+    /// The service's connections end in the relay, not in a process of the host.
+    pub const RELAYED: u16 = 1 << 2;
+    /// `deny = "reset"`: repeats of a denied attempt are told to the daemon too.
+    pub const RESET: u16 = 1 << 3;
+
+    /// Whether every flag is set.
+    #[inline]
+    pub const fn has(&self, flags: u16) -> bool {
+        self.flags & flags == flags
+    }
+}
+
+/// Data of an IPv4 longest-prefix key: prefix length 32 + n.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prefix4 {
+    /// The table, exact. In memory order it stands before the address.
+    pub table: TableId,
+    /// Network byte order.
+    pub address: [u8; 4],
+}
+
+/// Data of an IPv6 longest-prefix key: prefix length 32 + n.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prefix6 {
+    /// The table, exact. In memory order it stands before the address.
+    pub table: TableId,
+    /// Network byte order.
+    pub address: [u8; 16],
+}
+
+/// Bits of the table number before the address in a longest-prefix key.
+pub const TABLE_BITS: u32 = 32;
+
+/// Denials of one service for one reason, on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DenialCount {
+    /// Attempts, by [`crate::attempt`]; its value names each event.
+    pub attempts: u64,
+    /// Packets dropped, repeats included.
+    pub packets: u64,
+}
+
+/// Index of a [`DenialCount`].
+#[inline]
+pub const fn denial_index(service: ServiceSlot, reason: crate::reason::Reason) -> u32 {
+    service as u32 * crate::reason::KERNEL_REASONS + reason as u32
+}
+
+/// A service's name, padded with zeros: names are at most 63 bytes.
+pub type ServiceName = [u8; 64];

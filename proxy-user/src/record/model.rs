@@ -1,0 +1,252 @@
+//! A record's fields.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use proxy_common::{address::FlowKey, country::Country, reason::Reason};
+use uuid::Uuid;
+
+/// Milliseconds since the Unix epoch, UTC.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// A stored record: what happened, and its place in the order of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// A `UUIDv7`, strictly increasing.
+    pub id: Uuid,
+    /// What happened.
+    pub draft: Draft,
+}
+
+/// A record before the writer gives it its id. Empty strings and `None` are
+/// omitted from JSON where SPEC 4 does not make the field always present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The service's name; "" for an unknown host.
+    pub service_id: String,
+    /// When logged: the end, or the denial.
+    pub timestamp: Timestamp,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Monotonic difference of the two, milliseconds.
+    pub duration_ms: u64,
+    /// Protocol of the service.
+    pub protocol: Protocol,
+    /// How it ended for the client.
+    pub verdict: Verdict,
+    /// The service's domain, else its name.
+    pub host: String,
+    /// Port of this host that was addressed.
+    pub listen_port: u16,
+    /// Client to target, payload bytes.
+    pub bytes_upload: u64,
+    /// Target to client, payload bytes.
+    pub bytes_download: u64,
+    /// Client to service, wire packets.
+    pub packets_upload: u64,
+    /// Service to client, wire packets.
+    pub packets_download: u64,
+    /// Who.
+    pub source: Source,
+    /// From which port; 0 for an aggregate.
+    pub source_port: u16,
+    /// From where, by the database at the time.
+    pub location: Location,
+    /// Why it was denied or failed.
+    pub reason: Option<Reason>,
+    /// Why an observing layer would have denied it.
+    pub observed_reason: Option<Reason>,
+    /// How a connection ended.
+    pub close_reason: Option<CloseReason>,
+    /// The target that served it, as dialled.
+    pub target: String,
+    /// What else is worth knowing; values are strings.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Who a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// One client, v4-mapped addresses unwrapped.
+    Address(IpAddr),
+    /// An aggregate over more sources than can be told apart.
+    Many,
+}
+
+/// Where an address is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    /// `country.iso_code`.
+    pub country: Option<Country>,
+    /// English name, or "".
+    pub city: String,
+    /// ISO 3166-2 code of the first subdivision without the country, or "".
+    pub subdivision: String,
+}
+
+/// `protocol`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A relayed or guarded TCP service.
+    Tcp,
+}
+
+impl Protocol {
+    /// As records show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// The record's `method`.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// `verdict`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Served.
+    Allowed,
+    /// Refused by policy.
+    Denied,
+    /// Neither: something failed.
+    Error,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 3] = [Self::Allowed, Self::Denied, Self::Error];
+
+    /// As records show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// `close_reason`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The client's FIN came first.
+    ClientClosed,
+    /// The target's FIN came first.
+    TargetClosed,
+    /// The client reset.
+    ClientReset,
+    /// The target reset.
+    TargetReset,
+    /// No new payload byte for `idle_timeout`.
+    IdleTimeout,
+    /// A new policy denies it.
+    PolicyChanged,
+    /// Its service is gone.
+    ServiceRemoved,
+    /// Weir stopped.
+    Shutdown,
+    /// Weir crashed, or the connection vanished without a word.
+    Interrupted,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of its code in the store.
+    pub const ALL: [Self; 9] = [
+        Self::ClientClosed,
+        Self::TargetClosed,
+        Self::ClientReset,
+        Self::TargetReset,
+        Self::IdleTimeout,
+        Self::PolicyChanged,
+        Self::ServiceRemoved,
+        Self::Shutdown,
+        Self::Interrupted,
+    ];
+
+    /// As records show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::TargetClosed => "target_closed",
+            Self::ClientReset => "client_reset",
+            Self::TargetReset => "target_reset",
+            Self::IdleTimeout => "idle_timeout",
+            Self::PolicyChanged => "policy_changed",
+            Self::ServiceRemoved => "service_removed",
+            Self::Shutdown => "shutdown",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A draft on its way to the store, and what its commit settles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What to write.
+    pub draft: Draft,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// What in the kernel a record stands for. Stored in the record's own
+/// transaction, so that a crash neither loses nor repeats it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing of the kernel's.
+    Userspace,
+    /// This flow's map entry, which may be deleted once the record is committed.
+    Flow(FlowId),
+    /// So many denied attempts of the kernel's counters.
+    Denied(Vec<Accounted>),
+}
+
+/// A flow's identity: its 5-tuple and when it began (kernel's monotonic clock,
+/// nanoseconds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId {
+    /// 5-tuple.
+    pub key: FlowKey,
+    /// [`proxy_common::flow::FlowState::started`].
+    pub started: u64,
+}
+
+/// Which kernel counter of denied attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CounterId {
+    /// [`proxy_common::tables::Root::epoch`] of the maps.
+    pub epoch: u64,
+    /// Service slot.
+    pub service: u16,
+    /// [`Reason`] as a number.
+    pub reason: u8,
+    /// CPU.
+    pub cpu: u32,
+}
+
+/// Attempts of one counter that a record accounts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Accounted {
+    /// The counter.
+    pub counter: CounterId,
+    /// How many attempts more than before.
+    pub attempts: u64,
+}

@@ -1,0 +1,3 @@
+//! Build, run and test Weir.
+
+fn main() {}
