@@ -16,7 +16,7 @@ impl Address {
     pub const UNSPECIFIED: Self = Self { octets: [0; 16] };
 
     /// An IPv4 address from its octets in network byte order.
-    #[inline]
+    #[inline(always)]
     pub const fn v4(octets: [u8; 4]) -> Self {
         let mut mapped = [0; 16];
         mapped[10] = 0xff;
@@ -30,13 +30,13 @@ impl Address {
 
     /// An IPv6 address from its octets in network byte order. A v4-mapped one is
     /// the IPv4 address it holds.
-    #[inline]
+    #[inline(always)]
     pub const fn v6(octets: [u8; 16]) -> Self {
         Self { octets }
     }
 
     /// The IPv4 octets, or `None` for an IPv6 address.
-    #[inline]
+    #[inline(always)]
     pub fn as_v4(&self) -> Option<[u8; 4]> {
         let o = &self.octets;
         let mut mapped = true;
@@ -49,7 +49,7 @@ impl Address {
     }
 
     /// The family of the unwrapped address.
-    #[inline]
+    #[inline(always)]
     pub fn family(&self) -> Family {
         if self.as_v4().is_some() { Family::V4 } else { Family::V6 }
     }

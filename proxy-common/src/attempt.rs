@@ -27,7 +27,7 @@ pub struct Mark {
 }
 
 /// The mark of an attempt at `now_seconds` of the monotonic clock.
-#[inline]
+#[inline(always)]
 pub fn mark(hash_key: &[u64; 2], key: &FlowKey, sequence: u32, now_seconds: u64) -> Mark {
     let hash = hash(hash_key, key, sequence);
     Mark {
@@ -38,7 +38,7 @@ pub fn mark(hash_key: &[u64; 2], key: &FlowKey, sequence: u32, now_seconds: u64)
 }
 
 /// Whether `previous`, the word exchanged out of the slot, is the same attempt.
-#[inline]
+#[inline(always)]
 pub fn is_repeat(mark: Mark, previous: u64) -> bool {
     let same = (mark.word ^ previous) & !SECONDS_MASK == 0;
     let age = (mark.word.wrapping_sub(previous)) & SECONDS_MASK;
@@ -46,7 +46,7 @@ pub fn is_repeat(mark: Mark, previous: u64) -> bool {
 }
 
 /// A keyed 64-bit hash: without the key nobody can choose attempts that collide.
-#[inline]
+#[inline(always)]
 fn hash(key: &[u64; 2], flow: &FlowKey, sequence: u32) -> u64 {
     let client = words(&flow.client.octets);
     let service = words(&flow.service.octets);
@@ -61,20 +61,20 @@ fn hash(key: &[u64; 2], flow: &FlowKey, sequence: u32) -> u64 {
 }
 
 /// Murmur3's finaliser with a key between its rounds.
-#[inline]
+#[inline(always)]
 fn mix(mut word: u64, key: u64) -> u64 {
     word = (word ^ (word >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     word = (word ^ key ^ (word >> 29)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     word ^ (word >> 32)
 }
 
-#[inline]
+#[inline(always)]
 fn words(octets: &[u8; 16]) -> [u64; 2] {
     let both = u128::from_ne_bytes(*octets);
     [low(both), low(both >> 64)]
 }
 
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the low half is asked for")]
 const fn low(word: u128) -> u64 {
     word as u64

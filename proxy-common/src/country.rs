@@ -1,9 +1,14 @@
 //! Country codes and sets of them.
 
+use core::num::NonZeroU16;
+
 /// An ISO 3166-1 alpha-2 code (and XK) as a number below [`Country::COUNT`].
+///
+/// Held as number + 1, so that `Option<Country>` is one whole word: LLVM may store
+/// an absent payload from any register, which the kernel's verifier refuses.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Country(u16);
+pub struct Country(NonZeroU16);
 
 impl Country {
     /// 26 x 26 two-letter codes.
@@ -16,44 +21,67 @@ impl Country {
         if !first.is_ascii_uppercase() || !second.is_ascii_uppercase() {
             return None;
         }
-        Some(Self((first - b'A') as u16 * 26 + (second - b'A') as u16))
+        Self::from_number((first - b'A') as u16 * 26 + (second - b'A') as u16)
     }
 
-    /// The number, as it stands in map values.
-    #[inline]
+    /// The number, the index into a set.
+    #[inline(always)]
     pub const fn number(self) -> u16 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The country of that number.
-    #[inline]
+    #[inline(always)]
     pub const fn from_number(number: u16) -> Option<Self> {
-        if number < Self::COUNT { Some(Self(number)) } else { None }
+        if number >= Self::COUNT {
+            return None;
+        }
+        match NonZeroU16::new(number + 1) {
+            Some(held) => Some(Self(held)),
+            None => None,
+        }
+    }
+
+    /// The country in a map value, [`Country::to_stored`] of another; 0 is none.
+    #[inline(always)]
+    pub const fn from_stored(stored: u16) -> Option<Self> {
+        match NonZeroU16::new(stored) {
+            Some(held) => Some(Self(held)),
+            None => None,
+        }
+    }
+
+    /// The form that map values hold.
+    #[inline(always)]
+    pub const fn to_stored(self) -> u16 {
+        self.0.get()
     }
 
     /// The two upper-case letters.
     #[expect(clippy::cast_possible_truncation, reason = "both are below 26")]
     pub const fn code(self) -> [u8; 2] {
-        [b'A' + (self.0 / 26) as u8, b'A' + (self.0 % 26) as u8]
+        [b'A' + (self.number() / 26) as u8, b'A' + (self.number() % 26) as u8]
     }
 }
 
 /// A set of countries, one bit each.
+///
+/// It has a power of two of words, so that an index is bounded by a mask, which
+/// survives every optimisation; a comparison does not, and the kernel's verifier
+/// then refuses the access.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountrySet {
-    words: [u64; 11],
+    words: [u64; WORDS],
 }
 
 impl CountrySet {
     /// The empty set.
-    pub const EMPTY: Self = Self { words: [0; 11] };
+    pub const EMPTY: Self = Self { words: [0; WORDS] };
 
     /// Adds one country.
     pub fn insert(&mut self, country: Country) {
-        if let Some(word) = self.words.get_mut(usize::from(country.0 >> 6)) {
-            *word |= 1 << (country.0 & 63);
-        }
+        self.words[word_of(country)] |= 1 << (country.number() & 63);
     }
 
     /// Adds every country of `other`.
@@ -64,19 +92,22 @@ impl CountrySet {
     }
 
     /// Whether `country` is in the set.
-    #[inline]
+    #[inline(always)]
     pub fn contains(&self, country: Country) -> bool {
-        // `get` keeps the bound visible to the kernel's verifier.
-        match self.words.get(usize::from(country.0 >> 6)) {
-            Some(word) => word >> (country.0 & 63) & 1 == 1,
-            None => false,
-        }
+        self.words[word_of(country)] >> (country.number() & 63) & 1 == 1
     }
 
     /// Whether the set holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.words == [0; 11]
+        self.words == [0; WORDS]
     }
+}
+
+const WORDS: usize = 16;
+
+#[inline(always)]
+const fn word_of(country: Country) -> usize {
+    (country.number() >> 6) as usize & (WORDS - 1)
 }
 
 #[cfg(test)]
@@ -97,11 +128,11 @@ mod tests {
         let mut set = CountrySet::EMPTY;
         assert!(set.is_empty());
         for number in [0, 63, 64, Country::COUNT - 1] {
-            set.insert(Country(number));
+            set.insert(Country::from_number(number).expect("below COUNT"));
         }
         for number in 0..Country::COUNT {
             let expected = [0, 63, 64, Country::COUNT - 1].contains(&number);
-            assert_eq!(set.contains(Country(number)), expected);
+            assert_eq!(set.contains(Country::from_number(number).expect("below COUNT")), expected);
         }
     }
 }

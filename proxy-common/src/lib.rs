@@ -7,6 +7,10 @@
 //! kernel border are `repr(C)` with fixed-width fields, explicit padding and a
 //! size assertion; a change to one of them must raise [`LAYOUT_VERSION`].
 #![no_std]
+#![allow(
+    clippy::inline_always,
+    reason = "a function that BPF calls may not return a struct: all of these must be inlined"
+)]
 
 pub mod address;
 pub mod attempt;

@@ -31,19 +31,19 @@ impl Segment {
     pub const ACK: u8 = 1 << 4;
 
     /// Whether all of `flags` are set.
-    #[inline]
+    #[inline(always)]
     pub const fn has(&self, flags: u8) -> bool {
         self.flags & flags == flags
     }
 
     /// Whether this opens a connection: SYN without ACK.
-    #[inline]
+    #[inline(always)]
     pub const fn opens(&self) -> bool {
         self.flags & (Self::SYN | Self::ACK | Self::RST) == Self::SYN
     }
 
     /// Sequence space that the segment takes: payload, SYN and FIN.
-    #[inline]
+    #[inline(always)]
     pub const fn space(&self) -> u32 {
         self.payload + self.has(Self::SYN) as u32 + self.has(Self::FIN) as u32
     }
@@ -71,7 +71,7 @@ pub struct Packet {
 
 impl Packet {
     /// The flow, for a packet on its way in.
-    #[inline]
+    #[inline(always)]
     pub const fn key_inbound(&self) -> FlowKey {
         FlowKey {
             client: self.source,
@@ -84,7 +84,7 @@ impl Packet {
     }
 
     /// The flow, for a packet on its way out.
-    #[inline]
+    #[inline(always)]
     pub const fn key_outbound(&self) -> FlowKey {
         FlowKey {
             client: self.destination,

@@ -52,7 +52,7 @@ const MAX_VLAN_TAGS: u32 = 2;
 const MAX_EXTENSIONS: u32 = 8;
 
 /// Parses one frame.
-#[inline]
+#[inline(always)]
 pub fn parse<F: Frame>(frame: &F, link: Link) -> Parsed {
     match link {
         Link::Ethernet => ethernet(frame),
@@ -64,7 +64,7 @@ pub fn parse<F: Frame>(frame: &F, link: Link) -> Parsed {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ethernet<F: Frame>(frame: &F) -> Parsed {
     let mut at = ETHERNET_HEADER;
     let mut tags = 0;
@@ -96,7 +96,7 @@ struct Transport {
 }
 
 /// IPv4 (RFC 791): options are skipped, later fragments have no ports.
-#[inline]
+#[inline(always)]
 fn ipv4<F: Frame>(frame: &F, at: u32) -> Parsed {
     let Some(header) = frame.read::<20>(at) else {
         return Parsed::NoTransport;
@@ -126,13 +126,13 @@ fn ipv4<F: Frame>(frame: &F, at: u32) -> Parsed {
 }
 
 /// A length of 0 stands for a packet too big for its field (BIG TCP).
-#[inline]
+#[inline(always)]
 fn ip_length<F: Frame>(frame: &F, at: u32, field: u32) -> u32 {
     if field == 0 { frame.length().saturating_sub(at) } else { field }
 }
 
 /// IPv6 (RFC 8200): extension headers are followed to the transport.
-#[inline]
+#[inline(always)]
 fn ipv6<F: Frame>(frame: &F, at: u32) -> Parsed {
     let Some(header) = frame.read::<40>(at) else {
         return Parsed::NoTransport;
@@ -193,7 +193,7 @@ enum Extension {
 }
 
 impl Extension {
-    #[inline]
+    #[inline(always)]
     fn of(header: u8) -> Option<Self> {
         match header {
             0 | 43 | 60 | 135 | 139 | 140 => Some(Self::Options),
@@ -203,7 +203,7 @@ impl Extension {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn length(self, field: u8) -> u32 {
         match self {
             Self::Options => (u32::from(field) + 1) * 8,
@@ -214,7 +214,7 @@ impl Extension {
 }
 
 /// TCP (RFC 9293).
-#[inline]
+#[inline(always)]
 fn tcp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
     let Some(header) = frame.read::<20>(transport.at) else {
         return Parsed::NoTransport;

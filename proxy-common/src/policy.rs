@@ -21,20 +21,20 @@ impl CidrFlags {
     pub const NEVER_DENY: Self = Self(1 << 3);
 
     /// Whether every flag of `other` is set.
-    #[inline]
+    #[inline(always)]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// The flags of both.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// These flags less `other`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -63,7 +63,7 @@ pub struct Rules {
     pub blocked_countries: CountrySet,
 }
 
-const _: () = assert!(size_of::<Rules>() == 192);
+const _: () = assert!(size_of::<Rules>() == 272);
 
 impl Rules {
     /// `allowed_cidrs` is set.
@@ -88,13 +88,13 @@ impl Rules {
     };
 
     /// Whether any of `flags` is set.
-    #[inline]
+    #[inline(always)]
     pub const fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
 
     /// Whether a country list is set.
-    #[inline]
+    #[inline(always)]
     pub const fn asks_country(&self) -> bool {
         self.has(Self::ALLOWED_COUNTRIES | Self::BLOCKED_COUNTRIES)
     }

@@ -53,7 +53,7 @@ const _: () = assert!(size_of::<ListenerKey>() == 24);
 
 impl ListenerKey {
     /// The entry for every address of a family.
-    #[inline]
+    #[inline(always)]
     pub const fn wildcard(generation: u32, port: u16, protocol: u8, family: Family) -> Self {
         Self { generation, port, protocol, family: family as u8, address: Address::UNSPECIFIED }
     }
@@ -87,7 +87,7 @@ impl Listener {
     pub const RESET: u16 = 1 << 3;
 
     /// Whether every flag is set.
-    #[inline]
+    #[inline(always)]
     pub const fn has(&self, flags: u16) -> bool {
         self.flags & flags == flags
     }
@@ -127,7 +127,7 @@ pub struct DenialCount {
 }
 
 /// Index of a [`DenialCount`].
-#[inline]
+#[inline(always)]
 pub const fn denial_index(service: ServiceSlot, reason: crate::reason::Reason) -> u32 {
     service as u32 * crate::reason::KERNEL_REASONS + reason as u32
 }

@@ -33,7 +33,7 @@ const MAX_WINDOW: u64 = 0xffff << 14;
 
 impl FlowState {
     /// A half-open flow, from its SYN.
-    #[inline]
+    #[inline(always)]
     pub fn opening(syn: &Segment, now: u64) -> Self {
         let mut state =
             Self { started: now, last_packet: now, last_payload: now, ..Self::default() };
@@ -46,7 +46,7 @@ impl FlowState {
     }
 
     /// A flow met in its middle, from a segment of the client's.
-    #[inline]
+    #[inline(always)]
     pub fn midway(segment: &Segment, now: u64) -> Self {
         let mut state =
             Self { started: now, last_packet: now, last_payload: now, ..Self::default() };
@@ -61,13 +61,13 @@ impl FlowState {
     }
 
     /// Whether `syn` is this half-open flow's own SYN, sent again.
-    #[inline]
+    #[inline(always)]
     pub const fn is_same_opening(&self, syn: &Segment) -> bool {
         !self.has(Self::PARTIAL) && self.up.base == syn.sequence.wrapping_add(1)
     }
 
     /// Takes the service's SYN-ACK into a half-open flow.
-    #[inline]
+    #[inline(always)]
     pub fn answer(&mut self, syn_ack: &Segment) {
         self.down.base = syn_ack.sequence.wrapping_add(1);
         self.down.known = 1;
@@ -81,7 +81,7 @@ impl FlowState {
 
     /// Whether a client's segment completes the handshake: it acknowledges our
     /// SYN-ACK, which only who received it can do.
-    #[inline]
+    #[inline(always)]
     pub const fn completes(&self, segment: &Segment) -> bool {
         let ahead = segment.acknowledgment.wrapping_sub(self.down.base) as u64;
         self.down.known == 1
@@ -92,7 +92,7 @@ impl FlowState {
     }
 
     /// Counts a segment; true for the one segment that ends the flow.
-    #[inline]
+    #[inline(always)]
     pub fn on_segment<C: Cells>(
         &mut self,
         direction: Direction,
@@ -123,7 +123,7 @@ impl FlowState {
     }
 
     /// A client's RST counts only where the host accepts it (RFC 5961, 3.2).
-    #[inline]
+    #[inline(always)]
     fn on_reset<C: Cells>(&mut self, direction: Direction, segment: &Segment) -> bool {
         match direction {
             Direction::Down => self.end::<C>(Self::SERVICE_RESET),
@@ -136,7 +136,7 @@ impl FlowState {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_fin<C: Cells>(&mut self, direction: Direction, segment: &Segment) {
         let closed = Self::CLIENT_CLOSED | Self::SERVICE_CLOSED;
         if segment.has(Segment::FIN) && self.flags & closed == 0 {
@@ -151,7 +151,7 @@ impl FlowState {
     }
 
     /// Ends the flow; true for the first who does.
-    #[inline]
+    #[inline(always)]
     fn end<C: Cells>(&mut self, how: u32) -> bool {
         C::set(&mut self.flags, how | Self::ENDED) & Self::ENDED == 0
     }
@@ -159,7 +159,7 @@ impl FlowState {
 
 /// The position of a sequence number. Measured from what was acknowledged, which
 /// no forged segment moves.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap at 32 bits")]
 fn position(half: &Half, sequence: u32) -> Option<u64> {
     let here = half.base.wrapping_add(half.acked as u32);
@@ -168,7 +168,7 @@ fn position(half: &Half, sequence: u32) -> Option<u64> {
 }
 
 /// Takes what a segment sends; whether any of it is new payload.
-#[inline]
+#[inline(always)]
 fn send<C: Cells>(own: &mut Half, segment: &Segment) -> bool {
     if own.known == 0 || segment.has(Segment::SYN) {
         return false;
@@ -187,7 +187,7 @@ fn send<C: Cells>(own: &mut Half, segment: &Segment) -> bool {
 }
 
 /// Takes an acknowledgement; whether it is of something new.
-#[inline]
+#[inline(always)]
 fn acknowledge<C: Cells>(peer: &mut Half, acknowledgment: u32) -> bool {
     if peer.known == 0 {
         return false;

@@ -2,7 +2,7 @@
 
 use crate::{
     address::Address,
-    country::Country,
+    country::{Country, CountrySet},
     policy::{CidrFlags, Rules, TableId},
     reason::Reason,
 };
@@ -29,7 +29,7 @@ pub struct Judgement {
 
 /// Judges `address` by the global layer and the service's own; both must pass
 /// (SPEC 3).
-#[inline]
+#[inline(always)]
 pub fn judge<T: Tables>(tables: &T, global: &Rules, own: &Rules, address: &Address) -> Judgement {
     let base = cidr(tables, global.cidrs, address);
     if base.has(CidrFlags::NEVER_DENY) {
@@ -38,12 +38,12 @@ pub fn judge<T: Tables>(tables: &T, global: &Rules, own: &Rules, address: &Addre
     let asked = global.asks_country() || own.asks_country();
     let exempt = base.has(CidrFlags::EXEMPT);
     let place = if exempt {
-        Place::Exempt
+        Place::EXEMPT
     } else if asked {
         // One database serves both layers.
-        place(tables, global.countries | own.countries, address)
+        Place::of(tables, global.countries | own.countries, address)
     } else {
-        Place::Unknown
+        Place::UNASKED
     };
     let first = layer(global, base, place);
     let second = layer(own, cidr(tables, own.cidrs, address), place);
@@ -55,37 +55,48 @@ pub fn judge<T: Tables>(tables: &T, global: &Rules, own: &Rules, address: &Addre
     }
 }
 
-#[inline]
+#[inline(always)]
 fn enforced(rules: &Rules, denial: Option<Reason>) -> Option<Reason> {
     if rules.has(Rules::OBSERVE) { None } else { denial }
 }
 
-#[inline]
+#[inline(always)]
 fn cidr<T: Tables>(tables: &T, table: TableId, address: &Address) -> CidrFlags {
     if table == 0 { CidrFlags::NONE } else { tables.cidr(table, address) }
 }
 
 /// What is known of where an address is.
 #[derive(Clone, Copy)]
-enum Place {
-    Exempt,
-    NoDatabase,
-    Unknown,
-    In(Country),
+struct Place {
+    /// Country rules do not apply.
+    exempt: bool,
+    /// There is a database to ask.
+    database: bool,
+    country: Option<Country>,
 }
 
-#[inline]
-fn place<T: Tables>(tables: &T, table: TableId, address: &Address) -> Place {
-    if table == 0 {
-        return Place::NoDatabase;
+impl Place {
+    const UNASKED: Self = Self { exempt: false, database: true, country: None };
+    const EXEMPT: Self = Self { exempt: true, database: true, country: None };
+
+    #[inline(always)]
+    fn of<T: Tables>(tables: &T, table: TableId, address: &Address) -> Self {
+        if table == 0 {
+            return Self { exempt: false, database: false, country: None };
+        }
+        Self { exempt: false, database: true, country: tables.country(table, address) }
     }
-    match tables.country(table, address) {
-        Some(country) => Place::In(country),
-        None => Place::Unknown,
+
+    #[inline(always)]
+    fn is_in(self, set: &CountrySet) -> bool {
+        match self.country {
+            Some(country) => set.contains(country),
+            None => false,
+        }
     }
 }
 
-#[inline]
+#[inline(always)]
 fn layer(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     if rules.has(Rules::MATCH_ANY) {
         match_any(rules, cidr, place)
@@ -94,7 +105,7 @@ fn layer(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn match_all(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     if rules.has(Rules::ALLOWED_CIDRS) && !cidr.has(CidrFlags::ALLOWED) {
         return Some(Reason::IpRestricted);
@@ -102,7 +113,7 @@ fn match_all(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     if cidr.has(CidrFlags::BLOCKED) {
         return Some(Reason::IpRestricted);
     }
-    if rules.asks_country() && matches!(place, Place::NoDatabase) {
+    if rules.asks_country() && !place.database {
         return Some(Reason::GeoUnavailable);
     }
     if rules.has(Rules::ALLOWED_COUNTRIES) && !in_allowed(rules, place) {
@@ -111,13 +122,13 @@ fn match_all(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     in_blocked(rules, place).then_some(Reason::CountryRestricted)
 }
 
-#[inline]
+#[inline(always)]
 fn match_any(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     if cidr.has(CidrFlags::BLOCKED) {
         return Some(Reason::IpRestricted);
     }
     if rules.has(Rules::BLOCKED_COUNTRIES) {
-        if matches!(place, Place::NoDatabase) {
+        if !place.database {
             return Some(Reason::GeoUnavailable);
         }
         if in_blocked(rules, place) {
@@ -128,7 +139,7 @@ fn match_any(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
         return None;
     }
     if rules.has(Rules::ALLOWED_COUNTRIES) {
-        if matches!(place, Place::NoDatabase) {
+        if !place.database {
             return Some(Reason::GeoUnavailable);
         }
         if in_allowed(rules, place) {
@@ -144,19 +155,12 @@ fn match_any(rules: &Rules, cidr: CidrFlags, place: Place) -> Option<Reason> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn in_allowed(rules: &Rules, place: Place) -> bool {
-    match place {
-        Place::Exempt => true,
-        Place::In(country) => rules.allowed_countries.contains(country),
-        Place::NoDatabase | Place::Unknown => false,
-    }
+    place.exempt || place.is_in(&rules.allowed_countries)
 }
 
-#[inline]
+#[inline(always)]
 fn in_blocked(rules: &Rules, place: Place) -> bool {
-    match place {
-        Place::In(country) => rules.blocked_countries.contains(country),
-        Place::Exempt | Place::NoDatabase | Place::Unknown => false,
-    }
+    place.is_in(&rules.blocked_countries)
 }

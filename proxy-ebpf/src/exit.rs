@@ -1,0 +1,44 @@
+//! The one counted exit of every program.
+
+use aya_ebpf::bindings::xdp_action;
+use proxy_common::outcome::Outcome;
+
+use crate::{atomics::fetch_add, maps::OUTCOME_COUNTS};
+
+/// Go on with the next program (`include/uapi/linux/bpf.h`).
+pub const TCX_NEXT: i32 = -1;
+/// Drop.
+const TCX_DROP: i32 = 2;
+
+/// Counts one outcome.
+#[inline(always)]
+pub fn count(outcome: Outcome) {
+    if let Some(cell) = OUTCOME_COUNTS.get_ptr_mut(outcome as u32) {
+        // SAFETY: a map value, valid for the program's run.
+        fetch_add(unsafe { &mut *cell }, 1);
+    }
+}
+
+/// Counts the outcome and turns it into TC's action.
+#[inline(always)]
+pub fn tc_exit(outcome: Outcome) -> i32 {
+    count(outcome);
+    if drops(outcome) { TCX_DROP } else { TCX_NEXT }
+}
+
+/// Counts the outcome and turns it into XDP's action.
+#[inline(always)]
+pub fn xdp_exit(outcome: Outcome) -> u32 {
+    if drops(outcome) {
+        // What passes here is counted at TC ingress.
+        count(outcome);
+        xdp_action::XDP_DROP
+    } else {
+        xdp_action::XDP_PASS
+    }
+}
+
+#[inline(always)]
+fn drops(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Denied | Outcome::Cut)
+}

@@ -1,0 +1,95 @@
+//! Look-ups in the tables of one generation.
+
+use aya_ebpf::{helpers::bpf_ktime_get_coarse_ns, maps::lpm_trie::Key};
+use proxy_common::{
+    address::Address,
+    country::Country,
+    packet::Packet,
+    policy::{CidrFlags, TableId},
+    tables::{Listener, ListenerKey, Prefix4, Prefix6, Root, TABLE_BITS},
+    verdict::{Judgement, Tables, judge},
+};
+
+use crate::maps::{
+    CIDRS4, CIDRS6, COUNTRIES4, COUNTRIES6, LISTENERS, LOCALS4, LOCALS6, ROOT, RULES,
+};
+
+/// Coarse monotonic clock, nanoseconds.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_coarse_ns() }
+}
+
+/// The root, once a generation is in force.
+#[inline(always)]
+pub fn root() -> Option<(&'static Root, u32)> {
+    let root = ROOT.get(0)?;
+    // SAFETY: a map value; one aligned load, which the daemon's update cannot tear.
+    let generation = unsafe { core::ptr::read_volatile(&raw const root.generation) };
+    (generation != 0).then_some((root, generation))
+}
+
+/// Who listens on `address` and `port`.
+#[inline(always)]
+pub fn listener(
+    generation: u32,
+    address: &Address,
+    port: u16,
+    protocol: u8,
+) -> Option<&'static Listener> {
+    let mut key = ListenerKey::wildcard(generation, port, protocol, address.family());
+    // SAFETY: not preallocated, so elements are freed after a grace period.
+    let wildcard = unsafe { LISTENERS.get(&key) }?;
+    if wildcard.has(Listener::HAS_ADDRESSES) {
+        key.address = *address;
+        // SAFETY: as above.
+        if let Some(exact) = unsafe { LISTENERS.get(&key) } {
+            return Some(exact);
+        }
+    }
+    wildcard.has(Listener::SERVES).then_some(wildcard)
+}
+
+/// Whether `address` is one of this host's.
+#[inline(always)]
+pub fn is_local(address: &Address) -> bool {
+    match address.as_v4() {
+        Some(octets) => LOCALS4.get(Key::new(32, octets)).is_some(),
+        None => LOCALS6.get(Key::new(128, address.octets)).is_some(),
+    }
+}
+
+/// Judges a packet's source for a listener. Rules that are missing deny nothing
+/// here: the relay stands behind, and a generation is complete before it is named.
+#[inline(always)]
+pub fn verdict(packet: &Packet, listener: &Listener) -> Option<Judgement> {
+    let global = RULES.get(listener.global_rules)?;
+    let own = RULES.get(listener.own_rules)?;
+    Some(judge(&KernelTables, global, own, &packet.source))
+}
+
+struct KernelTables;
+
+impl Tables for KernelTables {
+    #[inline(always)]
+    fn cidr(&self, table: TableId, address: &Address) -> CidrFlags {
+        let flags = match address.as_v4() {
+            Some(address) => CIDRS4.get(Key::new(TABLE_BITS + 32, Prefix4 { table, address })),
+            None => {
+                CIDRS6.get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets }))
+            }
+        };
+        flags.map_or(CidrFlags::NONE, |flags| CidrFlags(*flags))
+    }
+
+    #[inline(always)]
+    fn country(&self, table: TableId, address: &Address) -> Option<Country> {
+        let stored = match address.as_v4() {
+            Some(address) => COUNTRIES4.get(Key::new(TABLE_BITS + 32, Prefix4 { table, address })),
+            None => COUNTRIES6
+                .get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets })),
+        };
+        Country::from_stored(*stored? as u16)
+    }
+}

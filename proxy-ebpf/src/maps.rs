@@ -1,0 +1,88 @@
+//! The maps. Sizes that the configuration sets are overridden on loading.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+};
+use proxy_common::{
+    address::FlowKey,
+    attempt,
+    flow::FlowState,
+    outcome::OUTCOMES,
+    policy::Rules,
+    reason::KERNEL_REASONS,
+    tables::{
+        DenialCount, Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Prefix4, Prefix6, Root,
+        ServiceName,
+    },
+};
+
+/// The generation in force, read once for each packet.
+#[map]
+pub static ROOT: Array<Root> = Array::with_max_entries(1, 0);
+
+/// Ports and addresses of services, by generation.
+#[map]
+pub static LISTENERS: HashMap<ListenerKey, Listener> =
+    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Layers of restrictions; two generations use different slots.
+#[map]
+pub static RULES: Array<Rules> = Array::with_max_entries(MAX_RULES, 0);
+
+/// CIDR tables, IPv4.
+#[map]
+pub static CIDRS4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+
+/// CIDR tables, IPv6.
+#[map]
+pub static CIDRS6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+
+/// Country tables, IPv4.
+#[map]
+pub static COUNTRIES4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+
+/// Country tables, IPv6.
+#[map]
+pub static COUNTRIES6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+
+/// Prefixes local to this host, from its routing table, IPv4.
+#[map]
+pub static LOCALS4: LpmTrie<[u8; 4], u32> = LpmTrie::with_max_entries(65_536, 0);
+
+/// Prefixes local to this host, from its routing table, IPv6.
+#[map]
+pub static LOCALS6: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(65_536, 0);
+
+/// Established flows. Not preallocated: an element is freed only after a grace
+/// period, so a pointer held across a removal never sees another flow.
+#[map]
+pub static FLOWS: HashMap<FlowKey, FlowState> =
+    HashMap::with_max_entries(262_144, BPF_F_NO_PREALLOC);
+
+/// Handshakes under way, and flows met midway that were not answered yet. What a
+/// flood pushes out here costs no established flow.
+#[map]
+pub static HALF_OPEN: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(65_536, 0);
+
+/// Denied attempts seen lately, see [`proxy_common::attempt`].
+#[map]
+pub static ATTEMPTS: Array<u64> = Array::with_max_entries(attempt::SLOTS, 0);
+
+/// Denials by service and reason.
+#[map]
+pub static DENIALS: PerCpuArray<DenialCount> =
+    PerCpuArray::with_max_entries(MAX_SERVICES * KERNEL_REASONS, 0);
+
+/// What became of packets.
+#[map]
+pub static OUTCOME_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(OUTCOMES, 0);
+
+/// Events for the daemon.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Names of the services, so that pinned counters keep their meaning.
+#[map]
+pub static SERVICE_NAMES: Array<ServiceName> = Array::with_max_entries(MAX_SERVICES, 0);

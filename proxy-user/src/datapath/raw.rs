@@ -1,0 +1,31 @@
+//! The layouts of `proxy-common` as map keys and values.
+
+use proxy_common::{
+    address::FlowKey,
+    flow::FlowState,
+    policy::Rules,
+    tables::{DenialCount, Listener, ListenerKey, Prefix4, Prefix6, Root},
+};
+
+/// A shared layout, as aya wants it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(super) struct Raw<T>(pub(super) T);
+
+/// Layouts that are `repr(C)`, hold integers only and have no implicit padding
+/// (each asserts its size beside its definition).
+trait Layout: Copy + 'static {}
+
+impl Layout for FlowKey {}
+impl Layout for FlowState {}
+impl Layout for Rules {}
+impl Layout for DenialCount {}
+impl Layout for Listener {}
+impl Layout for ListenerKey {}
+impl Layout for Prefix4 {}
+impl Layout for Prefix6 {}
+impl Layout for Root {}
+
+// SAFETY: every bit pattern is a value of a `Layout`, and it has no padding.
+#[expect(private_bounds, reason = "no other type may be read from a map as raw bytes")]
+unsafe impl<T: Layout> aya::Pod for Raw<T> {}
