@@ -2,7 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use aya::{
+    EbpfError,
+    maps::MapError,
+    pin::PinError,
+    programs::{ProgramError, links::LinkError},
+};
 
 /// A failure of the data path.
 #[derive(Debug, thiserror::Error)]
@@ -11,16 +16,42 @@ pub enum DatapathError {
     #[error("the kernel object in this binary has no `{0}`: it was built from other sources")]
     Object(&'static str),
     /// The object could not be loaded.
-    #[error("the kernel refuses the programs: {0}")]
+    #[error("the kernel refuses the programs")]
     Load(#[from] EbpfError),
     /// A program could not be loaded or attached.
-    #[error("the kernel refuses a program: {0}")]
+    #[error("the kernel refuses a program")]
     Program(#[from] ProgramError),
+    /// A link could not be made.
+    #[error("the kernel refuses a link")]
+    Link(#[from] LinkError),
+    /// A pin could not be made.
+    #[error("pinning failed")]
+    Pin(#[from] PinError),
     /// A map operation failed.
-    #[error("a kernel map failed: {0}")]
+    #[error("a kernel map failed")]
     Map(#[from] MapError),
+    /// bpffs is not mounted, and a mount here would not last.
+    #[error(
+        "{0} holds no BPF file system, and this process has a mount namespace of its own, \
+             in which one would vanish with it: `mount -t bpf bpf {0}` outside first"
+    )]
+    PrivateMountNamespace(PathBuf),
+    /// More services than one set of maps can name.
+    #[error(
+        "no more service can be named: {0} were, since the maps were made; \
+             a stop and start makes new ones"
+    )]
+    ServicesExhausted(u32),
+    /// A system call failed.
+    #[error("{call}")]
+    System {
+        /// Which.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// A file-system operation failed.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     File {
         /// Where.
         path: PathBuf,

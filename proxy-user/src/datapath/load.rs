@@ -2,25 +2,21 @@
 
 use std::path::Path;
 
+use super::{
+    Counters, DatapathError, Events, Flows, Tables, locals::Locals, prefixes::PrefixMaps,
+    slots::Slots, tables::TableMaps,
+};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf},
     programs::{SchedClassifier, Xdp},
 };
-use proxy_common::{
-    address::FlowKey,
-    flow::FlowState,
-    policy::Rules,
-    tables::{DenialCount, Listener, ListenerKey, Prefix4, Prefix6, Root, ServiceName},
-};
-
-use super::{DatapathError, raw::Raw};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/weir.o"));
 
 /// Names of the maps that are pinned: all of them, so that restrictions, flows and
 /// counters outlive the daemon.
-const MAPS: [&str; 15] = [
+const MAPS: [&str; 16] = [
     "ROOT",
     "LISTENERS",
     "RULES",
@@ -36,31 +32,24 @@ const MAPS: [&str; 15] = [
     "DENIALS",
     "OUTCOME_COUNTS",
     "EVENTS",
+    "SERVICE_NAMES",
 ];
-
-type Lpm<K> = LpmTrie<MapData, Raw<K>, u32>;
 
 /// The loaded programs, by what they do.
 pub struct Programs {
     ebpf: Ebpf,
 }
 
-/// The maps that userspace reads and writes.
+/// The kernel's maps, by what they are for.
 pub struct Maps {
-    pub(super) root: Array<MapData, Raw<Root>>,
-    pub(super) listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
-    pub(super) rules: Array<MapData, Raw<Rules>>,
-    pub(super) cidrs4: Lpm<Prefix4>,
-    pub(super) cidrs6: Lpm<Prefix6>,
-    pub(super) countries4: Lpm<Prefix4>,
-    pub(super) countries6: Lpm<Prefix6>,
-    pub(super) locals4: LpmTrie<MapData, [u8; 4], u32>,
-    pub(super) locals6: LpmTrie<MapData, [u8; 16], u32>,
-    pub(super) flows: HashMap<MapData, Raw<FlowKey>, Raw<FlowState>>,
-    pub(super) denials: PerCpuArray<MapData, Raw<DenialCount>>,
-    pub(super) outcomes: PerCpuArray<MapData, u64>,
-    pub(super) events: RingBuf<MapData>,
-    pub(super) names: Array<MapData, ServiceName>,
+    /// What packets are judged by.
+    pub tables: Tables,
+    /// Established flows.
+    pub flows: Flows,
+    /// What was counted.
+    pub counters: Counters,
+    /// What happened.
+    pub events: Events,
 }
 
 /// Loads programs and maps. With `pins`, maps found there are taken over and new
@@ -73,7 +62,7 @@ pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<(Programs, Maps), Dat
     let mut loader = EbpfLoader::new();
     loader.btf(btf.as_ref()).map_max_entries("FLOWS", max_flows);
     if let Some(pins) = pins {
-        for name in MAPS.into_iter().chain(["SERVICE_NAMES"]) {
+        for name in MAPS {
             loader.map_pin_path(name, pins.join(name.to_lowercase()));
         }
     }
@@ -120,23 +109,32 @@ fn xdp<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Datapa
 
 impl Maps {
     fn take(ebpf: &mut Ebpf) -> Result<Self, DatapathError> {
-        Ok(Self {
+        let tables = TableMaps {
             root: Array::try_from(take(ebpf, "ROOT")?)?,
             listeners: HashMap::try_from(take(ebpf, "LISTENERS")?)?,
             rules: Array::try_from(take(ebpf, "RULES")?)?,
-            cidrs4: LpmTrie::try_from(take(ebpf, "CIDRS4")?)?,
-            cidrs6: LpmTrie::try_from(take(ebpf, "CIDRS6")?)?,
-            countries4: LpmTrie::try_from(take(ebpf, "COUNTRIES4")?)?,
-            countries6: LpmTrie::try_from(take(ebpf, "COUNTRIES6")?)?,
-            locals4: LpmTrie::try_from(take(ebpf, "LOCALS4")?)?,
-            locals6: LpmTrie::try_from(take(ebpf, "LOCALS6")?)?,
-            flows: HashMap::try_from(take(ebpf, "FLOWS")?)?,
-            denials: PerCpuArray::try_from(take(ebpf, "DENIALS")?)?,
-            outcomes: PerCpuArray::try_from(take(ebpf, "OUTCOME_COUNTS")?)?,
-            events: RingBuf::try_from(take(ebpf, "EVENTS")?)?,
-            names: Array::try_from(take(ebpf, "SERVICE_NAMES")?)?,
+            cidrs: PrefixMaps::new(lpm(ebpf, "CIDRS4")?, lpm(ebpf, "CIDRS6")?),
+            countries: PrefixMaps::new(lpm(ebpf, "COUNTRIES4")?, lpm(ebpf, "COUNTRIES6")?),
+            locals: Locals::read(lpm(ebpf, "LOCALS4")?, lpm(ebpf, "LOCALS6")?)?,
+            slots: Slots::read(Array::try_from(take(ebpf, "SERVICE_NAMES")?)?)?,
+        };
+        Ok(Self {
+            tables: Tables::take(tables)?,
+            flows: Flows::new(HashMap::try_from(take(ebpf, "FLOWS")?)?),
+            counters: Counters::new(
+                PerCpuArray::try_from(take(ebpf, "DENIALS")?)?,
+                PerCpuArray::try_from(take(ebpf, "OUTCOME_COUNTS")?)?,
+            ),
+            events: Events::new(RingBuf::try_from(take(ebpf, "EVENTS")?)?),
         })
     }
+}
+
+fn lpm<K: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<LpmTrie<MapData, K, u32>, DatapathError> {
+    Ok(LpmTrie::try_from(take(ebpf, name)?)?)
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, DatapathError> {

@@ -1,9 +1,31 @@
 //! The kernel's side of Weir, and the only room that calls bpf(2).
 #![allow(unsafe_code, reason = "map layouts are read as raw bytes; each use says why it is sound")]
 
+mod attach;
+mod counters;
 mod error;
+mod events;
+mod flows;
+mod grace;
 mod load;
+mod locals;
+mod network;
+mod pins;
+mod prefixes;
 mod raw;
+mod reset;
+mod slots;
+mod sockets;
+mod tables;
 
+pub use attach::{Attached, Attacher};
+pub use counters::{Counters, Denials};
 pub use error::DatapathError;
+pub use events::{Event, Events};
+pub use flows::Flows;
 pub use load::{Maps, Programs, load};
+pub use network::{Interface, LinkLayer, Network, follow};
+pub use pins::Pins;
+pub use reset::Resetter;
+pub use sockets::destroy;
+pub use tables::{CountryTable, Generation, ServiceEntry, Tables};

@@ -27,5 +27,4 @@ impl Layout for Prefix6 {}
 impl Layout for Root {}
 
 // SAFETY: every bit pattern is a value of a `Layout`, and it has no padding.
-#[expect(private_bounds, reason = "no other type may be read from a map as raw bytes")]
 unsafe impl<T: Layout> aya::Pod for Raw<T> {}

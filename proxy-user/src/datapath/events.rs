@@ -1,0 +1,77 @@
+//! Events out of the ring buffer.
+
+use std::{os::fd::AsFd, time::Duration};
+
+use aya::maps::{MapData, RingBuf};
+use proxy_common::event::{ClosedEvent, CutEvent, DeniedEvent, KIND_CLOSED, KIND_CUT, KIND_DENIED};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+/// What the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A denied attempt.
+    Denied(DeniedEvent),
+    /// A flow ended.
+    Closed(ClosedEvent),
+    /// A new policy denies an established flow.
+    Cut(CutEvent),
+}
+
+/// The reading end of the ring buffer. There is one reader.
+pub struct Events {
+    ring: RingBuf<MapData>,
+}
+
+impl Events {
+    pub(super) fn new(ring: RingBuf<MapData>) -> Self {
+        Self { ring }
+    }
+
+    /// Waits until there is an event, or so long.
+    pub fn wait(&self, timeout: Duration) {
+        let deadline = Timespec::try_from(timeout).ok();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&self.ring);
+        // SAFETY: the ring buffer owns the descriptor and outlives the borrow.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        // Interrupted or not, the caller looks for events next.
+        let _ = rustix::event::poll(
+            &mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)],
+            deadline.as_ref(),
+        );
+    }
+
+    /// The next event, if there is one.
+    pub fn take(&mut self) -> Option<Event> {
+        loop {
+            let item = self.ring.next()?;
+            if let Some(event) = decode(&item) {
+                return Some(event);
+            }
+            tracing::error!(bytes = item.len(), "the kernel told an event of an unknown kind");
+        }
+    }
+}
+
+fn decode(bytes: &[u8]) -> Option<Event> {
+    let kind = u32::from_ne_bytes(*bytes.first_chunk()?);
+    match kind {
+        KIND_DENIED => read(bytes).map(Event::Denied),
+        KIND_CLOSED => read(bytes).map(Event::Closed),
+        KIND_CUT => read(bytes).map(Event::Cut),
+        _ => None,
+    }
+}
+
+/// Layouts that the ring buffer carries.
+trait Layout: Copy {}
+impl Layout for DeniedEvent {}
+impl Layout for ClosedEvent {}
+impl Layout for CutEvent {}
+
+fn read<T: Layout>(bytes: &[u8]) -> Option<T> {
+    if bytes.len() < size_of::<T>() {
+        return None;
+    }
+    // SAFETY: long enough, and every bit pattern is a value of a `Layout`.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}

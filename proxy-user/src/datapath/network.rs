@@ -1,0 +1,166 @@
+//! The host's network, followed live: interfaces, local prefixes, gateways.
+
+use std::{io, net::IpAddr};
+
+use futures_util::{StreamExt, TryStreamExt};
+use ipnet::IpNet;
+use rtnetlink::{
+    Handle, MulticastGroup, RouteMessageBuilder,
+    packet_route::{
+        link::{InfoPortKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage},
+        route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+    },
+};
+use tokio::sync::watch;
+
+/// What a frame of an interface begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkLayer {
+    /// Ethernet, loopback included.
+    Ethernet,
+    /// The IP header.
+    None,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// How its frames begin.
+    pub layer: LinkLayer,
+    /// A port of a bridge or bond: what comes in belongs to its master.
+    pub is_port: bool,
+    /// Whether it has an IP address.
+    pub has_address: bool,
+}
+
+/// The network as it was at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// By index.
+    pub interfaces: Vec<Interface>,
+    /// Prefixes that are this host's own, from routes of type `local`; sorted.
+    pub locals: Vec<IpNet>,
+    /// Next hops of default routes; sorted.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// Follows the network: the receiver sees each change, the newest state only.
+///
+/// # Errors
+/// Netlink cannot be opened or the first state not be read.
+pub async fn follow() -> io::Result<watch::Receiver<Network>> {
+    let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&[
+        MulticastGroup::Link,
+        MulticastGroup::Ipv4Ifaddr,
+        MulticastGroup::Ipv6Ifaddr,
+        MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
+    ])?;
+    tokio::spawn(connection);
+    let (sender, receiver) = watch::channel(read(&handle).await?);
+    tokio::spawn(async move {
+        while messages.next().await.is_some() {
+            // A burst of changes is read once.
+            while futures_util::FutureExt::now_or_never(messages.next()).flatten().is_some() {}
+            match read(&handle).await {
+                Ok(now) => {
+                    sender.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
+                }
+                Err(error) => tracing::warn!(%error, "the network's state cannot be read"),
+            }
+            if sender.is_closed() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+async fn read(handle: &Handle) -> io::Result<Network> {
+    let mut network = Network::default();
+    let mut with_address = Vec::new();
+    let mut addresses = handle.address().get().execute();
+    while let Some(address) = addresses.try_next().await.map_err(io::Error::other)? {
+        with_address.push(address.header.index);
+    }
+    let mut links = handle.link().get().execute();
+    while let Some(link) = links.try_next().await.map_err(io::Error::other)? {
+        network.interfaces.extend(interface(&link, &with_address));
+    }
+    let families = [
+        RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
+        RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+    ];
+    for family in families {
+        let mut routes = handle.route().get(family).execute();
+        while let Some(route) = routes.try_next().await.map_err(io::Error::other)? {
+            network.take_route(&route);
+        }
+    }
+    network.locals.sort_unstable();
+    network.locals.dedup();
+    network.gateways.sort_unstable();
+    network.gateways.dedup();
+    Ok(network)
+}
+
+fn interface(link: &LinkMessage, addressed: &[u32]) -> Option<Interface> {
+    let index = link.header.index;
+    let name = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })?;
+    let is_port = link.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => infos.iter().any(|info| {
+            matches!(info, LinkInfo::PortKind(InfoPortKind::Bridge | InfoPortKind::Bond))
+        }),
+        _ => false,
+    });
+    let layer = match link.header.link_layer_type {
+        LinkLayerType::Ether | LinkLayerType::Loopback => LinkLayer::Ethernet,
+        _ => LinkLayer::None,
+    };
+    Some(Interface { index, name, layer, is_port, has_address: addressed.contains(&index) })
+}
+
+impl Network {
+    fn take_route(&mut self, route: &RouteMessage) {
+        let length = route.header.destination_prefix_length;
+        if route.header.kind == RouteType::Local {
+            let prefix = route.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::Destination(address) => IpNet::new(ip(address)?, length).ok(),
+                _ => None,
+            });
+            self.locals.extend(prefix);
+        } else if route.header.kind == RouteType::Unicast && length == 0 {
+            self.gateways.extend(gateways(route));
+        }
+    }
+}
+
+fn gateways(route: &RouteMessage) -> impl Iterator<Item = IpAddr> + use<'_> {
+    route.attributes.iter().flat_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => ip(address).into_iter().collect::<Vec<_>>(),
+        RouteAttribute::MultiPath(hops) => hops
+            .iter()
+            .flat_map(|hop| &hop.attributes)
+            .filter_map(|attribute| match attribute {
+                RouteAttribute::Gateway(address) => ip(address),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! Where maps and links are pinned, so that restrictions outlive the daemon.
+//!
+//! Pins lie under `BPFFS/<network namespace inode>/v<layout version>`: two network
+//! namespaces never share them, and a daemon never reads another layout's maps.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use proxy_common::LAYOUT_VERSION;
+use rustix::mount::MountFlags;
+
+use super::DatapathError;
+
+/// `statfs` type of bpffs (`include/uapi/linux/magic.h`).
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// The pins of this network namespace.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    namespace: PathBuf,
+}
+
+impl Pins {
+    /// The place of this network namespace's pins below `bpffs`, whether there are
+    /// any or not.
+    pub fn locate(bpffs: &Path) -> Result<Self, DatapathError> {
+        let own = Path::new("/proc/self/ns/net");
+        let inode = fs::metadata(own).map_err(at(own))?.ino();
+        Ok(Self { namespace: bpffs.join(inode.to_string()) })
+    }
+
+    /// Makes the directories, and mounts a BPF file system where there is none.
+    pub fn prepare(bpffs: &Path) -> Result<Self, DatapathError> {
+        let root = bpffs.parent().unwrap_or(bpffs);
+        if !is_bpffs(root)? {
+            mount(root)?;
+        }
+        let pins = Self::locate(bpffs)?;
+        let links = pins.links();
+        fs::create_dir_all(&links).map_err(at(&links))?;
+        Ok(pins)
+    }
+
+    /// Where maps are pinned.
+    pub fn maps(&self) -> PathBuf {
+        self.namespace.join(format!("v{LAYOUT_VERSION}"))
+    }
+
+    /// Where links are pinned.
+    pub fn links(&self) -> PathBuf {
+        self.maps().join("links")
+    }
+
+    /// Whether anything is pinned.
+    pub fn exist(&self) -> bool {
+        self.namespace.exists()
+    }
+
+    /// Removes every pin of this network namespace, of all layout versions, links
+    /// first: what they attach is detached.
+    pub fn remove(&self) -> Result<(), DatapathError> {
+        if !self.exist() {
+            return Ok(());
+        }
+        for version in entries(&self.namespace)? {
+            remove_tree(&version.join("links"))?;
+        }
+        remove_tree(&self.namespace)?;
+        if let Some(root) = self.namespace.parent() {
+            // Other network namespaces may have theirs in it.
+            let _ = fs::remove_dir(root);
+        }
+        Ok(())
+    }
+}
+
+/// bpffs knows no recursive removal of what is open; names go one by one.
+fn remove_tree(path: &Path) -> Result<(), DatapathError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn entries(path: &Path) -> Result<Vec<PathBuf>, DatapathError> {
+    let listed: io::Result<Vec<_>> =
+        fs::read_dir(path).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
+    listed.map_err(at(path))
+}
+
+fn is_bpffs(path: &Path) -> Result<bool, DatapathError> {
+    let stat = rustix::fs::statfs(path).map_err(|error| at(path)(error.into()))?;
+    Ok(u64::try_from(stat.f_type).is_ok_and(|kind| kind == BPF_FS_MAGIC))
+}
+
+/// Mounts bpffs, in PID 1's mount namespace only: in a private one it would vanish
+/// with the process, and the restrictions with it.
+fn mount(root: &Path) -> Result<(), DatapathError> {
+    let here = fs::read_link("/proc/self/ns/mnt");
+    let init = fs::read_link("/proc/1/ns/mnt");
+    if !matches!((here, init), (Ok(here), Ok(init)) if here == init) {
+        return Err(DatapathError::PrivateMountNamespace(root.to_owned()));
+    }
+    rustix::mount::mount(
+        "bpf",
+        root,
+        "bpf",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        None,
+    )
+    .map_err(|error| at(root)(error.into()))
+}
+
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> DatapathError + use<'_> {
+    move |source| DatapathError::File { path: path.to_owned(), source }
+}

@@ -1,0 +1,327 @@
+//! Policy in the kernel, one generation at a time.
+//!
+//! A new generation is written beside the one in force: its listeners carry its
+//! number, its prefix tables have numbers of their own, its rules lie in the other
+//! half of their array. One store of the root's number then brings it in force,
+//! whole, and after a grace period the old entries go.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use aya::maps::{Array, HashMap, MapData};
+use ipnet::IpNet;
+use proxy_common::{
+    address::{Address, Family, PROTOCOL_TCP},
+    country::Country,
+    policy::{CidrFlags, Rules, TableId},
+    tables::{Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Root, ServiceSlot},
+};
+
+use super::{
+    DatapathError, grace,
+    locals::Locals,
+    prefixes::{PrefixMaps, TablePrefix, absent_is_removed},
+    raw::Raw,
+    slots::Slots,
+};
+use crate::config::{Listen, ListenAddress};
+
+/// What the kernel judges by, complete.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// The global layer.
+    pub global: Rules,
+    /// Every service.
+    pub services: Vec<ServiceEntry>,
+    /// Prefixes of the CIDR tables that the layers name.
+    pub cidrs: Vec<(TableId, IpNet, CidrFlags)>,
+    /// The country table that the layers name.
+    pub countries: Option<CountryTable>,
+}
+
+/// One service of a generation.
+#[derive(Clone, Debug)]
+pub struct ServiceEntry {
+    /// Its name.
+    pub name: String,
+    /// Its own layer.
+    pub rules: Rules,
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// Whether its connections end in the relay.
+    pub relayed: bool,
+    /// `deny = "reset"`.
+    pub reset: bool,
+}
+
+/// Countries of prefixes; kept over generations that name the same table.
+#[derive(Clone, Debug)]
+pub struct CountryTable {
+    /// Its number.
+    pub id: TableId,
+    /// Disjoint prefixes.
+    pub prefixes: Arc<[(IpNet, Country)]>,
+}
+
+/// The tables that packets are judged by.
+pub struct Tables {
+    root: Array<MapData, Raw<Root>>,
+    listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
+    rules: Array<MapData, Raw<Rules>>,
+    cidrs: PrefixMaps,
+    countries: PrefixMaps,
+    locals: Locals,
+    slots: Slots,
+    held: Held,
+    current: Root,
+}
+
+/// What the maps hold of the generation in force.
+#[derive(Default)]
+struct Held {
+    listeners: Vec<ListenerKey>,
+    cidrs: Vec<TablePrefix>,
+    countries: Vec<TablePrefix>,
+}
+
+/// The maps of [`Tables`].
+pub(super) struct TableMaps {
+    pub(super) root: Array<MapData, Raw<Root>>,
+    pub(super) listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
+    pub(super) rules: Array<MapData, Raw<Rules>>,
+    pub(super) cidrs: PrefixMaps,
+    pub(super) countries: PrefixMaps,
+    pub(super) locals: Locals,
+    pub(super) slots: Slots,
+}
+
+impl Tables {
+    /// Takes the maps over as they are: empty, or as a daemon before left them.
+    pub(super) fn take(maps: TableMaps) -> Result<Self, DatapathError> {
+        let Raw(current) = maps.root.get(&0, 0)?;
+        let mut tables = Self {
+            held: Held {
+                listeners: maps
+                    .listeners
+                    .keys()
+                    .map(|key| key.map(|Raw(key)| key))
+                    .collect::<Result<_, _>>()?,
+                cidrs: maps.cidrs.all()?,
+                countries: maps.countries.all()?,
+            },
+            root: maps.root,
+            listeners: maps.listeners,
+            rules: maps.rules,
+            cidrs: maps.cidrs,
+            countries: maps.countries,
+            locals: maps.locals,
+            slots: maps.slots,
+            current,
+        };
+        if tables.current.epoch == 0 {
+            let [first, second, epoch] = random()?;
+            tables.current =
+                Root { generation: 0, pad: 0, hash_key: [first, second], epoch: epoch | 1 };
+            tables.root.set(0, Raw(tables.current), 0)?;
+        }
+        Ok(tables)
+    }
+
+    /// Names this set of maps: kernel totals are accounted under it.
+    pub fn epoch(&self) -> u64 {
+        self.current.epoch
+    }
+
+    /// The generation in force; 0 before the first.
+    pub fn generation(&self) -> u32 {
+        self.current.generation
+    }
+
+    /// Every service that has a slot, also those that are gone.
+    pub fn services(&self) -> impl Iterator<Item = (ServiceSlot, &str)> {
+        self.slots.all()
+    }
+
+    /// A number above every table's: tables made from here on take it and the ones
+    /// after it.
+    pub fn next_table(&self) -> TableId {
+        let held = self.held.cidrs.iter().chain(&self.held.countries);
+        held.map(|(table, _)| *table).max().unwrap_or(0) + 1
+    }
+
+    /// Entries in the prefix maps: CIDRs, countries.
+    pub fn fill(&self) -> (usize, usize) {
+        (self.held.cidrs.len(), self.held.countries.len())
+    }
+
+    /// Makes the host's own prefixes known.
+    pub fn set_locals(&mut self, prefixes: &[IpNet]) -> Result<(), DatapathError> {
+        self.locals.set(prefixes)
+    }
+
+    /// Brings a generation in force. Where it fails, the one before stays.
+    pub fn install(&mut self, next: &Generation) -> Result<(), DatapathError> {
+        let number = self.current.generation.wrapping_add(1).max(1);
+        let mut held = Held::default();
+        if let Err(error) = self.write(next, number, &mut held) {
+            let kept = std::mem::replace(&mut self.held, held);
+            // What was written is in nobody's sight; as much of it goes as can.
+            let _ = self.sweep(&kept);
+            self.held = kept;
+            return Err(error);
+        }
+        self.current.generation = number;
+        self.root.set(0, Raw(self.current), 0)?;
+        grace::wait().map_err(|source| DatapathError::System { call: "membarrier", source })?;
+        let before = std::mem::replace(&mut self.held, held);
+        let kept = std::mem::replace(&mut self.held, before);
+        let swept = self.sweep(&kept);
+        self.held = kept;
+        swept
+    }
+
+    fn write(
+        &mut self,
+        next: &Generation,
+        number: u32,
+        held: &mut Held,
+    ) -> Result<(), DatapathError> {
+        let half = if number.is_multiple_of(2) { 0 } else { MAX_RULES / 2 };
+        self.rules.set(half, Raw(next.global), 0)?;
+        for (table, prefix, flags) in &next.cidrs {
+            held.cidrs.push((*table, *prefix));
+            self.cidrs.insert((*table, *prefix), flags.0)?;
+        }
+        if let Some(table) = &next.countries {
+            self.write_countries(table, held)?;
+        }
+        if next.services.len() > MAX_SERVICES as usize {
+            return Err(DatapathError::ServicesExhausted(MAX_SERVICES));
+        }
+        for (slot, service) in (half + 1..).zip(&next.services) {
+            self.rules.set(slot, Raw(service.rules), 0)?;
+            self.write_listeners(service, number, (half, slot), held)?;
+        }
+        Ok(())
+    }
+
+    fn write_countries(
+        &mut self,
+        table: &CountryTable,
+        held: &mut Held,
+    ) -> Result<(), DatapathError> {
+        let known = self.held.countries.first().is_some_and(|(id, _)| *id == table.id)
+            && self.held.countries.len() == table.prefixes.len();
+        for (prefix, country) in table.prefixes.iter() {
+            held.countries.push((table.id, *prefix));
+            if !known {
+                self.countries.insert((table.id, *prefix), u32::from(country.to_stored()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_listeners(
+        &mut self,
+        service: &ServiceEntry,
+        number: u32,
+        (global_rules, own_rules): (u32, u32),
+        held: &mut Held,
+    ) -> Result<(), DatapathError> {
+        let slot = self.slots.assign(&service.name)?;
+        let mut flags = Listener::SERVES;
+        for (wanted, flag) in
+            [(service.relayed, Listener::RELAYED), (service.reset, Listener::RESET)]
+        {
+            if wanted {
+                flags |= flag;
+            }
+        }
+        let serving = Listener { flags, service: slot, own_rules, global_rules };
+        for listen in &service.listen {
+            for (key, single) in keys(*listen, number) {
+                if single {
+                    self.mark_port(&key, held)?;
+                }
+                let more =
+                    self.listener(&key)?.map_or(0, |known| known.flags & Listener::HAS_ADDRESSES);
+                self.put(key, Listener { flags: serving.flags | more, ..serving }, held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes on a port's wildcard that entries for single addresses exist.
+    fn mark_port(&mut self, key: &ListenerKey, held: &mut Held) -> Result<(), DatapathError> {
+        let wildcard = ListenerKey { address: Address::UNSPECIFIED, ..*key };
+        let none = Listener { flags: 0, service: 0, own_rules: 0, global_rules: 0 };
+        let known = self.listener(&wildcard)?.unwrap_or(none);
+        self.put(wildcard, Listener { flags: known.flags | Listener::HAS_ADDRESSES, ..known }, held)
+    }
+
+    fn listener(&self, key: &ListenerKey) -> Result<Option<Listener>, DatapathError> {
+        match self.listeners.get(&Raw(*key), 0) {
+            Ok(Raw(listener)) => Ok(Some(listener)),
+            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn put(
+        &mut self,
+        key: ListenerKey,
+        listener: Listener,
+        held: &mut Held,
+    ) -> Result<(), DatapathError> {
+        self.listeners.insert(Raw(key), Raw(listener), 0)?;
+        held.listeners.push(key);
+        Ok(())
+    }
+
+    /// Removes what `self.held` lists and `kept` does not.
+    fn sweep(&mut self, kept: &Held) -> Result<(), DatapathError> {
+        let stays: BTreeSet<u32> = kept.listeners.iter().map(|key| key.generation).collect();
+        for key in self.held.listeners.iter().filter(|key| !stays.contains(&key.generation)) {
+            absent_is_removed(self.listeners.remove(&Raw(*key)))?;
+        }
+        let stays = tables_of(&kept.cidrs);
+        for prefix in self.held.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {
+            self.cidrs.remove(*prefix)?;
+        }
+        let stays = tables_of(&kept.countries);
+        for prefix in self.held.countries.iter().filter(|(table, _)| !stays.contains(table)) {
+            self.countries.remove(*prefix)?;
+        }
+        Ok(())
+    }
+}
+
+fn tables_of(prefixes: &[TablePrefix]) -> BTreeSet<TableId> {
+    prefixes.iter().map(|(table, _)| *table).collect()
+}
+
+/// The keys of one `listen` entry, and whether each is of a single address.
+fn keys(listen: Listen, generation: u32) -> Vec<(ListenerKey, bool)> {
+    let wildcard =
+        |family| (ListenerKey::wildcard(generation, listen.port, PROTOCOL_TCP, family), false);
+    match listen.address {
+        ListenAddress::Any => vec![wildcard(Family::V4), wildcard(Family::V6)],
+        ListenAddress::AnyV4 => vec![wildcard(Family::V4)],
+        ListenAddress::AnyV6 => vec![wildcard(Family::V6)],
+        ListenAddress::One(ip) => {
+            let address = Address::from(ip);
+            let (key, _) = wildcard(address.family());
+            vec![(ListenerKey { address, ..key }, true)]
+        }
+    }
+}
+
+fn random<const N: usize>() -> Result<[u64; N], DatapathError> {
+    let mut words = [0; N];
+    for word in &mut words {
+        let mut bytes = [0; 8];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| DatapathError::System { call: "getrandom", source: error.into() })?;
+        *word = u64::from_ne_bytes(bytes);
+    }
+    Ok(words)
+}
