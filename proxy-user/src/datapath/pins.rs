@@ -99,9 +99,7 @@ fn is_bpffs(path: &Path) -> Result<bool, DatapathError> {
 /// Mounts bpffs, in PID 1's mount namespace only: in a private one it would vanish
 /// with the process, and the restrictions with it.
 fn mount(root: &Path) -> Result<(), DatapathError> {
-    let here = fs::read_link("/proc/self/ns/mnt");
-    let init = fs::read_link("/proc/1/ns/mnt");
-    if !matches!((here, init), (Ok(here), Ok(init)) if here == init) {
+    if root_mount("/proc/self/mountinfo")? != root_mount("/proc/1/mountinfo")? {
         return Err(DatapathError::PrivateMountNamespace(root.to_owned()));
     }
     rustix::mount::mount(
@@ -112,6 +110,15 @@ fn mount(root: &Path) -> Result<(), DatapathError> {
         None,
     )
     .map_err(|error| at(root)(error.into()))
+}
+
+/// Number of the mount at `/`: two mount namespaces never share one. Unlike the
+/// namespace's own link it can be read of PID 1 without tracing rights.
+fn root_mount(mountinfo: &str) -> Result<Option<String>, DatapathError> {
+    let path = Path::new(mountinfo);
+    let mounts = fs::read_to_string(path).map_err(at(path))?;
+    let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/"));
+    Ok(root.and_then(|line| line.split(' ').next()).map(ToOwned::to_owned))
 }
 
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> DatapathError + use<'_> {
