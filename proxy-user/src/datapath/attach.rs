@@ -16,6 +16,8 @@ use aya::programs::{
 use super::{DatapathError, Interface, LinkLayer, load::Programs, pins::at};
 use crate::config::Hook;
 
+const AS_FAST: &str = "the default: as fast as XDP for a host, and every offload stays on";
+
 /// An interface that Weir watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
@@ -91,24 +93,37 @@ impl Attacher {
             &egress_pin,
         )?;
         let (hook, why) = match (hook, interface.layer) {
-            (Hook::Tc, _) => {
-                (Hook::Tc, "TC ingress: as fast as XDP on a host, and offloads stay on".to_owned())
-            }
+            (Hook::Tc, _) => (Hook::Tc, AS_FAST.to_owned()),
             (_, LinkLayer::None) => {
-                (Hook::Tc, "TC ingress: the interface has no link layer".to_owned())
+                (Hook::Tc, "the interface has no link layer for XDP".to_owned())
             }
-            (Hook::XdpNative, _) => {
-                (hook, self.attach_xdp(interface, "xdp-native", XdpMode::Driver)?)
-            }
-            (Hook::XdpGeneric, _) => {
-                (hook, self.attach_xdp(interface, "xdp-generic", XdpMode::Skb)?)
-            }
+            (Hook::XdpNative, _) => self.attach_xdp(interface, hook, "xdp-native", XdpMode::Driver),
+            (Hook::XdpGeneric, _) => self.attach_xdp(interface, hook, "xdp-generic", XdpMode::Skb),
         };
         Ok(Attached { interface: interface.clone(), hook, why })
     }
 
-    /// The program for packets in fragments where the driver takes it.
+    /// Verdicts run at TC ingress in any case: an interface that takes no XDP loses
+    /// nothing but the place.
     fn attach_xdp(
+        &mut self,
+        interface: &Interface,
+        hook: Hook,
+        kind: &str,
+        mode: XdpMode,
+    ) -> (Hook, String) {
+        match self.try_xdp(interface, kind, mode) {
+            Ok(why) => (hook, why),
+            Err(error) => {
+                let why = format!("{} takes no {kind} ({error}): TC instead", interface.name);
+                tracing::warn!("{why}");
+                (Hook::Tc, why)
+            }
+        }
+    }
+
+    /// The program for packets in fragments where the driver takes it.
+    fn try_xdp(
         &mut self,
         interface: &Interface,
         kind: &str,
@@ -117,10 +132,10 @@ impl Attacher {
         let pin = self.links.join(pin_name(kind, interface.index));
         let whole = attach_xdp(self.programs.xdp("weir_xdp_frags")?, interface.index, mode, &pin);
         if whole.is_ok() {
-            return Ok("XDP as configured, packets in fragments too".to_owned());
+            return Ok("as configured; packets in fragments too".to_owned());
         }
         attach_xdp(self.programs.xdp("weir_xdp")?, interface.index, mode, &pin)?;
-        Ok("XDP as configured; the driver hands over linear packets only".to_owned())
+        Ok("as configured; linear packets only".to_owned())
     }
 
     /// Unpins every link that no attached interface has: what a daemon before left,
