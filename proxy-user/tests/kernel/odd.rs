@@ -1,0 +1,121 @@
+//! Odd frames, each with its outcome, at each hook.
+
+use proxy_common::{
+    outcome::Outcome,
+    policy::{CidrFlags, Rules},
+};
+
+use crate::{
+    frames::{Tcp, syn},
+    harness::{Action, HOOKS, HOST4, HOST6, Kernel, Result, frame_for},
+};
+
+fn everything_blocked() -> Result<Kernel> {
+    let all = [("0.0.0.0/0", CidrFlags::BLOCKED), ("::/0", CidrFlags::BLOCKED)];
+    Kernel::new(Rules { cidrs: 1, ..Rules::OPEN }, &all)
+}
+
+#[test]
+fn headers_before_tcp_are_followed_to_the_verdict() -> Result {
+    let v4 = syn("198.51.100.7", HOST4);
+    let v6 = syn("2001:db8:9::7", HOST6);
+    let eight = vec![0; 7];
+    let cases = [
+        ("options", Tcp { options: vec![1; 12], ..v4.clone() }),
+        ("first fragment", Tcp { fragment: 0x2000, ..v4.clone() }),
+        ("VLAN", Tcp { tags: vec![0x8100], ..v4.clone() }),
+        ("VLAN in VLAN", Tcp { tags: vec![0x88a8, 0x8100], ..v6.clone() }),
+        (
+            "hop-by-hop, routing, destination",
+            Tcp {
+                extensions: vec![
+                    (0, [vec![0], vec![0; 6]].concat()),
+                    (43, [vec![1], vec![0; 14]].concat()),
+                    (60, [vec![0], vec![0; 6]].concat()),
+                ],
+                ..v6.clone()
+            },
+        ),
+        (
+            "authentication",
+            Tcp { extensions: vec![(51, [vec![4], vec![0; 22]].concat())], ..v6.clone() },
+        ),
+        (
+            "first IPv6 fragment",
+            Tcp { extensions: vec![(44, vec![0, 0, 1, 0, 0, 0, 9])], ..v6.clone() },
+        ),
+        ("whole IPv6 fragment", Tcp { extensions: vec![(44, eight)], ..v6 }),
+    ];
+    for hook in HOOKS {
+        let mut kernel = everything_blocked()?;
+        for (what, frame) in &cases {
+            if hook.ends_with("_l3") && !frame.tags.is_empty() {
+                continue;
+            }
+            assert_eq!(kernel.run(hook, &frame_for(hook, frame))?, Action::Drop, "{hook}: {what}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_judged_passes_and_is_counted() -> Result {
+    let v4 = syn("198.51.100.7", HOST4);
+    let v6 = syn("2001:db8:9::7", HOST6);
+    let nine = (0..9).map(|_| (60, vec![0; 7])).collect();
+    let cases = [
+        (Outcome::LaterFragment, Tcp { fragment: 100, ..v4 }),
+        (
+            Outcome::LaterFragment,
+            Tcp { extensions: vec![(44, vec![0, 1, 0, 0, 0, 0, 9])], ..v6.clone() },
+        ),
+        (Outcome::NoTransport, Tcp { extensions: nine, ..v6 }),
+    ];
+    for (outcome, frame) in cases {
+        let mut kernel = everything_blocked()?;
+        assert_eq!(kernel.receive(&frame)?, Action::Pass, "{outcome:?}");
+        assert_eq!(kernel.outcome(outcome)?, 1, "{outcome:?}");
+        assert_eq!(kernel.run("weir_xdp", &frame.bytes())?, Action::Pass, "{outcome:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn truncated_frames_pass_at_every_length() -> Result {
+    let mut kernel = everything_blocked()?;
+    let deep = Tcp {
+        extensions: vec![(0, vec![0; 7]), (44, vec![0, 0, 1, 0, 0, 0, 9])],
+        ..syn("2001:db8:9::7", HOST6)
+    };
+    for frame in
+        [Tcp { tags: vec![0x8100], options: vec![1; 8], ..syn("198.51.100.7", HOST4) }, deep]
+    {
+        let whole = frame.bytes();
+        for hook in ["weir_ingress", "weir_xdp", "weir_xdp_frags", "weir_egress"] {
+            // The kernel runs programs on a whole Ethernet header only.
+            for length in 14..whole.len() {
+                let action = kernel.run(hook, &whole[..length])?;
+                assert_eq!(action, Action::Pass, "{hook} {length}");
+            }
+        }
+        assert_eq!(kernel.run("weir_ingress", &whole)?, Action::Drop);
+    }
+    Ok(())
+}
+
+#[test]
+fn other_protocols_are_nobody_s() -> Result {
+    let mut kernel = everything_blocked()?;
+    let arp = [vec![0xff; 12], vec![0x08, 0x06], vec![0; 28]].concat();
+    let mut udp = syn("198.51.100.7", HOST4).bytes();
+    udp[23] = 17;
+    let mut icmp6 = syn("2001:db8:9::7", HOST6).bytes();
+    icmp6[20] = 58;
+    for frame in [arp, udp, icmp6] {
+        for hook in ["weir_ingress", "weir_xdp", "weir_egress"] {
+            assert_eq!(kernel.run(hook, &frame)?, Action::Pass);
+        }
+    }
+    assert_eq!(kernel.outcome(Outcome::Denied)?, 0);
+    Ok(())
+}
