@@ -48,9 +48,7 @@ pub(super) async fn accept(
     let mut intake = shared.intake.subscribe();
     let mut pause = Pause::default();
     loop {
-        // The sender is in `shared`, so this does not fail.
-        let _ = intake.wait_for(|intake| *intake != Intake::Hold).await;
-        match listener.accept().await {
+        match next(&listener, &mut intake).await {
             Ok((client, peer)) => {
                 pause.over();
                 if let Ok(service) = client.local_addr() {
@@ -59,6 +57,22 @@ pub(super) async fn accept(
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => pause.take(&listener, &error).await,
+        }
+    }
+}
+
+/// The next connection, once connections are wanted.
+async fn next(
+    listener: &TcpListener,
+    intake: &mut watch::Receiver<Intake>,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        // The sender outlives the loop, so waiting for it does not fail.
+        let _ = intake.wait_for(|intake| *intake != Intake::Hold).await;
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => return accepted,
+            _ = intake.wait_for(|intake| *intake == Intake::Hold) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One direction of a session.
 
 use std::{
-    io,
+    io, mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -97,11 +97,13 @@ impl Direction {
         Ok(read)
     }
 
-    /// The pipe that is held, else another.
+    /// The pipe to splice through, where that is worth it. What was held besides
+    /// goes back.
     fn lease(&mut self) -> Option<Lease> {
-        match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Pipe(lease) => Some(lease),
-            Held::Nothing | Held::Buffer(_) => self.pipes.take(),
+        match (mem::replace(&mut self.held, Held::Nothing), self.bulk) {
+            (Held::Pipe(lease), true) => Some(lease),
+            (_, true) => self.pipes.take(),
+            (_, false) => None,
         }
     }
 
@@ -169,4 +171,53 @@ fn write(sink: &TcpStream, buffer: &mut Buffer) -> io::Result<usize> {
     };
     buffer.written(length);
     Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::future::poll_fn;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (dialled, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn an_idle_direction_holds_neither_buffer_nor_pipe() {
+        let (mut sender, source) = pair().await;
+        let (sink, mut receiver) = pair().await;
+        let pipes = PipePool::new(1);
+        let mut direction = Direction::new(Arc::clone(&pipes));
+        let (mut moved, mut spliced) = (0, false);
+        let payload = vec![7; 4 << 20];
+        let mut arrived = vec![0; payload.len()];
+        let copy = poll_fn(|cx| {
+            assert!(direction.poll(cx, &source, &sink, &mut moved).is_pending());
+            spliced |= matches!(direction.held, Held::Pipe(_));
+            if moved == payload.len() as u64 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let (sent, got, ()) =
+            tokio::join!(sender.write_all(&payload), receiver.read_exact(&mut arrived), copy);
+        sent.unwrap();
+        got.unwrap();
+        assert!(arrived == payload);
+        assert!(spliced, "so much is worth splicing");
+        poll_fn(|cx| {
+            assert!(direction.poll(cx, &source, &sink, &mut moved).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(matches!(direction.held, Held::Nothing));
+        assert!(pipes.take().is_some(), "the only pipe is back");
+    }
 }
