@@ -16,8 +16,8 @@ const FILES_PER_SESSION: u64 = 2;
 const FILES_PER_PIPE: u64 = 2;
 /// One pipe for so many files: bytes are in flight in few sessions at a time.
 const FILES_FOR_ONE_PIPE: u64 = 256;
-/// More would pass the default `pipe-user-pages-soft` and shrink each pipe.
-const MOST_PIPES: u64 = 1024;
+/// More of their size would pass the default `pipe-user-pages-soft`.
+const MOST_PIPES: u64 = 256;
 
 /// Raises the soft limit of open files to the hard one. Gives the limit in force.
 pub fn raise() -> io::Result<u64> {

@@ -112,6 +112,8 @@ impl Listeners {
         while let Some((_, socket)) = sockets.pop_first() {
             socket.stop().await;
         }
+        // Status may be asked for meanwhile.
+        drop(sockets);
         self.shared.sessions.close();
         if timeout(grace, self.shared.sessions.wait()).await.is_err() {
             for service in self.services.read().values() {

@@ -24,7 +24,7 @@ use super::{
 use crate::{config::Service, record::CloseReason};
 
 /// An opened session. Fields are dropped in this order: the sockets are closed
-/// before the report is made, and their place is free before another may need it.
+/// before the report is made, and what they counted against is given back last.
 pub(super) struct Session {
     pub(super) client: TcpStream,
     pub(super) service: Arc<Service>,
