@@ -58,6 +58,12 @@ impl PipePool {
         Some(Lease { pipe: Some(pipe), filled: 0, pool: Arc::clone(self) })
     }
 
+    /// Pipes that were made and are not in use.
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.idle.lock().len()
+    }
+
     fn make(&self) -> Option<Pipe> {
         self.open
             .fetch_update(Relaxed, Relaxed, |open| (open < self.capacity).then_some(open + 1))
