@@ -1,0 +1,25 @@
+//! What the relay needs from those who use it.
+
+use std::net::IpAddr;
+
+use proxy_common::verdict::Judgement;
+
+use super::report::{Ended, Opened};
+
+/// The policy in force.
+pub trait Gate: Send + Sync + 'static {
+    /// Judges `client`, a v4-mapped address unwrapped, for the service of that name.
+    fn judge(&self, service: &str, client: IpAddr) -> Judgement;
+}
+
+/// Who hears of sessions. Both methods are called from the tasks that serve
+/// traffic and must not block.
+pub trait Journal: Send + Sync + 'static {
+    /// A connection passed the gate and the limits; its target is dialled next.
+    /// [`Self::ended`] follows for it.
+    fn opened(&self, session: &Opened);
+
+    /// An accepted connection is over. Called exactly once for each, opened or
+    /// not.
+    fn ended(&self, session: Ended);
+}

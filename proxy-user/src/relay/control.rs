@@ -1,0 +1,68 @@
+//! How a running session is told to end.
+
+use std::{
+    net::IpAddr,
+    sync::OnceLock,
+    task::{Context, Poll},
+};
+
+use futures_util::task::AtomicWaker;
+
+use crate::record::CloseReason;
+
+/// Why a session is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    PolicyChanged,
+    ServiceRemoved,
+    Shutdown,
+}
+
+impl From<Cut> for CloseReason {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::PolicyChanged => Self::PolicyChanged,
+            Cut::ServiceRemoved => Self::ServiceRemoved,
+            Cut::Shutdown => Self::Shutdown,
+        }
+    }
+}
+
+/// The line to one session.
+#[derive(Debug)]
+pub(super) struct Control {
+    client: IpAddr,
+    cut: OnceLock<Cut>,
+    waker: AtomicWaker,
+}
+
+impl Control {
+    pub(super) fn new(client: IpAddr) -> Self {
+        Self { client, cut: OnceLock::new(), waker: AtomicWaker::new() }
+    }
+
+    /// Who is served.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Orders the session to end. The first order stands.
+    pub(super) fn cut(&self, cut: Cut) {
+        let _ = self.cut.set(cut);
+        self.waker.wake();
+    }
+
+    /// Makes the session look at its settings again.
+    pub(super) fn nudge(&self) {
+        self.waker.wake();
+    }
+
+    /// Ready with the order to end, once there is one.
+    pub(super) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
+        self.waker.register(cx.waker());
+        match self.cut.get() {
+            Some(cut) => Poll::Ready(*cut),
+            None => Poll::Pending,
+        }
+    }
+}

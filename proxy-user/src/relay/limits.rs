@@ -1,0 +1,106 @@
+//! How many sessions and pipes the file-descriptor limit carries.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that a session holds: client and target.
+const FILES_PER_SESSION: u64 = 2;
+/// Descriptors of a pipe.
+const FILES_PER_PIPE: u64 = 2;
+/// One pipe for so many files: bytes are in flight in few sessions at a time.
+const FILES_FOR_ONE_PIPE: u64 = 256;
+/// More of their size would pass the default `pipe-user-pages-soft`.
+const MOST_PIPES: u64 = 256;
+
+/// Raises the soft limit of open files to the hard one. Gives the limit in force.
+pub fn raise() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    }
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// What the relay may hold at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions, over all services.
+    pub sessions: usize,
+    /// Pipes for splicing.
+    pub pipes: usize,
+}
+
+impl Limits {
+    /// What fits into `files` open files, `reserve` of which the rest of the
+    /// daemon needs.
+    pub fn within(files: u64, reserve: u64) -> Self {
+        let files = files.saturating_sub(reserve);
+        let pipes = (files / FILES_FOR_ONE_PIPE).min(MOST_PIPES);
+        let sessions = (files - pipes * FILES_PER_PIPE) / FILES_PER_SESSION;
+        let count = |n| usize::try_from(n).unwrap_or(usize::MAX);
+        Self { sessions: count(sessions), pipes: count(pipes) }
+    }
+}
+
+/// Counts sessions against [`Limits::sessions`].
+#[derive(Debug)]
+pub(super) struct Budget {
+    capacity: usize,
+    used: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { capacity, used: AtomicUsize::new(0) })
+    }
+
+    /// The right to one more session, or `None` where the budget is spent.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
+        self.used
+            .fetch_update(Relaxed, Relaxed, |used| (used < self.capacity).then_some(used + 1))
+            .ok()?;
+        Some(Permit(Arc::clone(self)))
+    }
+}
+
+/// One session of the budget, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Budget>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.used.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_and_pipes_never_need_more_files_than_there_are() {
+        for files in [0, 1, 64, 1024, 20_000, 1 << 20, u64::MAX] {
+            let limits = Limits::within(files, 200);
+            let needed = (limits.sessions as u64 + limits.pipes as u64) * 2;
+            assert!(needed <= files.saturating_sub(200), "{files}: {limits:?}");
+        }
+        assert!(Limits::within(20_500, 300).sessions > 10_000);
+    }
+
+    #[test]
+    fn a_permit_comes_back_when_dropped() {
+        let budget = Budget::new(1);
+        let permit = budget.take();
+        assert!(permit.is_some());
+        assert!(budget.take().is_none());
+        drop(permit);
+        assert!(budget.take().is_some());
+    }
+}

@@ -1,0 +1,150 @@
+//! The published services and their listening sockets.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::RwLock;
+use tokio::{
+    sync::{Mutex, watch},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    accept::Shared,
+    contract::{Gate, Journal},
+    control::Cut,
+    copy::PipePool,
+    intake::Intake,
+    limits::{Budget, Limits},
+    listening::{ListenError, Listening},
+    plan::Plan,
+    published::Published,
+    rebind::bind_missing,
+    stats::Stats,
+};
+use crate::config::Service;
+
+type Services = BTreeMap<String, Arc<Published>>;
+
+/// Everything that the relay has open.
+pub struct Listeners {
+    shared: Arc<Shared>,
+    services: RwLock<Services>,
+    /// By the address asked for.
+    sockets: Mutex<BTreeMap<SocketAddr, Listening>>,
+}
+
+impl Listeners {
+    /// Nothing published yet.
+    pub fn new(gate: Arc<dyn Gate>, journal: Arc<dyn Journal>, limits: Limits) -> Self {
+        let shared = Shared {
+            gate,
+            journal,
+            budget: Budget::new(limits.sessions),
+            pipes: PipePool::new(limits.pipes),
+            intake: watch::Sender::default(),
+            sessions: TaskTracker::new(),
+        };
+        Self { shared: Arc::new(shared), services: RwLock::default(), sockets: Mutex::default() }
+    }
+
+    /// Publishes exactly the relayed ones of `services`. Sockets of addresses that
+    /// stay are never closed, and sessions of services that stay go on, under the
+    /// new settings. Ports that go refuse when this returns; sessions of services
+    /// that go are reset. On an error nothing has changed.
+    ///
+    /// Policies are none of its business: see [`Self::rejudge`].
+    pub async fn apply(&self, services: &[Arc<Service>]) -> Result<(), ListenError> {
+        let plan = Plan::new(services);
+        let mut sockets = self.sockets.lock().await;
+        let bound = bind_missing(&plan, &mut sockets, &self.shared).await?;
+        let published = self.publish(&plan);
+        for (address, service) in plan.sockets() {
+            if let (Some(socket), Some(owner)) = (sockets.get(&address), published.get(service)) {
+                socket.hand_to(Arc::clone(owner));
+            }
+        }
+        for (address, socket) in bound {
+            if let Some(owner) = plan.service_at(address).and_then(|name| published.get(name)) {
+                sockets.insert(address, socket.start(Arc::clone(owner), &self.shared));
+            }
+        }
+        for (_, socket) in sockets.extract_if(.., |address, _| plan.service_at(*address).is_none())
+        {
+            socket.stop().await;
+        }
+        self.retire(published);
+        Ok(())
+    }
+
+    /// Judges every session again, and resets those that the gate now denies. To be
+    /// called when a new policy is in force.
+    pub fn rejudge(&self) {
+        for service in self.services.read().values() {
+            service.rejudge(&*self.shared.gate);
+        }
+    }
+
+    /// What accept loops do from now on.
+    pub fn set_intake(&self, intake: Intake) {
+        self.shared.intake.send_replace(intake);
+    }
+
+    /// Live counters, by service name.
+    pub fn stats(&self) -> BTreeMap<String, Stats> {
+        let services = self.services.read();
+        services
+            .iter()
+            .map(|(name, service)| (name.clone(), service.counters().snapshot()))
+            .collect()
+    }
+
+    /// Where connections are accepted, and the name of the service they reach.
+    pub async fn addresses(&self) -> Vec<(SocketAddr, String)> {
+        let sockets = self.sockets.lock().await;
+        sockets.values().map(|s| (s.local(), s.owner().settings().name.clone())).collect()
+    }
+
+    /// Stops accepting, lets sessions finish for `grace`, and resets the rest. When
+    /// this returns, every session has been reported.
+    pub async fn drain(&self, grace: Duration) {
+        let mut sockets = self.sockets.lock().await;
+        while let Some((_, socket)) = sockets.pop_first() {
+            socket.stop().await;
+        }
+        // Status may be asked for meanwhile.
+        drop(sockets);
+        self.shared.sessions.close();
+        if timeout(grace, self.shared.sessions.wait()).await.is_err() {
+            for service in self.services.read().values() {
+                service.close(Cut::Shutdown);
+            }
+            self.shared.sessions.wait().await;
+        }
+    }
+
+    /// Settings in force for every service of the plan: those that stay keep their
+    /// counters and sessions.
+    fn publish(&self, plan: &Plan) -> Services {
+        let old = self.services.read();
+        let publish = |service: &Arc<Service>| match old.get(&service.name) {
+            Some(published) => {
+                published.update(service);
+                Arc::clone(published)
+            }
+            None => Published::new(Arc::clone(service)),
+        };
+        plan.services().map(|service| (service.name.clone(), publish(service))).collect()
+    }
+
+    /// Makes `services` the published ones, and cuts the sessions of the others.
+    fn retire(&self, services: Services) {
+        let mut old = std::mem::replace(&mut *self.services.write(), services);
+        let kept = self.services.read();
+        old.retain(|name, _| !kept.contains_key(name));
+        drop(kept);
+        for service in old.values() {
+            service.close(Cut::ServiceRemoved);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The relay: accepts connections, judges each again, dials the target and copies
+//! both ways, by splice where it pays.
+//!
+//! Every accepted connection is reported to the [`Journal`] exactly once, also
+//! when its task panics or is aborted. An idle session holds two file descriptors
+//! and no buffer.
+
+mod accept;
+mod contract;
+mod control;
+mod copy;
+mod dial;
+mod intake;
+pub mod limits;
+mod listeners;
+mod listening;
+mod plan;
+mod published;
+mod rebind;
+mod report;
+mod sensor;
+mod session;
+mod socket;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use contract::{Gate, Journal};
+pub use intake::Intake;
+pub use limits::Limits;
+pub use listeners::Listeners;
+pub use listening::ListenError;
+pub use report::{Admission, Bytes, Ended, Fate, Opened, Outcome};
+pub use stats::Stats;

@@ -1,0 +1,54 @@
+//! Which sockets a set of services needs.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use super::socket;
+use crate::config::{ListenAddress, Service};
+
+/// The relayed services, and the sockets that they need.
+pub(super) struct Plan {
+    services: BTreeMap<String, Arc<Service>>,
+    sockets: BTreeMap<SocketAddr, Wanted>,
+}
+
+struct Wanted {
+    service: String,
+    /// Half of "every local address": a host without IPv6 does without it.
+    optional: bool,
+}
+
+impl Plan {
+    pub(super) fn new(services: &[Arc<Service>]) -> Self {
+        let mut plan = Self { services: BTreeMap::new(), sockets: BTreeMap::new() };
+        for service in services.iter().filter(|service| !service.is_guard()) {
+            plan.services.insert(service.name.clone(), Arc::clone(service));
+            for listen in &service.listen {
+                for address in socket::addresses(*listen) {
+                    let optional = address.is_ipv6() && listen.address == ListenAddress::Any;
+                    let service = service.name.clone();
+                    plan.sockets.entry(address).or_insert(Wanted { service, optional });
+                }
+            }
+        }
+        plan
+    }
+
+    pub(super) fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// Each address with its service's name.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
+        self.sockets.iter().map(|(address, wanted)| (*address, wanted.service.as_str()))
+    }
+
+    /// The name of the service that is to be reached there.
+    pub(super) fn service_at(&self, address: SocketAddr) -> Option<&str> {
+        self.sockets.get(&address).map(|wanted| wanted.service.as_str())
+    }
+
+    /// Whether a host without IPv6 does without this socket.
+    pub(super) fn is_optional(&self, address: SocketAddr) -> bool {
+        self.sockets.get(&address).is_some_and(|wanted| wanted.optional)
+    }
+}

@@ -1,0 +1,105 @@
+//! What the relay tells of a session.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use proxy_common::{address::FlowKey, reason::Reason};
+
+use crate::{config::Service, record::CloseReason};
+
+/// A session whose target is about to be dialled.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Client, and the local address of the accepted socket.
+    pub flow: FlowKey,
+    /// The service, as configured when the connection was accepted.
+    pub service: Arc<Service>,
+    /// What the gate said beside "pass".
+    pub admission: Admission,
+    /// When the connection was accepted.
+    pub started: Instant,
+}
+
+/// What a judgement that lets a client pass leaves to be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// What an observing layer would have denied for.
+    pub observed: Option<Reason>,
+    /// Country rules were asked and did not apply.
+    pub country_exempt: bool,
+}
+
+/// The one report of an accepted connection.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Client, and the local address of the accepted socket.
+    pub flow: FlowKey,
+    /// The service, as configured when the connection was accepted.
+    pub service: Arc<Service>,
+    /// When the connection was accepted.
+    pub started: Instant,
+    /// When the relay was done with it.
+    pub ended: Instant,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of an accepted connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The gate denied it: reset before a byte was read.
+    Denied(Reason),
+    /// [`super::Intake::Refuse`] was in force: reset unjudged.
+    Refused,
+    /// The gate let it pass.
+    Admitted {
+        /// What else the gate said.
+        admission: Admission,
+        /// How it went on.
+        fate: Fate,
+    },
+}
+
+/// What became of a connection that the gate let pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Over the service's `max_connections`, or over what the file-descriptor
+    /// limit carries: reset.
+    ConnectionLimit,
+    /// No address of the target accepted a connection.
+    BackendUnreachable {
+        /// The target, as configured.
+        target: String,
+        /// What the resolver or the last dial said.
+        error: String,
+    },
+    /// `connect_timeout` passed.
+    BackendTimeout {
+        /// The target, as configured.
+        target: String,
+    },
+    /// It ended while the target was being dialled.
+    Abandoned {
+        /// The target, as configured.
+        target: String,
+        /// Why.
+        close_reason: CloseReason,
+    },
+    /// A target served it.
+    Served {
+        /// The address that was dialled.
+        target: SocketAddr,
+        /// Payload that the relay passed on.
+        bytes: Bytes,
+        /// How it ended.
+        close_reason: CloseReason,
+    },
+}
+
+/// Payload bytes, counted when handed to the receiving side's socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Client to target.
+    pub up: u64,
+    /// Target to client.
+    pub down: u64,
+}

@@ -1,0 +1,113 @@
+//! The life of one session, from its judgement on.
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use tokio::net::TcpStream;
+
+use super::{
+    control::{Control, Cut},
+    copy::{Duplex, End, Idle, PipePool, fault},
+    dial::{DialError, dial},
+    limits::Permit,
+    published::Entered,
+    report::Bytes,
+    sensor::Sensor,
+    socket,
+    stats::Place,
+};
+use crate::{config::Service, record::CloseReason};
+
+/// An opened session. Fields are dropped in this order: the sockets are closed
+/// before the report is made, and what they counted against is given back last.
+pub(super) struct Session {
+    pub(super) client: TcpStream,
+    pub(super) service: Arc<Service>,
+    pub(super) pipes: Arc<PipePool>,
+    pub(super) entered: Entered,
+    pub(super) sensor: Sensor,
+    pub(super) place: Place,
+    pub(super) permit: Permit,
+}
+
+impl Session {
+    /// Dials the target and serves the client to the end.
+    pub(super) async fn run(self) {
+        // In reverse order of dropping.
+        let Self { permit: _permit, place: _place, mut sensor, entered, client, service, pipes } =
+            self;
+        let target = match dial_or_cut(&service, entered.control()).await {
+            Ok(Ok((target, address))) => {
+                sensor.connected(address);
+                target
+            }
+            Ok(Err(error)) => {
+                sensor.failed(error);
+                return socket::reset_on_close(&client);
+            }
+            Err(cut) => {
+                sensor.closed(cut.into());
+                return socket::reset_on_close(&client);
+            }
+        };
+        drop(service);
+        let reason = serve(&client, &target, &entered, &pipes, &mut sensor).await;
+        sensor.closed(reason);
+        if !matches!(reason, CloseReason::ClientClosed | CloseReason::TargetClosed) {
+            socket::reset_on_close(&client);
+            socket::reset_on_close(&target);
+        }
+    }
+}
+
+type Dialled = Result<(TcpStream, SocketAddr), DialError>;
+
+/// Dials, unless the session is cut meanwhile.
+async fn dial_or_cut(service: &Service, control: &Control) -> Result<Dialled, Cut> {
+    let mut dial = pin!(dial(&service.target, service.connect_timeout));
+    poll_fn(|cx| match control.poll_cut(cx) {
+        Poll::Ready(cut) => Poll::Ready(Err(cut)),
+        Poll::Pending => dial.as_mut().poll(cx).map(Ok),
+    })
+    .await
+}
+
+/// Copies both ways until the session ends, and says why it did.
+async fn serve(
+    client: &TcpStream,
+    target: &TcpStream,
+    entered: &Entered,
+    pipes: &Arc<PipePool>,
+    sensor: &mut Sensor,
+) -> CloseReason {
+    let mut duplex = Duplex::new(client, target, pipes);
+    let mut idle = Idle::new(entered.published().settings().idle_timeout);
+    // A reset must be seen on a side that is not being read, too.
+    let mut client_fault = pin!(fault(client));
+    let mut target_fault = pin!(fault(target));
+    poll_fn(|cx| {
+        if let Poll::Ready(cut) = entered.control().poll_cut(cx) {
+            return Poll::Ready(cut.into());
+        }
+        let (bytes, end) = duplex.poll(cx);
+        sensor.moved(bytes);
+        if let Poll::Ready(end) = end {
+            return Poll::Ready(end.into());
+        }
+        if let Poll::Ready(error) = client_fault.as_mut().poll(cx) {
+            return Poll::Ready(End::of_client(&error).into());
+        }
+        if let Poll::Ready(error) = target_fault.as_mut().poll(cx) {
+            return Poll::Ready(End::of_target(&error).into());
+        }
+        let moved = bytes != Bytes::default();
+        idle.poll(cx, moved, || entered.published().settings().idle_timeout)
+            .map(|()| CloseReason::IdleTimeout)
+    })
+    .await
+}

@@ -1,0 +1,79 @@
+//! Listening sockets, and what is asked of accepted ones.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use proxy_common::address::{FlowKey, PROTOCOL_TCP};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::config::{Listen, ListenAddress};
+
+/// More than any `somaxconn`, by which the kernel bounds it.
+const BACKLOG: i32 = i32::MAX;
+
+/// The sockets that an entry stands for. Every local address is two of them, so
+/// that a host without IPv6 still has the first.
+pub(super) fn addresses(listen: Listen) -> Vec<SocketAddr> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listen.port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, listen.port));
+    match listen.address {
+        ListenAddress::Any => vec![v4, v6],
+        ListenAddress::AnyV4 => vec![v4],
+        ListenAddress::AnyV6 => vec![v6],
+        ListenAddress::One(ip) => vec![SocketAddr::from((ip, listen.port))],
+    }
+}
+
+/// Listens on `address`, which need not be there yet. An IPv6 socket takes IPv6
+/// alone.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => {
+            socket.set_only_v6(true)?;
+            socket.set_freebind_v6(true)?;
+        }
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Whether `error` says that this host has no IPv6 at all.
+pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+/// The 5-tuple of an accepted connection, v4-mapped addresses unwrapped.
+pub(super) fn flow_key(client: SocketAddr, service: SocketAddr) -> FlowKey {
+    FlowKey {
+        client: client.ip().into(),
+        service: service.ip().into(),
+        client_port: client.port(),
+        service_port: service.port(),
+        protocol: PROTOCOL_TCP,
+        pad: [0; 3],
+    }
+}
+
+/// The address that policies know a peer by.
+pub(super) fn client_address(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
+}
+
+/// Makes closing `stream` send RST and discard what is unsent.
+pub(super) fn reset_on_close(stream: &TcpStream) {
+    // It fails only for a socket that is no TCP socket.
+    let _ = stream.set_zero_linger();
+}

@@ -1,0 +1,67 @@
+//! Live counters of a service.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use super::report::Bytes;
+
+/// A service's counters at one moment, since it was first published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Sessions now.
+    pub active: u32,
+    /// Sessions ever opened: past the gate and the limits.
+    pub opened: u64,
+    /// Payload passed on, both directions, ended sessions and running ones.
+    pub bytes: Bytes,
+}
+
+/// The counters themselves.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    active: AtomicU32,
+    opened: AtomicU64,
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+impl Counters {
+    /// A place among at most `max` sessions, or `None` where all are taken.
+    pub(super) fn enter(self: &Arc<Self>, max: u32) -> Option<Place> {
+        self.active
+            .fetch_update(Relaxed, Relaxed, |active| (active < max).then_some(active + 1))
+            .ok()?;
+        self.opened.fetch_add(1, Relaxed);
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Adds payload that was passed on.
+    pub(super) fn add(&self, bytes: Bytes) {
+        if bytes.up != 0 {
+            self.up.fetch_add(bytes.up, Relaxed);
+        }
+        if bytes.down != 0 {
+            self.down.fetch_add(bytes.down, Relaxed);
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Stats {
+        Stats {
+            active: self.active.load(Relaxed),
+            opened: self.opened.load(Relaxed),
+            bytes: Bytes { up: self.up.load(Relaxed), down: self.down.load(Relaxed) },
+        }
+    }
+}
+
+/// One of a service's `max_connections`, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Counters>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,141 @@
+//! Reloads touch what changed, and nothing else.
+
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::net::TcpStream;
+
+use super::support::*;
+use crate::{
+    config::{Listen, ListenAddress, Target},
+    record::CloseReason::{IdleTimeout, ServiceRemoved},
+};
+
+async fn assert_refuses(address: SocketAddr) {
+    let error = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_changed_service_keeps_its_socket_and_its_sessions() {
+    let relay = Relay::new();
+    let (old, new) = (echo(b"old").await, echo(b"new").await);
+    let address = relay.publish(service("db", old)).await;
+    let mut before = TcpStream::connect(address).await.unwrap();
+    assert_reads(&mut before, b"old").await;
+    assert_eq!(relay.publish(service("db", new)).await, address);
+    let mut after = TcpStream::connect(address).await.unwrap();
+    assert_reads(&mut after, b"new").await;
+    assert_echoes(&mut before, b"still here").await;
+    assert_eq!(relay.listeners.stats()["db"].opened, 2);
+    assert!(relay.notes.ended_so_far().is_empty());
+}
+
+#[tokio::test]
+async fn a_shorter_idle_timeout_holds_for_open_sessions() {
+    let relay = Relay::new();
+    let target = echo(b"").await;
+    let address = relay.publish(service("db", target)).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    assert_echoes(&mut client, b"hello").await;
+    let mut shorter = service("db", target);
+    shorter.idle_timeout = Duration::from_millis(50);
+    relay.publish(shorter).await;
+    assert_reset(&mut client).await;
+    assert_served(&relay.only_ended().await, target, 5, 5, IdleTimeout);
+}
+
+#[tokio::test]
+async fn a_removed_service_refuses_and_its_sessions_are_reset() {
+    let relay = Relay::new();
+    let target = echo(b"").await;
+    let (gone, kept) = (Arc::new(service("gone", target)), {
+        let mut kept = service("kept", target);
+        kept.listen = vec![Listen { address: ListenAddress::AnyV4, port: 0 }];
+        Arc::new(kept)
+    });
+    relay.listeners.apply(&[Arc::clone(&gone), Arc::clone(&kept)]).await.unwrap();
+    let removed = relay.address("gone").await;
+    let mut client = TcpStream::connect(removed).await.unwrap();
+    assert_echoes(&mut client, b"hello").await;
+    let port = relay.address("kept").await.port();
+    let mut other = TcpStream::connect((LOCALHOST, port)).await.unwrap();
+    assert_echoes(&mut other, b"hello").await;
+
+    relay.listeners.apply(&[kept]).await.unwrap();
+    assert_refuses(removed).await;
+    assert_reset(&mut client).await;
+    assert_served(&relay.first_ended().await, target, 5, 5, ServiceRemoved);
+    assert_echoes(&mut other, b"hello").await;
+    assert_eq!(relay.notes.ended_so_far().len(), 1);
+    assert!(!relay.listeners.stats().contains_key("gone"));
+}
+
+#[tokio::test]
+async fn a_service_that_becomes_a_guard_leaves_its_port() {
+    let relay = Relay::new();
+    let mut changed = service("db", echo(b"").await);
+    let address = relay.publish(changed.clone()).await;
+    changed.target = Target::Host;
+    relay.listeners.apply(&[Arc::new(changed)]).await.unwrap();
+    assert_refuses(address).await;
+    StdListener::bind(address).unwrap();
+}
+
+#[tokio::test]
+async fn a_renamed_service_keeps_the_socket_but_not_the_sessions() {
+    let relay = Relay::new();
+    let target = echo(b"").await;
+    let address = relay.publish(service("old", target)).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    assert_echoes(&mut client, b"hello").await;
+    assert_eq!(relay.publish(service("new", target)).await, address);
+    assert_reset(&mut client).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    assert_echoes(&mut client, b"hello").await;
+    assert_eq!(relay.first_ended().await.service.name, "old");
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_had_changes_nothing() {
+    let relay = Relay::new();
+    let target = echo(b"old").await;
+    let address = relay.publish(service("db", target)).await;
+    let holder = StdListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
+    let mut changed = service("db", echo(b"new").await);
+    changed.listen = vec![Listen { address: ListenAddress::One(LOCALHOST), port: taken.port() }];
+    let error = relay.listeners.apply(&[Arc::new(changed)]).await.unwrap_err();
+    assert_eq!(error.address, taken);
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("service.db: cannot listen on {taken}: ")), "{message}");
+    let mut client = TcpStream::connect(address).await.unwrap();
+    assert_reads(&mut client, b"old").await;
+}
+
+#[tokio::test]
+async fn a_wider_socket_makes_room_for_a_narrower_one() {
+    let relay = Relay::new();
+    let target = echo(b"").await;
+    let port = free_port();
+    let mut wide = service("db", target);
+    wide.listen = vec![Listen { address: ListenAddress::AnyV4, port }];
+    relay.publish(wide.clone()).await;
+    let mut session = TcpStream::connect((OTHER, port)).await.unwrap();
+    assert_echoes(&mut session, b"hello").await;
+    let mut narrow = wide;
+    narrow.listen = vec![Listen { address: ListenAddress::One(LOCALHOST), port }];
+    assert_eq!(relay.publish(narrow).await, SocketAddr::from((LOCALHOST, port)));
+    assert_refuses(SocketAddr::from((OTHER, port))).await;
+    assert_echoes(&mut session, b"hello").await;
+    TcpStream::connect((LOCALHOST, port)).await.unwrap();
+}
+
+fn free_port() -> u16 {
+    let socket = StdListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.local_addr().unwrap().port()
+}

@@ -1,0 +1,239 @@
+//! A relay with a gate and a journal that tests can look into.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use proxy_common::{reason::Reason, verdict::Judgement};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
+    time::timeout,
+};
+
+use crate::{
+    config::{Access, Denial, Listen, ListenAddress, Service, Target},
+    record::CloseReason,
+    relay::{Bytes, Ended, Fate, Gate, Journal, Limits, Listeners, Opened, Outcome},
+};
+
+/// Longer than anything here takes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Another address that loopback clients can have.
+pub(super) const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// Denies the addresses in the set.
+#[derive(Default)]
+pub(super) struct Door(Mutex<HashSet<IpAddr>>);
+
+impl Door {
+    pub(super) fn deny(&self, client: IpAddr) {
+        self.0.lock().insert(client);
+    }
+}
+
+impl Gate for Door {
+    fn judge(&self, _: &str, client: IpAddr) -> Judgement {
+        let denied = self.0.lock().contains(&client).then_some(Reason::IpRestricted);
+        Judgement { denied, observed: Some(Reason::GeoUnavailable), country_exempt: true }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Notes {
+    opened: AtomicUsize,
+    ended: Mutex<Vec<Ended>>,
+    changed: Notify,
+}
+
+impl Journal for Notes {
+    fn opened(&self, _: &Opened) {
+        self.opened.fetch_add(1, Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    fn ended(&self, session: Ended) {
+        self.ended.lock().push(session);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Notes {
+    pub(super) fn ended_so_far(&self) -> Vec<Ended> {
+        self.ended.lock().clone()
+    }
+
+    async fn wait(&self, done: impl Fn() -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if done() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("the journal heard too little");
+    }
+}
+
+pub(super) struct Relay {
+    pub(super) listeners: Listeners,
+    pub(super) door: Arc<Door>,
+    pub(super) notes: Arc<Notes>,
+}
+
+impl Relay {
+    pub(super) fn new() -> Self {
+        Self::with(Limits { sessions: 100, pipes: 4 })
+    }
+
+    pub(super) fn with(limits: Limits) -> Self {
+        let (door, notes) = (Arc::<Door>::default(), Arc::<Notes>::default());
+        let listeners = Listeners::new(Arc::clone(&door) as _, Arc::clone(&notes) as _, limits);
+        Self { listeners, door, notes }
+    }
+
+    /// Publishes one service. Gives where it is reached.
+    pub(super) async fn publish(&self, service: Service) -> SocketAddr {
+        let name = service.name.clone();
+        self.listeners.apply(&[Arc::new(service)]).await.unwrap();
+        self.address(&name).await
+    }
+
+    pub(super) async fn address(&self, name: &str) -> SocketAddr {
+        let addresses = self.listeners.addresses().await;
+        addresses.iter().find(|(_, owner)| owner == name).unwrap().0
+    }
+
+    /// Waits for so many sessions to have been opened.
+    pub(super) async fn opened(&self, count: usize) {
+        self.notes.wait(|| self.notes.opened.load(Relaxed) >= count).await;
+    }
+
+    /// Waits for so many connections to have been reported.
+    pub(super) async fn ended(&self, count: usize) {
+        self.notes.wait(|| self.notes.ended.lock().len() >= count).await;
+    }
+
+    /// The first report.
+    pub(super) async fn first_ended(&self) -> Ended {
+        self.ended(1).await;
+        self.notes.ended_so_far().remove(0)
+    }
+
+    /// Shuts the relay down and gives the only report it made.
+    pub(super) async fn only_ended(self) -> Ended {
+        self.first_ended().await;
+        self.listeners.drain(Duration::ZERO).await;
+        let mut all = self.notes.ended_so_far();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+}
+
+/// A service on a free port of 127.0.0.1.
+pub(super) fn service(name: &str, target: SocketAddr) -> Service {
+    Service {
+        name: name.to_owned(),
+        domain: None,
+        listen: vec![Listen { address: ListenAddress::One(LOCALHOST), port: 0 }],
+        target: Target::Address(target),
+        access: Access::OPEN,
+        deny: Denial::Drop,
+        connect_timeout: PATIENCE,
+        idle_timeout: PATIENCE,
+        max_connections: NonZeroU32::new(100).unwrap(),
+    }
+}
+
+/// A target that does nothing by itself.
+pub(super) async fn target() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A target that sends everything back, after its name.
+pub(super) async fn echo(greeting: &'static [u8]) -> SocketAddr {
+    let (listener, address) = target().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                write.write_all(greeting).await?;
+                tokio::io::copy(&mut read, &mut write).await
+            });
+        }
+    });
+    address
+}
+
+/// Connects from a certain address.
+pub(super) async fn connect_from(client: IpAddr, service: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((client, 0).into()).unwrap();
+    socket.connect(service).await.unwrap()
+}
+
+/// Connects through the relay to a target that is not spoken to yet.
+pub(super) async fn connect_through(
+    service: SocketAddr,
+    target: &TcpListener,
+) -> (TcpStream, TcpStream) {
+    let client = TcpStream::connect(service).await.unwrap();
+    let (accepted, _) = timeout(PATIENCE, target.accept()).await.expect("no dial").unwrap();
+    (client, accepted)
+}
+
+/// Sends `text` and reads it back.
+pub(super) async fn assert_echoes(stream: &mut TcpStream, text: &[u8]) {
+    stream.write_all(text).await.unwrap();
+    assert_reads(stream, text).await;
+}
+
+pub(super) async fn assert_reads(stream: &mut TcpStream, text: &[u8]) {
+    let mut answer = vec![0; text.len()];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("no bytes").unwrap();
+    assert_eq!(answer, text);
+}
+
+/// Waits for an orderly end of the stream.
+pub(super) async fn assert_fin(stream: &mut TcpStream) {
+    let read = timeout(PATIENCE, stream.read(&mut [0])).await.expect("no FIN");
+    assert_eq!(read.unwrap(), 0);
+}
+
+/// Waits for RST, with nothing before it.
+pub(super) async fn assert_reset(stream: &mut TcpStream) {
+    let read = timeout(PATIENCE, stream.read(&mut [0])).await.expect("no RST");
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+pub(super) fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+/// Asserts that the session was served, and how it ended.
+pub(super) fn assert_served(ended: &Ended, by: SocketAddr, up: u64, down: u64, why: CloseReason) {
+    let Outcome::Admitted { admission, fate } = &ended.outcome else {
+        panic!("not admitted: {ended:?}");
+    };
+    assert_eq!(admission.observed, Some(Reason::GeoUnavailable));
+    assert!(admission.country_exempt);
+    let served = Fate::Served { target: by, bytes: Bytes { up, down }, close_reason: why };
+    assert_eq!(*fate, served);
+    assert!(ended.started <= ended.ended);
+}
