@@ -1,4 +1,4 @@
-//! Weir's daemon, room by room. A room imports only rooms above it in this list.
+//! Weir's daemon, room by room; ARCHITECTURE.md has their order and what each is for.
 
 pub mod config;
 pub mod datapath;
