@@ -10,6 +10,8 @@
 #![allow(internal_features, reason = "core's atomics have no read-modify-write on BPF")]
 
 mod atomics;
+#[cfg(feature = "bench")]
+mod bench;
 mod deny;
 mod egress;
 mod exit;
@@ -70,12 +72,6 @@ pub fn weir_xdp(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
     xdp_exit(xdp_inbound(&ctx))
-}
-
-/// Does nothing: benchmarks take its cost off the others'.
-#[classifier]
-pub fn weir_empty(_ctx: TcContext) -> i32 {
-    exit::TCX_NEXT
 }
 
 #[inline(always)]

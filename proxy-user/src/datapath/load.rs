@@ -58,6 +58,30 @@ pub struct Maps {
 /// # Errors
 /// What the kernel refuses, with the verifier's words where it is the verifier.
 pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<(Programs, Maps), DatapathError> {
+    let (mut ebpf, maps) = open(OBJECT, pins, max_flows)?;
+    for program in ["weir_ingress", "weir_ingress_l3", "weir_egress", "weir_egress_l3"] {
+        classifier(&mut ebpf, program)?.load()?;
+    }
+    for program in ["weir_xdp", "weir_xdp_frags"] {
+        xdp(&mut ebpf, program)?.load()?;
+    }
+    Ok((Programs { ebpf }, maps))
+}
+
+/// Loads the XDP programs `names` of another object with Weir's maps, unpinned: the
+/// benchmark's, which varies its packets.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_xdp(object: &[u8], names: &[&'static str]) -> Result<(Programs, Maps), DatapathError> {
+    let (mut ebpf, maps) = open(object, None, 1)?;
+    for name in names {
+        xdp(&mut ebpf, name)?.load()?;
+    }
+    Ok((Programs { ebpf }, maps))
+}
+
+fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<(Ebpf, Maps), DatapathError> {
     let btf = Btf::from_sys_fs().ok();
     let mut loader = EbpfLoader::new();
     loader.btf(btf.as_ref()).map_max_entries("FLOWS", max_flows);
@@ -66,17 +90,9 @@ pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<(Programs, Maps), Dat
             loader.map_pin_path(name, pins.join(name.to_lowercase()));
         }
     }
-    let mut ebpf = loader.load(OBJECT)?;
-    for program in
-        ["weir_ingress", "weir_ingress_l3", "weir_egress", "weir_egress_l3", "weir_empty"]
-    {
-        classifier(&mut ebpf, program)?.load()?;
-    }
-    for program in ["weir_xdp", "weir_xdp_frags"] {
-        xdp(&mut ebpf, program)?.load()?;
-    }
+    let mut ebpf = loader.load(object)?;
     let maps = Maps::take(&mut ebpf)?;
-    Ok((Programs { ebpf }, maps))
+    Ok((ebpf, maps))
 }
 
 impl Programs {

@@ -23,7 +23,7 @@ pub use counters::{Counters, Denials};
 pub use error::DatapathError;
 pub use events::{Event, Events};
 pub use flows::Flows;
-pub use load::{Maps, Programs, load};
+pub use load::{Maps, Programs, load, load_xdp};
 pub use network::{Interface, LinkLayer, Network, follow};
 pub use pins::Pins;
 pub use reset::Resetter;

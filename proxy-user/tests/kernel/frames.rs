@@ -65,7 +65,7 @@ impl Tcp {
         acknowledgment: u32,
         payload: usize,
     ) -> Self {
-        Self { flags, sequence, acknowledgment, payload, ..self.clone() }
+        Self { sequence, acknowledgment, flags, payload, ..self.clone() }
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {

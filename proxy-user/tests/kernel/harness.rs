@@ -36,7 +36,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// The programs with the lab's host and one guarded service, `ssh` on port 22.
-    pub(crate) fn new(rules: Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Self> {
+    pub(crate) fn new(rules: &Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Self> {
         let (programs, mut maps) = load(None, 1024)?;
         maps.tables
             .set_locals(&[format!("{HOST4}/32").parse()?, format!("{HOST6}/128").parse()?])?;
@@ -88,13 +88,13 @@ impl Kernel {
 }
 
 /// One guarded service on port 22 with `rules`, whose table is 1.
-pub(crate) fn generation(rules: Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Generation> {
+pub(crate) fn generation(rules: &Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Generation> {
     let cidrs = cidrs.iter().map(|(prefix, flags)| Ok((1, prefix.parse()?, *flags)));
     Ok(Generation {
         global: Rules::OPEN,
         services: vec![ServiceEntry {
             name: "ssh".to_owned(),
-            rules,
+            rules: *rules,
             listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
             relayed: false,
             reset: false,

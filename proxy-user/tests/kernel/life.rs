@@ -35,7 +35,7 @@ fn closed(kernel: &mut Kernel) -> Result<FlowState> {
 #[test]
 fn bytes_are_what_the_receiving_end_acknowledged() -> Result {
     for (from, to) in [("203.0.113.5", HOST4), ("2001:db8::5", HOST6)] {
-        let mut kernel = Kernel::new(Rules::OPEN, &[])?;
+        let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
         let client = syn(from, to);
         let host = client.reply();
         handshake(&mut kernel, &client)?;
@@ -59,7 +59,7 @@ fn bytes_are_what_the_receiving_end_acknowledged() -> Result {
 
 #[test]
 fn an_acceptable_reset_ends_a_flow_and_a_forged_one_does_not() -> Result {
-    let mut kernel = Kernel::new(Rules::OPEN, &[])?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
     let client = syn("203.0.113.5", HOST4);
     handshake(&mut kernel, &client)?;
     kernel.receive(&client.segment(Segment::RST, 5000, 0, 0))?;
@@ -71,7 +71,7 @@ fn an_acceptable_reset_ends_a_flow_and_a_forged_one_does_not() -> Result {
 
 #[test]
 fn a_half_open_or_refused_handshake_is_no_flow() -> Result {
-    let mut kernel = Kernel::new(Rules::OPEN, &[])?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
     let client = syn("203.0.113.5", HOST4);
     kernel.receive(&client)?;
     kernel.send(&client.reply().segment(Segment::RST | ACK, 0, 8, 0))?;
@@ -87,7 +87,7 @@ fn a_half_open_or_refused_handshake_is_no_flow() -> Result {
 
 #[test]
 fn a_flow_met_midway_is_partial_once_the_host_answers() -> Result {
-    let mut kernel = Kernel::new(Rules::OPEN, &[])?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
     let client = syn("203.0.113.5", HOST4);
     kernel.receive(&client.segment(ACK, 5000, 9000, 100))?;
     assert_eq!(kernel.maps.flows.all().count(), 0);
@@ -102,7 +102,7 @@ fn a_flow_met_midway_is_partial_once_the_host_answers() -> Result {
 
 #[test]
 fn a_new_connection_on_an_ended_5_tuple_hands_the_old_one_over() -> Result {
-    let mut kernel = Kernel::new(Rules::OPEN, &[])?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
     let client = syn("203.0.113.5", HOST4);
     handshake(&mut kernel, &client)?;
     kernel.send(&client.reply().segment(Segment::RST, 101, 0, 0))?;
@@ -116,12 +116,12 @@ fn a_new_connection_on_an_ended_5_tuple_hands_the_old_one_over() -> Result {
 
 #[test]
 fn a_new_policy_cuts_exactly_the_flows_that_it_denies() -> Result {
-    let mut kernel = Kernel::new(Rules::OPEN, &[])?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
     let (denied, kept) = (syn("198.51.100.5", HOST4), syn("203.0.113.5", HOST4));
     handshake(&mut kernel, &denied)?;
     handshake(&mut kernel, &kept)?;
     let rules = Rules { cidrs: 1, ..Rules::OPEN };
-    kernel.maps.tables.install(&generation(rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
+    kernel.maps.tables.install(&generation(&rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
     for _ in 0..2 {
         assert_eq!(kernel.receive(&denied.segment(ACK, 8, 101, 10))?, Action::Drop);
         assert_eq!(kernel.receive(&kept.segment(ACK, 8, 101, 10))?, Action::Pass);

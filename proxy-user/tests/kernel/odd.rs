@@ -12,7 +12,7 @@ use crate::{
 
 fn everything_blocked() -> Result<Kernel> {
     let all = [("0.0.0.0/0", CidrFlags::BLOCKED), ("::/0", CidrFlags::BLOCKED)];
-    Kernel::new(Rules { cidrs: 1, ..Rules::OPEN }, &all)
+    Kernel::new(&Rules { cidrs: 1, ..Rules::OPEN }, &all)
 }
 
 #[test]
