@@ -64,6 +64,12 @@ impl Country {
     }
 }
 
+impl core::fmt::Display for Country {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.code().iter().try_for_each(|letter| write!(f, "{}", *letter as char))
+    }
+}
+
 /// A set of countries, one bit each.
 ///
 /// It has a power of two of words, so that an index is bounded by a mask, which

@@ -4,3 +4,4 @@ pub mod config;
 pub mod datapath;
 pub mod record;
 pub mod relay;
+pub mod store;

@@ -1,0 +1,32 @@
+//! What the writer needs of a store.
+
+use super::{FlowId, Origin, Record};
+
+/// A record with its place in the store, and what its commit settles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committing {
+    /// The record.
+    pub record: Record,
+    /// What it settles.
+    pub origin: Origin,
+}
+
+/// One transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// In the order of their ids, above every id before.
+    pub records: Vec<Committing>,
+    /// Flows whose kernel entry is gone: their note of being committed may go.
+    pub forget: Vec<FlowId>,
+}
+
+/// Where the writer commits to. Called from the writer's own thread.
+pub trait Commit: Send + 'static {
+    /// Writes all of `batch` durably with what the origins settle, or nothing.
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
+}
+
+/// Why a batch could not be written: a full disk, a broken device.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CommitError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -1,0 +1,5 @@
+//! The store: records in partitions, and what is asked of them.
+
+mod query;
+
+pub use query::*;

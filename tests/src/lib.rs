@@ -1,0 +1,1 @@
+//! The lab: what the end-to-end tests, the demo and the quick start share.
