@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod datapath;
+pub mod flow;
 pub mod record;
 pub mod relay;
 pub mod store;

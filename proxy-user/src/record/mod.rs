@@ -1,8 +1,12 @@
 //! The access record: one shape for store, API, export and sinks (SPEC 4).
 
 mod commit;
+mod ids;
 mod json;
 mod model;
+mod writer;
 
 pub use commit::*;
+pub use ids::Ids;
 pub use model::*;
+pub use writer::*;

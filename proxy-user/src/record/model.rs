@@ -22,6 +22,14 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+impl Timestamp {
+    /// Now, by the wall clock.
+    pub fn now() -> Self {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
 /// A stored record: what happened, and its place in the order of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

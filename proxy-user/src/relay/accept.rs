@@ -12,12 +12,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{
+    Admission, Ended, Fate, Opened, Outcome,
     contract::{Gate, Journal},
     copy::PipePool,
     intake::Intake,
     limits::{Budget, Permit},
     published::Published,
-    report::{Admission, Ended, Fate, Opened, Outcome},
     sensor::Sensor,
     session::Session,
     socket,

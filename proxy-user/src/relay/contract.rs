@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use proxy_common::verdict::Judgement;
 
-use super::report::{Ended, Opened};
+use super::{Ended, Opened};
 
 /// The policy in force.
 pub trait Gate: Send + Sync + 'static {

@@ -17,7 +17,6 @@ mod listening;
 mod plan;
 mod published;
 mod rebind;
-mod report;
 mod sensor;
 mod session;
 mod socket;
@@ -25,10 +24,10 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use crate::flow::{Admission, Bytes, Ended, Fate, Opened, Outcome};
 pub use contract::{Gate, Journal};
 pub use intake::Intake;
 pub use limits::Limits;
 pub use listeners::Listeners;
 pub use listening::ListenError;
-pub use report::{Admission, Bytes, Ended, Fate, Opened, Outcome};
 pub use stats::Stats;

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use super::{
+    Bytes, Ended, Fate, Opened, Outcome,
     contract::Journal,
     dial::{self, DialError},
-    report::{Bytes, Ended, Fate, Opened, Outcome},
     stats::Counters,
 };
 use crate::record::CloseReason;

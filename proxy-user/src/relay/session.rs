@@ -11,12 +11,12 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{
+    Bytes,
     control::{Control, Cut},
     copy::{Duplex, End, Idle, PipePool, fault},
     dial::{DialError, dial},
     limits::Permit,
     published::Entered,
-    report::Bytes,
     sensor::Sensor,
     socket,
     stats::Place,

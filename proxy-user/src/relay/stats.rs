@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use super::report::Bytes;
+use super::Bytes;
 
 /// A service's counters at one moment, since it was first published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

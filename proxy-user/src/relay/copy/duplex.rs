@@ -15,7 +15,7 @@ use super::{
     end::End,
     pipe::PipePool,
 };
-use crate::relay::report::Bytes;
+use crate::relay::Bytes;
 
 /// Copies both ways; the end of one stream is handed on while the other goes on.
 pub(in crate::relay) struct Duplex<'a> {

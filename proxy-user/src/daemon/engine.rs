@@ -1,0 +1,286 @@
+//! The engine: one thread that hands to the tracker what the kernel and the relay
+//! tell, and does what the tracker asks for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use proxy_common::{
+    address::FlowKey, flow::FlowState, outcome::Outcome as PacketOutcome, tables::ServiceSlot,
+};
+
+use super::kernel::Kernel;
+use crate::{
+    datapath::{Denials, Event, Resetter, destroy},
+    flow::{Ended, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
+    geo::Database,
+    policy::Policy,
+    record::{CounterId, Entry, FlowId, Source, Writer},
+    relay::Journal,
+};
+
+/// Longest time from an event or a report to its record.
+const TICK: Duration = Duration::from_millis(20);
+/// Between two looks through all flows.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Events between two looks into the inbox.
+const MOST_EVENTS: usize = 16_384;
+
+/// What the engine is told.
+pub(super) enum Message {
+    /// By the relay.
+    Opened(Box<Opened>),
+    /// By the relay.
+    Ended(Box<Ended>),
+    /// By the writer: records of these flows are safe.
+    Settled(Vec<FlowId>),
+    /// A generation is in force.
+    Services(Services),
+    /// Names of interfaces, by index.
+    Interfaces(BTreeMap<u32, String>),
+    /// Show what there is.
+    Show(tokio::sync::oneshot::Sender<Snapshot>),
+    /// Record what is open and end.
+    Finish,
+}
+
+/// What changes with a generation.
+pub(super) struct Services {
+    pub(super) in_force: Vec<(ServiceSlot, ServiceInfo)>,
+    /// Every slot that has counters.
+    pub(super) slots: Vec<ServiceSlot>,
+    pub(super) deny_records_per_second: u32,
+    pub(super) policy: Arc<Policy>,
+}
+
+/// What the engine sees.
+pub(super) struct Snapshot {
+    pub(super) flows: Vec<(FlowKey, FlowState)>,
+    pub(super) denials: Vec<Denials>,
+    pub(super) outcomes: Vec<(PacketOutcome, u64)>,
+    pub(super) tracker: TrackerStats,
+    pub(super) now: Now,
+}
+
+/// The entrance to the engine.
+#[derive(Clone)]
+pub(super) struct Inbox(mpsc::Sender<Message>);
+
+impl Inbox {
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Tells the engine; one that has ended needs no telling.
+    pub(super) fn tell(&self, message: Message) {
+        let _ = self.0.send(message);
+    }
+}
+
+/// The relay's reports wait in the inbox, at most one for each connection that the
+/// relay accepted: accepting pauses while the writer is behind.
+impl Journal for Inbox {
+    fn opened(&self, session: &Opened) {
+        self.tell(Message::Opened(Box::new(session.clone())));
+    }
+
+    fn ended(&self, session: Ended) {
+        self.tell(Message::Ended(Box::new(session)));
+    }
+}
+
+/// What a daemon before left behind in the store.
+pub(super) struct Inherited {
+    pub(super) accounted: BTreeMap<CounterId, u64>,
+    pub(super) committed: BTreeSet<FlowId>,
+}
+
+/// The engine.
+pub(super) struct Engine {
+    pub(super) kernel: Option<Kernel>,
+    pub(super) tracker: Tracker,
+    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) writer: Writer,
+    pub(super) geo: Arc<ArcSwapOption<Database>>,
+    pub(super) resetter: Option<Resetter>,
+    pub(super) slots: Vec<ServiceSlot>,
+}
+
+impl Engine {
+    /// Takes over what is there, then runs until it is told to finish.
+    pub(super) fn start(mut self, inherited: Inherited) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("engine".into()).spawn(move || {
+            self.begin(&inherited);
+            self.run();
+        })
+    }
+
+    fn begin(&mut self, inherited: &Inherited) {
+        let Some(kernel) = &self.kernel else { return };
+        let counts = kernel.counts(&self.slots);
+        let Inherited { accounted, committed } = inherited;
+        self.tracker.begin(&counts, accounted, kernel.flows.all(), committed, &Now::read());
+        self.act();
+    }
+
+    fn run(&mut self) {
+        let mut swept = Instant::now();
+        loop {
+            if self.wait() {
+                self.finish();
+                return;
+            }
+            let drained = self.drain();
+            let counts = self.kernel.as_ref().map(|kernel| kernel.counts(&self.slots));
+            // Behind with events, a missing one may still be in the ring buffer.
+            let counts = counts.filter(|_| drained).unwrap_or_default();
+            self.tracker.tick(&counts, &self.kernel, &Now::read());
+            self.act();
+            if drained && swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                self.sweep();
+            }
+        }
+    }
+
+    /// Waits for an event or a message. True: it is time to finish.
+    fn wait(&mut self) -> bool {
+        let first = match &self.kernel {
+            Some(kernel) => {
+                kernel.events.wait(TICK);
+                self.inbox.try_recv().ok()
+            }
+            None => self.inbox.recv_timeout(TICK).ok(),
+        };
+        // The end of a flow precedes the relay's report of it.
+        self.drain();
+        let mut next = first;
+        while let Some(message) = next {
+            if matches!(message, Message::Finish) {
+                return true;
+            }
+            self.hear(message);
+            next = self.inbox.try_recv().ok();
+        }
+        false
+    }
+
+    fn hear(&mut self, message: Message) {
+        let now = Now::read();
+        match message {
+            Message::Opened(session) => self.tracker.opened(&session),
+            Message::Ended(report) => self.tracker.ended(*report, &self.kernel, &now),
+            Message::Settled(flows) => self.tracker.committed(&flows),
+            Message::Services(services) => self.take_services(services, &now),
+            Message::Interfaces(names) => self.tracker.set_interfaces(names),
+            // Nobody waits for the answer any more where it cannot be sent.
+            Message::Show(reply) => drop(reply.send(self.snapshot(now))),
+            Message::Finish => {}
+        }
+        self.act();
+    }
+
+    fn take_services(&mut self, services: Services, now: &Now) {
+        self.tracker.set_services(services.in_force);
+        self.tracker.set_limit(services.deny_records_per_second);
+        self.slots = services.slots;
+        if let Some(kernel) = &self.kernel {
+            let judge = |service: &str, client| services.policy.judge(service, client);
+            self.tracker.rejudge(kernel.flows.all(), judge, now);
+        }
+        self.act();
+        self.sweep();
+    }
+
+    fn sweep(&mut self) {
+        if let Some(kernel) = &self.kernel {
+            self.tracker.sweep(kernel.flows.all(), &Now::read());
+        }
+        self.act();
+    }
+
+    fn snapshot(&self, now: Now) -> Snapshot {
+        let kernel = self.kernel.as_ref();
+        Snapshot {
+            flows: kernel.map(|kernel| kernel.flows.all().collect()).unwrap_or_default(),
+            denials: kernel.map(|kernel| kernel.denials(&self.slots)).unwrap_or_default(),
+            outcomes: kernel.map(Kernel::outcomes).unwrap_or_default(),
+            tracker: self.tracker.stats(),
+            now,
+        }
+    }
+
+    /// Hands over events. True: the ring buffer is empty.
+    fn drain(&mut self) -> bool {
+        for _ in 0..MOST_EVENTS {
+            let Some(event) = self.kernel.as_mut().and_then(Kernel::take) else { return true };
+            let now = Now::read();
+            match event {
+                Event::Denied(event) => {
+                    self.tracker.denied(&event, &now);
+                    self.answer(&event);
+                }
+                Event::Closed(event) => self.tracker.closed(&event, &now),
+                Event::Cut(event) => self.tracker.cut(&event, &self.kernel, &now),
+            }
+            self.act();
+        }
+        false
+    }
+
+    fn answer(&self, event: &proxy_common::event::DeniedEvent) {
+        if !self.tracker.resets(event.service) {
+            return;
+        }
+        if let Some(Err(error)) = self.resetter.as_ref().map(|resetter| resetter.answer(event)) {
+            tracing::debug!(%error, "an RST could not be sent");
+        }
+    }
+
+    fn act(&mut self) {
+        for output in self.tracker.take() {
+            match output {
+                Output::Record(mut entry) => {
+                    self.locate(&mut entry);
+                    self.writer.submit(*entry);
+                }
+                Output::Delete(flow) => {
+                    if self.kernel.as_mut().is_none_or(|kernel| kernel.delete(&flow)) {
+                        self.writer.forget([flow]);
+                    }
+                }
+                Output::Reset(flow) => {
+                    if let Err(error) = destroy(&flow) {
+                        tracing::warn!(%error, ?flow, "a connection could not be reset");
+                    }
+                }
+            }
+        }
+    }
+
+    fn locate(&self, entry: &mut Entry) {
+        if let (Source::Address(address), Some(geo)) = (entry.draft.source, &*self.geo.load()) {
+            entry.draft.location = geo.locate(address);
+        }
+    }
+
+    fn finish(&mut self) {
+        while !self.drain() {}
+        while let Ok(message) = self.inbox.try_recv() {
+            self.hear(message);
+        }
+        let now = Now::read();
+        let (counts, flows): (Vec<_>, Vec<_>) = match &self.kernel {
+            Some(kernel) => (kernel.counts(&self.slots), kernel.flows.all().collect()),
+            None => Default::default(),
+        };
+        self.tracker.finish(&counts, flows.into_iter(), &self.kernel, &now);
+        self.act();
+    }
+}

@@ -1,0 +1,72 @@
+//! The kernel's side, as the engine reads it; absent where eBPF cannot be loaded.
+
+use proxy_common::{address::FlowKey, flow::FlowState, outcome::Outcome, tables::ServiceSlot};
+
+use crate::{
+    datapath::{Counters, Denials, Event, Events, Flows},
+    flow::{Count, FlowTable},
+    record::{CounterId, FlowId},
+};
+
+/// Flow map, counters and ring buffer.
+pub(super) struct Kernel {
+    pub(super) epoch: u64,
+    pub(super) events: Events,
+    pub(super) flows: Flows,
+    pub(super) counters: Counters,
+}
+
+impl Kernel {
+    /// The counters of denied attempts of these services.
+    pub(super) fn counts(&self, slots: &[ServiceSlot]) -> Vec<Count> {
+        let denials = self.denials(slots);
+        denials.iter().map(|denials| count(self.epoch, denials)).collect()
+    }
+
+    /// Denials of these services; what cannot be read now is read the next time.
+    pub(super) fn denials(&self, slots: &[ServiceSlot]) -> Vec<Denials> {
+        self.counters.denials(slots.iter().copied()).unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "denials cannot be read");
+            Vec::new()
+        })
+    }
+
+    /// What became of packets.
+    pub(super) fn outcomes(&self) -> Vec<(Outcome, u64)> {
+        self.counters.outcomes().unwrap_or_default()
+    }
+
+    /// The next event.
+    pub(super) fn take(&mut self) -> Option<Event> {
+        self.events.take()
+    }
+
+    /// Deletes a flow's entry. One that stays is deleted at the next start.
+    pub(super) fn delete(&mut self, flow: &FlowId) -> bool {
+        match self.flows.remove(flow) {
+            Ok(()) => true,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a flow's entry cannot be deleted");
+                false
+            }
+        }
+    }
+}
+
+fn count(epoch: u64, denials: &Denials) -> Count {
+    let counter = CounterId {
+        epoch,
+        service: denials.service,
+        reason: denials.reason as u8,
+        cpu: denials.cpu,
+    };
+    Count { counter, attempts: denials.count.attempts }
+}
+
+impl FlowTable for Option<Kernel> {
+    fn get(&self, key: &FlowKey) -> Option<FlowState> {
+        // An entry that cannot be read is told by its event or the sweep.
+        self.as_ref().and_then(|kernel| kernel.flows.get(key).ok().flatten())
+    }
+}

@@ -1,0 +1,233 @@
+//! Drafts of records out of what is known of a flow or an attempt.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use proxy_common::{address::FlowKey, event::Hook, flow::FlowState, reason::Reason};
+
+use super::{
+    Ended, Fate, Now, Outcome, ServiceInfo,
+    limiter::{Aggregate, Attempt},
+};
+use crate::record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict};
+
+/// A draft with what every record has; the rest is empty.
+fn blank(key: &FlowKey, service: &ServiceInfo, (started, ended): (u64, u64), now: &Now) -> Draft {
+    Draft {
+        service_id: service.name.clone(),
+        timestamp: now.wall_at(ended),
+        started_at: now.wall_at(started),
+        duration_ms: ended.saturating_sub(started) / 1_000_000,
+        protocol: Protocol::Tcp,
+        verdict: Verdict::Allowed,
+        host: service.host.clone(),
+        listen_port: key.service_port,
+        bytes_upload: 0,
+        bytes_download: 0,
+        packets_upload: 0,
+        packets_download: 0,
+        source: Source::Address(key.client.into()),
+        source_port: key.client_port,
+        location: Location::default(),
+        reason: None,
+        observed_reason: None,
+        close_reason: None,
+        target: String::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+fn note(draft: &mut Draft, name: &str, value: impl Into<String>) {
+    draft.metadata.insert(name.to_owned(), value.into());
+}
+
+/// A single denied attempt.
+pub(super) fn denied(
+    attempt: &Attempt,
+    service: &ServiceInfo,
+    interface: Option<&str>,
+    now: &Now,
+) -> Draft {
+    let mut draft = blank(&attempt.key, service, (attempt.time, attempt.time), now);
+    draft.verdict = Verdict::Denied;
+    draft.reason = Some(attempt.reason);
+    note(&mut draft, "hook", if attempt.hook == Hook::Xdp as u8 { "xdp" } else { "tc" });
+    if let Some(interface) = interface {
+        note(&mut draft, "interface", interface);
+    }
+    draft
+}
+
+/// Denied attempts that share a record.
+pub(super) fn aggregate(
+    aggregate: &Aggregate,
+    service: &ServiceInfo,
+    interface: Option<&str>,
+    now: &Now,
+) -> Draft {
+    let mut draft = denied(&aggregate.first, service, interface, now);
+    draft.timestamp = now.wall_at(aggregate.last_time);
+    draft.duration_ms = aggregate.last_time.saturating_sub(aggregate.first.time) / 1_000_000;
+    let attempts: u64 = aggregate.attempts.values().sum();
+    suppress(&mut draft, attempts);
+    match &aggregate.prefix {
+        Some(prefix) => note(&mut draft, "source_prefix", prefix.to_string()),
+        None => many(&mut draft),
+    }
+    draft
+}
+
+/// Denied attempts of which only the counter tells.
+pub(super) fn uncovered(
+    service: &ServiceInfo,
+    reason: Reason,
+    attempts: u64,
+    why: &str,
+    now: &Now,
+) -> Draft {
+    let nobody = proxy_common::address::Address::UNSPECIFIED;
+    let port = service.listen.first().map_or(0, |listen| listen.port);
+    let key = FlowKey {
+        client: nobody,
+        service: nobody,
+        client_port: 0,
+        service_port: port,
+        protocol: proxy_common::address::PROTOCOL_TCP,
+        pad: [0; 3],
+    };
+    let mut draft = blank(&key, service, (now.monotonic, now.monotonic), now);
+    draft.verdict = Verdict::Denied;
+    draft.reason = Some(reason);
+    suppress(&mut draft, attempts);
+    many(&mut draft);
+    note(&mut draft, why, "true");
+    draft
+}
+
+fn suppress(draft: &mut Draft, attempts: u64) {
+    note(draft, "suppressed", attempts.saturating_sub(1).to_string());
+}
+
+fn many(draft: &mut Draft) {
+    draft.source = Source::Many;
+    draft.source_port = 0;
+}
+
+/// A flow as the kernel counted it.
+pub(super) fn flow(
+    key: &FlowKey,
+    state: &FlowState,
+    service: &ServiceInfo,
+    close_reason: CloseReason,
+    now: &Now,
+) -> Draft {
+    let mut draft = blank(key, service, (state.started, state.last_packet), now);
+    counted(&mut draft, state);
+    draft.close_reason = Some(close_reason);
+    draft.observed_reason = state.observed();
+    if !state.has(FlowState::RELAYED) {
+        draft.target = SocketAddr::new(key.service.into(), key.service_port).to_string();
+    }
+    if state.has(FlowState::COUNTRY_EXEMPT) {
+        note(&mut draft, "country_exempt", "true");
+    }
+    draft
+}
+
+/// Takes the kernel's bytes and packets over.
+fn counted(draft: &mut Draft, state: &FlowState) {
+    draft.bytes_upload = state.up.payload();
+    draft.bytes_download = state.down.payload();
+    draft.packets_upload = state.up.packets;
+    draft.packets_download = state.down.packets;
+    if state.has(FlowState::PARTIAL) {
+        note(draft, "partial", "true");
+    }
+}
+
+/// A connection of the relay's, with the kernel's count of it where there is one.
+pub(super) fn session(
+    report: &Ended,
+    state: Option<&FlowState>,
+    service: &ServiceInfo,
+    now: &Now,
+) -> Draft {
+    let ended = now.monotonic_at(report.ended);
+    let began = now.monotonic_at(report.started);
+    let started = state.map_or(began, |state| state.started.min(began));
+    let mut draft = blank(&report.flow, service, (started, ended.max(started)), now);
+    // The writer's clock may tick between the two; the record's own end is now.
+    draft.timestamp = Timestamp(draft.timestamp.0.max(draft.started_at.0));
+    if let Some(state) = state {
+        counted(&mut draft, state);
+    }
+    outcome(&mut draft, report, state);
+    draft
+}
+
+fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
+    let fail = |draft: &mut Draft, reason| {
+        draft.verdict = Verdict::Error;
+        draft.reason = Some(reason);
+        nothing_served(draft);
+    };
+    match &report.outcome {
+        Outcome::Denied(reason) => {
+            draft.verdict = Verdict::Denied;
+            draft.reason = Some(*reason);
+            nothing_served(draft);
+            note(draft, "hook", "relay");
+        }
+        Outcome::Refused => {
+            fail(draft, Reason::ConnectionLimit);
+            note(draft, "error", "the store cannot write, and log.on_store_failure is \"refuse\"");
+        }
+        Outcome::Admitted { admission, fate } => {
+            draft.observed_reason = admission.observed;
+            if admission.country_exempt {
+                note(draft, "country_exempt", "true");
+            }
+            match fate {
+                Fate::ConnectionLimit => fail(draft, Reason::ConnectionLimit),
+                Fate::BackendUnreachable { target, error } => {
+                    fail(draft, Reason::BackendUnreachable);
+                    draft.target.clone_from(target);
+                    note(draft, "error", error);
+                }
+                Fate::BackendTimeout { target } => {
+                    fail(draft, Reason::BackendTimeout);
+                    draft.target.clone_from(target);
+                }
+                Fate::Abandoned { target, close_reason } => {
+                    abandoned(draft, *close_reason);
+                    draft.target.clone_from(target);
+                }
+                Fate::Served { target, bytes, close_reason } => {
+                    draft.close_reason = Some(*close_reason);
+                    draft.target = target.to_string();
+                    if state.is_none_or(|state| state.has(FlowState::PARTIAL)) {
+                        draft.bytes_upload = bytes.up;
+                        draft.bytes_download = bytes.down;
+                        draft.metadata.remove("partial");
+                        note(draft, "counted", "relay");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn abandoned(draft: &mut Draft, close_reason: CloseReason) {
+    nothing_served(draft);
+    draft.close_reason = Some(close_reason);
+    if matches!(close_reason, CloseReason::ClientClosed | CloseReason::ClientReset) {
+        draft.verdict = Verdict::Error;
+        draft.reason = Some(Reason::ClientAborted);
+    }
+}
+
+/// What a client sent to nobody is no upload (SPEC 4).
+fn nothing_served(draft: &mut Draft) {
+    draft.bytes_upload = 0;
+    draft.bytes_download = 0;
+    draft.metadata.remove("partial");
+}

@@ -1,0 +1,129 @@
+//! At most so many single records of denied attempts a second; the rest is told in
+//! aggregates, whose number is bounded too (SPEC 5).
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+use proxy_common::{address::FlowKey, reason::Reason, tables::ServiceSlot};
+
+use crate::record::CounterId;
+
+const WINDOW: u64 = 1_000_000_000;
+/// Aggregates by source prefix in a second.
+const MOST_PREFIXES: usize = 256;
+
+/// A denied attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub(super) service: ServiceSlot,
+    pub(super) reason: Reason,
+    pub(super) key: FlowKey,
+    /// [`proxy_common::event::Hook`] as a number.
+    pub(super) hook: u8,
+    /// Interface index.
+    pub(super) interface: u32,
+    /// Kernel's monotonic clock.
+    pub(super) time: u64,
+    pub(super) counter: CounterId,
+}
+
+/// Attempts that share a record.
+#[derive(Clone, Debug)]
+pub(super) struct Aggregate {
+    pub(super) first: Attempt,
+    /// `None`: of more sources than can be told apart.
+    pub(super) prefix: Option<IpNet>,
+    pub(super) last_time: u64,
+    pub(super) attempts: BTreeMap<CounterId, u64>,
+}
+
+impl Aggregate {
+    fn of(first: Attempt, prefix: Option<IpNet>) -> Self {
+        Self {
+            first,
+            prefix,
+            last_time: first.time,
+            attempts: BTreeMap::from([(first.counter, 1)]),
+        }
+    }
+
+    fn add(&mut self, attempt: &Attempt) {
+        self.last_time = self.last_time.max(attempt.time);
+        *self.attempts.entry(attempt.counter).or_default() += 1;
+    }
+}
+
+type Group = (ServiceSlot, Reason);
+
+/// The allowance of one second after another.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    singles: u32,
+    since: u64,
+    taken: u32,
+    prefixes: HashMap<(Group, IpNet), Aggregate>,
+    rest: HashMap<Group, Aggregate>,
+}
+
+impl Limiter {
+    pub(super) fn new(singles: u32) -> Self {
+        Self { singles, since: 0, taken: 0, prefixes: HashMap::new(), rest: HashMap::new() }
+    }
+
+    pub(super) fn set_limit(&mut self, singles: u32) {
+        self.singles = singles;
+    }
+
+    /// Gives aggregates of the second that is over.
+    pub(super) fn turn(&mut self, now: u64) -> Vec<Aggregate> {
+        if now.saturating_sub(self.since) < WINDOW {
+            return Vec::new();
+        }
+        self.since = now;
+        self.flush()
+    }
+
+    /// Gives what waits for its second to be over.
+    pub(super) fn flush(&mut self) -> Vec<Aggregate> {
+        self.taken = 0;
+        let prefixes = self.prefixes.drain().map(|(_, aggregate)| aggregate);
+        prefixes.chain(self.rest.drain().map(|(_, aggregate)| aggregate)).collect()
+    }
+
+    /// Whether the attempt may have a record of its own; else it is in an aggregate.
+    pub(super) fn admit(&mut self, attempt: &Attempt) -> bool {
+        if self.taken < self.singles {
+            self.taken += 1;
+            return true;
+        }
+        self.aggregate(attempt);
+        false
+    }
+
+    fn aggregate(&mut self, attempt: &Attempt) {
+        let group = (attempt.service, attempt.reason);
+        let prefix = prefix_of(attempt.key.client.into());
+        let room = self.prefixes.len() < MOST_PREFIXES;
+        match self.prefixes.entry((group, prefix)) {
+            Entry::Occupied(mut known) => known.get_mut().add(attempt),
+            Entry::Vacant(free) if room => {
+                free.insert(Aggregate::of(*attempt, Some(prefix)));
+            }
+            Entry::Vacant(_) => match self.rest.entry(group) {
+                Entry::Occupied(mut known) => known.get_mut().add(attempt),
+                Entry::Vacant(free) => {
+                    free.insert(Aggregate::of(*attempt, None));
+                }
+            },
+        }
+    }
+}
+
+/// The source's /24 or /48.
+fn prefix_of(source: IpAddr) -> IpNet {
+    let length = if source.is_ipv4() { 24 } else { 48 };
+    IpNet::new(source, length).map_or_else(|_| IpNet::from(source), |net| net.trunc())
+}

@@ -1,0 +1,18 @@
+//! The tracker: what the kernel and the relay tell of flows and attempts goes in,
+//! records come out. No I/O, and time is passed in.
+
+mod adopt;
+mod clock;
+mod drafts;
+mod ledger;
+mod limiter;
+mod relayed;
+mod report;
+mod services;
+mod tracker;
+
+pub use clock::Now;
+pub use ledger::Count;
+pub use report::{Admission, Bytes, Ended, Fate, Opened, Outcome};
+pub use services::{Directory, ServiceInfo};
+pub use tracker::{FlowTable, Output, Tracker, TrackerStats};

@@ -1,0 +1,116 @@
+//! Brings the two views of a relayed connection together: the kernel's flow and
+//! the relay's report, whichever comes first.
+
+use std::collections::{HashMap, VecDeque};
+
+use proxy_common::{address::FlowKey, flow::FlowState};
+
+use super::{Ended, Opened};
+use crate::record::FlowId;
+
+/// How long a report waits for its flow's last packets.
+const REPORT_WAITS: u64 = 2_000_000_000;
+/// How long an ended flow waits for a session that was never opened: the
+/// connection may still stand in the listener's queue.
+const FLOW_WAITS: u64 = 30_000_000_000;
+
+/// What is known of a connection.
+#[derive(Debug)]
+pub(super) enum View {
+    /// Both.
+    Both(Ended, FlowState),
+    /// The kernel knows nothing of it, or has not seen its end.
+    Report(Ended),
+    /// No session was ever opened for it.
+    Flow(FlowKey, FlowState),
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Sessions that were opened and have not ended.
+    open: u32,
+    reports: VecDeque<(u64, Ended)>,
+    flows: VecDeque<(u64, FlowState)>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.open == 0 && self.reports.is_empty() && self.flows.is_empty()
+    }
+}
+
+/// Relayed connections of which one view is missing, by 5-tuple. A 5-tuple that is
+/// used again queues: the first report belongs to the first flow.
+#[derive(Debug, Default)]
+pub(super) struct Relayed {
+    waiting: HashMap<FlowKey, Waiting>,
+}
+
+impl Relayed {
+    pub(super) fn opened(&mut self, session: &Opened) {
+        self.waiting.entry(session.flow).or_default().open += 1;
+    }
+
+    /// A report came. `expects_flow`: the kernel has a flow for it whose end it has
+    /// not told yet.
+    pub(super) fn ended(&mut self, report: Ended, expects_flow: bool, now: u64) -> Option<View> {
+        let key = report.flow;
+        let waiting = self.waiting.entry(key).or_default();
+        waiting.open = waiting.open.saturating_sub(1);
+        let view = match waiting.flows.pop_front() {
+            Some((_, state)) => Some(View::Both(report, state)),
+            None if expects_flow => {
+                waiting.reports.push_back((now + REPORT_WAITS, report));
+                None
+            }
+            None => Some(View::Report(report)),
+        };
+        if waiting.is_empty() {
+            self.waiting.remove(&key);
+        }
+        view
+    }
+
+    /// The kernel told a flow's end.
+    pub(super) fn closed(&mut self, key: FlowKey, state: FlowState, now: u64) -> Option<View> {
+        let waiting = self.waiting.entry(key).or_default();
+        if waiting.flows.iter().any(|(_, known)| known.started == state.started) {
+            return None;
+        }
+        let Some((_, report)) = waiting.reports.pop_front() else {
+            waiting.flows.push_back((now + FLOW_WAITS, state));
+            return None;
+        };
+        if waiting.is_empty() {
+            self.waiting.remove(&key);
+        }
+        Some(View::Both(report, state))
+    }
+
+    /// Whether a session of this 5-tuple is open or waits.
+    pub(super) fn knows(&self, key: &FlowKey) -> bool {
+        self.waiting.contains_key(key)
+    }
+
+    /// Whether this flow's end is known and waits for its session.
+    pub(super) fn holds(&self, flow: &FlowId) -> bool {
+        let waiting = self.waiting.get(&flow.key);
+        waiting.is_some_and(|w| w.flows.iter().any(|(_, state)| state.started == flow.started))
+    }
+
+    /// What has waited long enough.
+    pub(super) fn expire(&mut self, now: u64) -> Vec<View> {
+        let mut views = Vec::new();
+        self.waiting.retain(|key, waiting| {
+            while waiting.reports.front().is_some_and(|(until, _)| *until <= now) {
+                views.extend(waiting.reports.pop_front().map(|(_, report)| View::Report(report)));
+            }
+            while waiting.open == 0 && waiting.flows.front().is_some_and(|(until, _)| *until <= now)
+            {
+                views.extend(waiting.flows.pop_front().map(|(_, state)| View::Flow(*key, state)));
+            }
+            !waiting.is_empty()
+        });
+        views
+    }
+}

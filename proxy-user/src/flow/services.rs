@@ -1,0 +1,84 @@
+//! The services, by the number that the kernel knows them by.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proxy_common::{
+    address::{Family, FlowKey},
+    tables::ServiceSlot,
+};
+
+use crate::config::{Denial, Listen, ListenAddress, Service};
+
+/// What the tracker needs to know of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceInfo {
+    /// Its name.
+    pub name: String,
+    /// The record's `host`.
+    pub host: String,
+    /// Its `idle_timeout`; the relay minds its own.
+    pub idle_timeout: Duration,
+    /// `deny = "reset"`.
+    pub resets: bool,
+    /// Where it listens; empty for one that is gone.
+    pub listen: Vec<Listen>,
+}
+
+impl From<&Service> for ServiceInfo {
+    fn from(service: &Service) -> Self {
+        Self {
+            name: service.name.clone(),
+            host: service.host().to_owned(),
+            idle_timeout: service.idle_timeout,
+            resets: service.deny == Denial::Reset,
+            listen: service.listen.clone(),
+        }
+    }
+}
+
+impl ServiceInfo {
+    /// A service of which only the name is known any more.
+    pub fn gone(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: name.to_owned(),
+            idle_timeout: Duration::MAX,
+            resets: false,
+            listen: Vec::new(),
+        }
+    }
+
+    /// Whether the service still listens where `flow` ends.
+    pub fn serves(&self, flow: &FlowKey) -> bool {
+        self.listen.iter().any(|listen| {
+            listen.port == flow.service_port
+                && match listen.address {
+                    ListenAddress::Any => true,
+                    ListenAddress::AnyV4 => flow.service.family() == Family::V4,
+                    ListenAddress::AnyV6 => flow.service.family() == Family::V6,
+                    ListenAddress::One(ip) => flow.service == ip.into(),
+                }
+        })
+    }
+}
+
+/// Every service that records may name, those that are gone included.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    by_slot: BTreeMap<ServiceSlot, ServiceInfo>,
+}
+
+impl Directory {
+    /// Takes the services in force; one that is missing stays known as gone.
+    pub fn update(&mut self, services: impl IntoIterator<Item = (ServiceSlot, ServiceInfo)>) {
+        for service in self.by_slot.values_mut() {
+            service.listen.clear();
+        }
+        self.by_slot.extend(services);
+    }
+
+    /// The service of that number.
+    pub fn get(&self, slot: ServiceSlot) -> Option<&ServiceInfo> {
+        self.by_slot.get(&slot)
+    }
+}

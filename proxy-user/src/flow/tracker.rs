@@ -1,0 +1,384 @@
+//! The life of flows and denied attempts: what the kernel and the relay tell goes
+//! in, records come out. No I/O; time is passed in.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+};
+
+use proxy_common::{
+    address::FlowKey,
+    event::{ClosedEvent, CutEvent, DeniedEvent},
+    flow::FlowState,
+    reason::Reason,
+    tables::ServiceSlot,
+    verdict::Judgement,
+};
+
+use super::{
+    Count, Directory, Ended, Now, Opened, Outcome, ServiceInfo, drafts,
+    ledger::Ledger,
+    limiter::{Attempt, Limiter},
+    relayed::{Relayed, View},
+};
+use crate::record::{Accounted, CloseReason, CounterId, Draft, Entry, FlowId, Origin};
+
+/// How long after ending a connection its record waits for the kernel's last word.
+const ENDING_WAITS: u64 = 2_000_000_000;
+
+/// Where the tracker looks flows up: the kernel's map, or a test's.
+pub trait FlowTable {
+    /// The flow's state, while it has an entry.
+    fn get(&self, key: &FlowKey) -> Option<FlowState>;
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write this.
+    Record(Box<Entry>),
+    /// Delete this flow's entry: its record is safe.
+    Delete(FlowId),
+    /// End this connection of the host's.
+    Reset(FlowKey),
+}
+
+/// Counts that could hide a loss, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackerStats {
+    /// Denied attempts whose events were lost; told in aggregates.
+    pub lost_events: u64,
+    /// Ends of flows whose events were lost; found by the sweep.
+    pub swept_flows: u64,
+    /// Connections of the relay that no flow of the kernel's was found for.
+    pub without_flow: u64,
+}
+
+/// The tracker.
+pub struct Tracker {
+    pub(super) epoch: u64,
+    pub(super) services: Directory,
+    interfaces: BTreeMap<u32, String>,
+    limiter: Limiter,
+    pub(super) ledger: Ledger,
+    pub(super) relayed: Relayed,
+    /// Flows that have a record, until their entry is deleted.
+    pub(super) recorded: HashSet<FlowId>,
+    /// Connections that the tracker ends, and when their record is due.
+    pub(super) ending: HashMap<FlowId, (CloseReason, u64)>,
+    /// Flows of the daemon before, whose entries go with the next tick.
+    pub(super) stale: Vec<FlowId>,
+    pub(super) stats: TrackerStats,
+    pub(super) out: Vec<Output>,
+}
+
+impl Tracker {
+    /// A tracker for the maps of that epoch.
+    pub fn new(epoch: u64, deny_records_per_second: u32) -> Self {
+        Self {
+            epoch,
+            services: Directory::default(),
+            interfaces: BTreeMap::new(),
+            limiter: Limiter::new(deny_records_per_second),
+            ledger: Ledger::default(),
+            relayed: Relayed::default(),
+            recorded: HashSet::new(),
+            ending: HashMap::new(),
+            stale: Vec::new(),
+            stats: TrackerStats::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes the services in force.
+    pub fn set_services(&mut self, services: Vec<(ServiceSlot, ServiceInfo)>) {
+        self.services.update(services);
+    }
+
+    /// Takes the limit of single records of denied attempts.
+    pub fn set_limit(&mut self, deny_records_per_second: u32) {
+        self.limiter.set_limit(deny_records_per_second);
+    }
+
+    /// Takes the names of the interfaces.
+    pub fn set_interfaces(&mut self, interfaces: BTreeMap<u32, String>) {
+        self.interfaces = interfaces;
+    }
+
+    /// Counts that could hide a loss.
+    pub fn stats(&self) -> TrackerStats {
+        self.stats
+    }
+
+    /// Whether denied packets to the service are answered.
+    pub fn resets(&self, slot: ServiceSlot) -> bool {
+        self.services.get(slot).is_some_and(|service| service.resets)
+    }
+
+    /// What is to be done since the last call.
+    pub fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// A denied attempt, or a repeat of one.
+    pub fn denied(&mut self, event: &DeniedEvent, now: &Now) {
+        let Some(reason) = Reason::from_number(event.reason) else { return };
+        let counter = CounterId {
+            epoch: self.epoch,
+            service: event.service,
+            reason: event.reason,
+            cpu: event.cpu,
+        };
+        if event.ordinal == 0 || !self.ledger.note(counter, event.ordinal) {
+            return;
+        }
+        let attempt = Attempt {
+            service: event.service,
+            reason,
+            key: event.key,
+            hook: event.hook,
+            interface: event.interface,
+            time: event.time,
+            counter,
+        };
+        self.turn(now);
+        if self.limiter.admit(&attempt) {
+            let service = self.service(attempt.service);
+            let draft = drafts::denied(&attempt, &service, self.interface(&attempt), now);
+            self.record(draft, Origin::Denied(vec![Accounted { counter, attempts: 1 }]));
+        }
+    }
+
+    /// A flow ended.
+    pub fn closed(&mut self, event: &ClosedEvent, now: &Now) {
+        self.ended_flow(event.key, event.state, now);
+    }
+
+    /// A new policy denies an open flow.
+    pub fn cut(&mut self, event: &CutEvent, table: &impl FlowTable, now: &Now) {
+        if let Some(state) = table.get(&event.key).filter(|state| !state.has(FlowState::RELAYED)) {
+            self.end(event.key, &state, CloseReason::PolicyChanged, now);
+        }
+    }
+
+    /// The relay dials for a connection.
+    pub fn opened(&mut self, session: &Opened) {
+        self.relayed.opened(session);
+    }
+
+    /// The relay is done with a connection.
+    pub fn ended(&mut self, report: Ended, table: &impl FlowTable, now: &Now) {
+        let flow = self.live(&report.flow, table);
+        if let Some(view) = self.relayed.ended(report, flow.is_some(), now.monotonic) {
+            self.relayed_view(view, table, now);
+        }
+    }
+
+    /// Records are committed: their flows' entries may go.
+    pub fn committed(&mut self, flows: &[FlowId]) {
+        for flow in flows {
+            self.recorded.remove(flow);
+            self.out.push(Output::Delete(*flow));
+        }
+    }
+
+    /// Time passes. Every event that the ring buffer held has been handed over, and
+    /// the counters are read after that.
+    pub fn tick(&mut self, counts: &[Count], table: &impl FlowTable, now: &Now) {
+        self.turn(now);
+        for count in counts {
+            let lost = self.ledger.reconcile(*count);
+            self.stats.lost_events += lost;
+            self.uncovered(count.counter, lost, "events_lost", now);
+        }
+        for view in self.relayed.expire(now.monotonic) {
+            self.relayed_view(view, table, now);
+        }
+        self.finish_ending(table, now);
+        let stale = std::mem::take(&mut self.stale);
+        self.committed(&stale);
+    }
+
+    /// Judges open guarded flows by a new policy, and ends those that it denies; the
+    /// relay does so itself.
+    pub fn rejudge(
+        &mut self,
+        flows: impl Iterator<Item = (FlowKey, FlowState)>,
+        judge: impl Fn(&str, IpAddr) -> Judgement,
+        now: &Now,
+    ) {
+        for (key, state) in flows {
+            if state.has(FlowState::RELAYED) || state.has(FlowState::ENDED) {
+                continue;
+            }
+            let denied = self
+                .services
+                .get(state.service)
+                .filter(|service| service.serves(&key))
+                .and_then(|service| judge(&service.name, key.client.into()).denied);
+            if denied.is_some() {
+                self.end(key, &state, CloseReason::PolicyChanged, now);
+            }
+        }
+    }
+
+    /// Ends a guarded connection: the host resets it, the record follows.
+    pub(super) fn end(&mut self, key: FlowKey, state: &FlowState, why: CloseReason, now: &Now) {
+        let flow = FlowId { key, started: state.started };
+        if self.recorded.contains(&flow) || self.ending.contains_key(&flow) {
+            return;
+        }
+        self.ending.insert(flow, (why, now.monotonic + ENDING_WAITS));
+        self.out.push(Output::Reset(key));
+    }
+
+    /// Records what was ended and of which the kernel said nothing more.
+    fn finish_ending(&mut self, table: &impl FlowTable, now: &Now) {
+        let due: Vec<FlowId> = self
+            .ending
+            .iter()
+            .filter(|(_, (_, until))| *until <= now.monotonic)
+            .map(|(flow, _)| *flow)
+            .collect();
+        for flow in due {
+            match table.get(&flow.key).filter(|state| state.started == flow.started) {
+                Some(state) => self.guarded(flow.key, &state, now),
+                None => drop(self.ending.remove(&flow)),
+            }
+        }
+    }
+
+    pub(super) fn ended_flow(&mut self, key: FlowKey, state: FlowState, now: &Now) {
+        if self.recorded.contains(&FlowId { key, started: state.started }) {
+            return;
+        }
+        if !state.has(FlowState::RELAYED) {
+            self.guarded(key, &state, now);
+        } else if let Some(View::Both(report, state)) =
+            self.relayed.closed(key, state, now.monotonic)
+        {
+            self.session(&report, Some(&state), now);
+        }
+    }
+
+    /// Records a guarded flow.
+    pub(super) fn guarded(&mut self, key: FlowKey, state: &FlowState, now: &Now) {
+        let flow = FlowId { key, started: state.started };
+        let why = match self.ending.remove(&flow) {
+            Some((why, _)) => why,
+            None => close_reason(state),
+        };
+        self.flow_record(key, state, why, now);
+    }
+
+    pub(super) fn flow_record(
+        &mut self,
+        key: FlowKey,
+        state: &FlowState,
+        why: CloseReason,
+        now: &Now,
+    ) {
+        let flow = FlowId { key, started: state.started };
+        if !self.recorded.insert(flow) {
+            return;
+        }
+        let service = self.service(state.service);
+        let draft = drafts::flow(&key, state, &service, why, now);
+        self.record(draft, Origin::Flow(flow));
+    }
+
+    pub(super) fn relayed_view(&mut self, view: View, table: &impl FlowTable, now: &Now) {
+        match view {
+            View::Both(report, state) => self.session(&report, Some(&state), now),
+            View::Report(report) => {
+                let state = self.live(&report.flow, table);
+                self.session(&report, state.as_ref(), now);
+            }
+            View::Flow(key, state) => self.flow_record(key, &state, close_reason(&state), now),
+        }
+    }
+
+    fn session(&mut self, report: &Ended, state: Option<&FlowState>, now: &Now) {
+        let origin = match state {
+            Some(state) => {
+                let flow = FlowId { key: report.flow, started: state.started };
+                self.recorded.insert(flow);
+                Origin::Flow(flow)
+            }
+            None => Origin::Userspace,
+        };
+        if state.is_none() && matches!(report.outcome, Outcome::Admitted { .. }) {
+            self.stats.without_flow += 1;
+        }
+        let service = ServiceInfo::from(&*report.service);
+        self.record(drafts::session(report, state, &service, now), origin);
+    }
+
+    /// The kernel's flow of a relayed connection that has no record yet.
+    fn live(&self, key: &FlowKey, table: &impl FlowTable) -> Option<FlowState> {
+        let state = table.get(key).filter(|state| state.has(FlowState::RELAYED))?;
+        let flow = FlowId { key: *key, started: state.started };
+        (!self.recorded.contains(&flow)).then_some(state)
+    }
+
+    /// Writes the aggregates of a second that is over.
+    fn turn(&mut self, now: &Now) {
+        for aggregate in self.limiter.turn(now.monotonic) {
+            self.aggregate(&aggregate, now);
+        }
+    }
+
+    /// Writes the aggregates of a second that is not over.
+    pub(super) fn flush_aggregates(&mut self, now: &Now) {
+        for aggregate in self.limiter.flush() {
+            self.aggregate(&aggregate, now);
+        }
+    }
+
+    fn aggregate(&mut self, aggregate: &super::limiter::Aggregate, now: &Now) {
+        let service = self.service(aggregate.first.service);
+        let interface = self.interface(&aggregate.first);
+        let draft = drafts::aggregate(aggregate, &service, interface, now);
+        let accounted = aggregate
+            .attempts
+            .iter()
+            .map(|(counter, attempts)| Accounted { counter: *counter, attempts: *attempts })
+            .collect();
+        self.record(draft, Origin::Denied(accounted));
+    }
+
+    /// Writes an aggregate of attempts that only the counter tells of.
+    pub(super) fn uncovered(&mut self, counter: CounterId, attempts: u64, why: &str, now: &Now) {
+        let Some(reason) = Reason::from_number(counter.reason).filter(|_| attempts > 0) else {
+            return;
+        };
+        let service = self.service(counter.service);
+        let draft = drafts::uncovered(&service, reason, attempts, why, now);
+        self.record(draft, Origin::Denied(vec![Accounted { counter, attempts }]));
+    }
+
+    fn service(&self, slot: ServiceSlot) -> ServiceInfo {
+        let unknown = || ServiceInfo::gone(&format!("slot-{slot}"));
+        self.services.get(slot).cloned().unwrap_or_else(unknown)
+    }
+
+    fn interface(&self, attempt: &Attempt) -> Option<&str> {
+        self.interfaces.get(&attempt.interface).map(String::as_str)
+    }
+
+    fn record(&mut self, draft: Draft, origin: Origin) {
+        self.out.push(Output::Record(Box::new(Entry { draft, origin })));
+    }
+}
+
+/// How the kernel saw a flow end.
+pub(super) fn close_reason(state: &FlowState) -> CloseReason {
+    let reasons = [
+        (FlowState::CLIENT_RESET, CloseReason::ClientReset),
+        (FlowState::SERVICE_RESET, CloseReason::TargetReset),
+        (FlowState::CLIENT_CLOSED, CloseReason::ClientClosed),
+        (FlowState::SERVICE_CLOSED, CloseReason::TargetClosed),
+    ];
+    let seen = reasons.iter().find(|(flag, _)| state.has(*flag));
+    seen.map_or(CloseReason::Interrupted, |(_, reason)| *reason)
+}
