@@ -137,10 +137,9 @@ impl Engine {
                 return;
             }
             let drained = self.drain();
-            let counts = self.kernel.as_ref().map(|kernel| kernel.counts(&self.slots));
-            // Behind with events, a missing one may still be in the ring buffer.
-            let counts = counts.filter(|_| drained).unwrap_or_default();
-            self.tracker.tick(&counts, &self.kernel, &Now::read());
+            let counts = self.kernel.as_ref().filter(|_| drained);
+            let counts = counts.map(|kernel| kernel.counts(&self.slots));
+            self.tracker.tick(counts.as_deref(), &self.kernel, &Now::read());
             self.act();
             if drained && swept.elapsed() >= SWEEP {
                 swept = Instant::now();
@@ -251,10 +250,11 @@ impl Engine {
                     self.writer.submit(*entry);
                 }
                 Output::Delete(flow) => {
-                    if self.kernel.as_mut().is_none_or(|kernel| kernel.delete(&flow)) {
-                        self.writer.forget([flow]);
+                    if let Some(kernel) = &mut self.kernel {
+                        kernel.delete(&flow);
                     }
                 }
+                Output::Forget(flow) => self.writer.forget([flow]),
                 Output::Reset(flow) => {
                     if let Err(error) = destroy(&flow) {
                         tracing::warn!(%error, ?flow, "a connection could not be reset");

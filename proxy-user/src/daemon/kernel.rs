@@ -41,15 +41,13 @@ impl Kernel {
         self.events.take()
     }
 
-    /// Deletes a flow's entry. One that stays is deleted at the next start.
-    pub(super) fn delete(&mut self, flow: &FlowId) -> bool {
-        match self.flows.remove(flow) {
-            Ok(()) => true,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "a flow's entry cannot be deleted");
-                false
-            }
+    /// Deletes a flow's entry. One that stays is found by the sweep.
+    pub(super) fn delete(&mut self, flow: &FlowId) {
+        if let Err(error) = self.flows.remove(flow) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a flow's entry cannot be deleted"
+            );
         }
     }
 }

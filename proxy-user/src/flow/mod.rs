@@ -11,6 +11,9 @@ mod report;
 mod services;
 mod tracker;
 
+#[cfg(test)]
+mod tests;
+
 pub use clock::Now;
 pub use ledger::Count;
 pub use report::{Admission, Bytes, Ended, Fate, Opened, Outcome};

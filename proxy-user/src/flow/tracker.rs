@@ -39,6 +39,9 @@ pub enum Output {
     Record(Box<Entry>),
     /// Delete this flow's entry: its record is safe.
     Delete(FlowId),
+    /// Forget that this flow's record is committed: its entry is deleted, and no
+    /// event of it can come any more.
+    Forget(FlowId),
     /// End this connection of the host's.
     Reset(FlowKey),
 }
@@ -68,6 +71,8 @@ pub struct Tracker {
     pub(super) ending: HashMap<FlowId, (CloseReason, u64)>,
     /// Flows of the daemon before, whose entries go with the next tick.
     pub(super) stale: Vec<FlowId>,
+    /// Flows whose entries are deleted. The ring buffer may still hold an event.
+    deleted: Vec<FlowId>,
     pub(super) stats: TrackerStats,
     pub(super) out: Vec<Output>,
 }
@@ -85,6 +90,7 @@ impl Tracker {
             recorded: HashSet::new(),
             ending: HashMap::new(),
             stale: Vec::new(),
+            deleted: Vec::new(),
             stats: TrackerStats::default(),
             out: Vec::new(),
         }
@@ -176,17 +182,21 @@ impl Tracker {
 
     /// Records are committed: their flows' entries may go.
     pub fn committed(&mut self, flows: &[FlowId]) {
-        for flow in flows {
-            self.recorded.remove(flow);
-            self.out.push(Output::Delete(*flow));
-        }
+        self.deleted.extend(flows);
+        self.out.extend(flows.iter().copied().map(Output::Delete));
     }
 
-    /// Time passes. Every event that the ring buffer held has been handed over, and
-    /// the counters are read after that.
-    pub fn tick(&mut self, counts: &[Count], table: &impl FlowTable, now: &Now) {
+    /// Time passes. `counts`: the counters, read after every event that the ring
+    /// buffer held was handed over; `None` while it still holds some.
+    pub fn tick(&mut self, counts: Option<&[Count]>, table: &impl FlowTable, now: &Now) {
         self.turn(now);
-        for count in counts {
+        if counts.is_some() {
+            for flow in self.deleted.drain(..) {
+                self.recorded.remove(&flow);
+                self.out.push(Output::Forget(flow));
+            }
+        }
+        for count in counts.unwrap_or_default() {
             let lost = self.ledger.reconcile(*count);
             self.stats.lost_events += lost;
             self.uncovered(count.counter, lost, "events_lost", now);

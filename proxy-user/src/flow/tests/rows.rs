@@ -1,0 +1,159 @@
+//! What records say, row by row.
+
+use std::time::Duration;
+
+use super::world::{GUARD, LIMIT, RELAY, World, key, service};
+use crate::{
+    flow::ServiceInfo,
+    record::{CloseReason, Source, Verdict},
+};
+use proxy_common::{flow::FlowState, reason::Reason, verdict::Judgement};
+
+#[test]
+fn a_denied_attempt_is_one_record_at_once() {
+    let mut world = World::new();
+    world.deny(7, 0, false);
+    world.tick(20);
+    let drafts = world.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].verdict, Verdict::Denied);
+    assert_eq!(drafts[0].reason, Some(Reason::IpRestricted));
+    assert_eq!(drafts[0].service_id, "guard");
+    assert_eq!(drafts[0].metadata["hook"], "tc");
+}
+
+#[test]
+fn attempts_beyond_the_limit_are_told_by_prefix() {
+    let mut world = World::new();
+    for client in 0..100 {
+        world.deny(client, 0, false);
+    }
+    world.tick(20);
+    assert_eq!(world.drafts().len(), LIMIT as usize);
+    world.tick(1000);
+    let drafts = world.drafts();
+    assert_eq!(drafts.len(), LIMIT as usize + 1);
+    let aggregate = drafts[LIMIT as usize];
+    assert_eq!(aggregate.metadata["suppressed"], "96");
+    assert_eq!(aggregate.metadata["source_prefix"], "198.51.100.0/24");
+}
+
+#[test]
+fn lost_events_become_an_aggregate_of_many() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.deny(1, 0, true);
+    }
+    world.tick(20);
+    world.tick(20);
+    let drafts = world.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].source, Source::Many);
+    assert_eq!(drafts[0].metadata["suppressed"], "4");
+    assert_eq!(drafts[0].metadata["events_lost"], "true");
+}
+
+#[test]
+fn a_relayed_flow_takes_the_kernels_bytes_and_the_relays_reason() {
+    let mut world = World::new();
+    let flow = key(1, 5000, RELAY);
+    world.open(flow, RELAY);
+    world.table.get_mut(&flow).unwrap().up.acked = 11;
+    world.report(flow);
+    assert!(world.drafts().is_empty(), "the last packets are awaited");
+    world.end(flow, false);
+    world.tick(20);
+    let drafts = world.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!((drafts[0].bytes_upload, drafts[0].bytes_download), (11, 0));
+    assert_eq!(drafts[0].close_reason, Some(CloseReason::TargetClosed));
+    assert_eq!(drafts[0].target, "192.0.2.9:80");
+}
+
+#[test]
+fn a_relayed_connection_that_the_kernel_missed_has_the_relays_bytes() {
+    let mut world = World::new();
+    let flow = key(1, 5000, RELAY);
+    world.open(flow, RELAY);
+    world.table.clear();
+    world.report(flow);
+    let drafts = world.drafts();
+    assert_eq!((drafts[0].bytes_upload, drafts[0].bytes_download), (1, 2));
+    assert_eq!(drafts[0].metadata["counted"], "relay");
+}
+
+#[test]
+fn a_new_policy_ends_what_it_denies_and_nothing_else() {
+    let mut world = World::new();
+    let (denied, allowed) = (key(1, 5000, GUARD), key(2, 5000, GUARD));
+    world.open(denied, GUARD);
+    world.open(allowed, GUARD);
+    let flows: Vec<_> = world.table.iter().map(|(key, state)| (*key, *state)).collect();
+    let judge = |_: &str, client| Judgement {
+        denied: (client == std::net::IpAddr::from([198, 51, 100, 1]))
+            .then_some(Reason::IpRestricted),
+        ..Judgement::default()
+    };
+    let now = world.now();
+    world.tracker.rejudge(flows.into_iter(), judge, &now);
+    world.tick(20);
+    assert_eq!(world.resets, [denied]);
+    world.end(denied, false);
+    world.tick(20);
+    assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::PolicyChanged));
+    assert_eq!(world.drafts().len(), 1);
+}
+
+#[test]
+fn a_guarded_flow_of_a_removed_service_is_recorded_and_left_alone() {
+    let mut world = World::new();
+    world.open(key(1, 5000, GUARD), GUARD);
+    world.tracker.set_services(vec![(RELAY, ServiceInfo::from(&service(RELAY)))]);
+    world.sweep();
+    assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::ServiceRemoved));
+    assert!(world.resets.is_empty());
+    world.commit();
+    assert!(world.table.is_empty());
+}
+
+#[test]
+fn an_idle_guarded_flow_is_reset() {
+    let mut world = World::new();
+    let flow = key(1, 5000, GUARD);
+    world.open(flow, GUARD);
+    world.milliseconds += u64::try_from(Duration::from_hours(1).as_millis()).unwrap() + 1;
+    world.sweep();
+    world.tick(20);
+    assert_eq!(world.resets, [flow]);
+    assert!(world.drafts().is_empty());
+    world.tick(2100);
+    assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::IdleTimeout));
+}
+
+#[test]
+fn relayed_flows_are_interrupted_by_a_crash_and_guarded_ones_go_on() {
+    let mut world = World::new();
+    world.open(key(1, 5000, RELAY), RELAY);
+    world.open(key(2, 5000, GUARD), GUARD);
+    world.crash();
+    world.tick(20);
+    let drafts = world.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].service_id, "relay");
+    assert_eq!(drafts[0].close_reason, Some(CloseReason::Interrupted));
+    world.end(key(2, 5000, GUARD), false);
+    world.tick(20);
+    assert_eq!(world.drafts()[1].close_reason, Some(CloseReason::ClientClosed));
+}
+
+#[test]
+fn what_is_open_at_a_clean_stop_is_recorded() {
+    let mut world = World::new();
+    let flow = key(1, 5000, GUARD);
+    world.open(flow, GUARD);
+    world.table.get_mut(&flow).unwrap().flags |= FlowState::PARTIAL;
+    world.finish();
+    let drafts = world.drafts();
+    assert_eq!(drafts[0].close_reason, Some(CloseReason::Shutdown));
+    assert_eq!(drafts[0].metadata["partial"], "true");
+}

@@ -1,0 +1,313 @@
+//! A kernel and a store to simulate with: everything that a real one may do to the
+//! tracker, events lost and daemons killed included.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use proxy_common::{
+    address::{FlowKey, PROTOCOL_TCP},
+    event::{ClosedEvent, DeniedEvent, KIND_CLOSED, KIND_DENIED},
+    flow::{FlowState, Half},
+    packet::Segment,
+    reason::Reason,
+};
+
+use crate::{
+    config::{Access, Denial, Listen, ListenAddress, Service, Target},
+    flow::{
+        Admission, Bytes, Count, Ended, Fate, FlowTable, Now, Opened, Outcome, Output, ServiceInfo,
+        Tracker,
+    },
+    record::{CloseReason, CounterId, Draft, Entry, FlowId, Origin, Timestamp},
+};
+
+pub(super) const GUARD: u16 = 0;
+pub(super) const RELAY: u16 = 1;
+pub(super) const LIMIT: u32 = 3;
+
+pub(super) struct World {
+    pub(super) tracker: Tracker,
+    pub(super) table: HashMap<FlowKey, FlowState>,
+    pub(super) attempts: BTreeMap<CounterId, u64>,
+    /// Events on their way through the ring buffer.
+    pub(super) ring: Vec<DeniedEvent>,
+    pub(super) closing: Vec<ClosedEvent>,
+    /// Sessions that the relay has open.
+    pub(super) sessions: Vec<Opened>,
+    pending: Vec<Entry>,
+    pub(super) written: Vec<Entry>,
+    accounted: BTreeMap<CounterId, u64>,
+    committed: BTreeSet<FlowId>,
+    pub(super) resets: Vec<FlowKey>,
+    start: Instant,
+    pub(super) milliseconds: u64,
+}
+
+impl FlowTable for HashMap<FlowKey, FlowState> {
+    fn get(&self, key: &FlowKey) -> Option<FlowState> {
+        HashMap::get(self, key).copied()
+    }
+}
+
+pub(super) fn key(client: u8, port: u16, service: u16) -> FlowKey {
+    FlowKey {
+        client: IpAddr::V4(Ipv4Addr::new(198, 51, 100, client)).into(),
+        service: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)).into(),
+        client_port: port,
+        service_port: 1000 + service,
+        protocol: PROTOCOL_TCP,
+        pad: [0; 3],
+    }
+}
+
+pub(super) fn service(slot: u16) -> Service {
+    Service {
+        name: if slot == GUARD { "guard" } else { "relay" }.into(),
+        domain: None,
+        listen: vec![Listen { address: ListenAddress::Any, port: 1000 + slot }],
+        target: if slot == GUARD {
+            Target::Host
+        } else {
+            Target::Address(([192, 0, 2, 9], 80).into())
+        },
+        access: Access::OPEN,
+        deny: Denial::Drop,
+        connect_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_hours(1),
+        max_connections: 100.try_into().unwrap(),
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            tracker: Tracker::new(1, LIMIT),
+            table: HashMap::new(),
+            attempts: BTreeMap::new(),
+            ring: Vec::new(),
+            closing: Vec::new(),
+            sessions: Vec::new(),
+            pending: Vec::new(),
+            written: Vec::new(),
+            accounted: BTreeMap::new(),
+            committed: BTreeSet::new(),
+            resets: Vec::new(),
+            start: Instant::now(),
+            milliseconds: 1_000_000,
+        };
+        world.begin();
+        world
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now {
+            instant: self.start + Duration::from_millis(self.milliseconds),
+            monotonic: self.milliseconds * 1_000_000,
+            wall: Timestamp(1_700_000_000_000 + i64::try_from(self.milliseconds).unwrap()),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.tracker = Tracker::new(1, LIMIT);
+        let services = [GUARD, RELAY].map(|slot| (slot, ServiceInfo::from(&service(slot))));
+        self.tracker.set_services(services.to_vec());
+        let flows: Vec<_> = self.table.iter().map(|(key, state)| (*key, *state)).collect();
+        let now = self.now();
+        let counts = self.counts();
+        self.tracker.begin(&counts, &self.accounted, flows.into_iter(), &self.committed, &now);
+        self.act();
+    }
+
+    /// Whether the kernel or the store still has word of a flow.
+    pub(super) fn remembers(&self, flow: &FlowId) -> bool {
+        self.table.get(&flow.key).is_some_and(|state| state.started == flow.started)
+            || self.closing.iter().any(|e| e.key == flow.key && e.state.started == flow.started)
+            || self.written.iter().any(|entry| entry.origin == Origin::Flow(*flow))
+    }
+
+    /// The daemon is killed and started again: what was not committed is gone, the
+    /// relay's connections end with it.
+    pub(super) fn crash(&mut self) {
+        self.pending.clear();
+        self.sessions.clear();
+        self.begin();
+    }
+
+    pub(super) fn open(&mut self, key: FlowKey, service: u16) {
+        let open = self.sessions.iter().any(|session| session.flow == key);
+        if self.table.get(&key).is_some_and(|state| !state.has(FlowState::ENDED)) || open {
+            return;
+        }
+        if let Some(state) = self.table.remove(&key) {
+            let event = ClosedEvent { kind: KIND_CLOSED, replaced: 1, key, state };
+            self.closing.push(event);
+        }
+        let time = self.now().monotonic;
+        let relayed = if service == RELAY { FlowState::RELAYED } else { 0 };
+        let half = Half { packets: 3, ..Half::default() };
+        let state = FlowState {
+            started: time,
+            last_packet: time,
+            last_payload: time,
+            flags: FlowState::ESTABLISHED | relayed,
+            service,
+            up: half,
+            down: half,
+            ..FlowState::default()
+        };
+        self.table.insert(key, state);
+        if service == RELAY {
+            let session = Opened {
+                flow: key,
+                service: Arc::new(self::service(RELAY)),
+                admission: Admission::default(),
+                started: self.now().instant,
+            };
+            self.drain();
+            self.tracker.opened(&session);
+            self.sessions.push(session);
+        }
+    }
+
+    /// The kernel sees a flow's end; its event may be lost.
+    pub(super) fn end(&mut self, key: FlowKey, lost: bool) {
+        let time = self.now().monotonic;
+        let Some(state) = self.table.get_mut(&key) else { return };
+        if state.has(FlowState::ENDED) {
+            return;
+        }
+        state.flags |= FlowState::ENDED | FlowState::CLIENT_CLOSED;
+        state.last_packet = time;
+        if !lost {
+            self.closing.push(ClosedEvent { kind: KIND_CLOSED, replaced: 0, key, state: *state });
+        }
+    }
+
+    /// The relay is done with its connections to `key`.
+    pub(super) fn report(&mut self, key: FlowKey) {
+        let Some(at) = self.sessions.iter().position(|session| session.flow == key) else { return };
+        let session = self.sessions.remove(at);
+        let now = self.now();
+        let fate = Fate::Served {
+            target: ([192, 0, 2, 9], 80).into(),
+            bytes: Bytes { up: 1, down: 2 },
+            close_reason: CloseReason::TargetClosed,
+        };
+        let report = Ended {
+            flow: key,
+            service: session.service,
+            started: session.started,
+            ended: now.instant,
+            outcome: Outcome::Admitted { admission: Admission::default(), fate },
+        };
+        self.drain();
+        self.tracker.ended(report, &self.table, &now);
+        self.act();
+    }
+
+    pub(super) fn deny(&mut self, client: u8, cpu: u32, lost: bool) {
+        let counter =
+            CounterId { epoch: 1, service: GUARD, reason: Reason::IpRestricted as u8, cpu };
+        let attempts = self.attempts.entry(counter).or_default();
+        *attempts += 1;
+        if !lost {
+            self.ring.push(DeniedEvent {
+                kind: KIND_DENIED,
+                cpu,
+                ordinal: *attempts,
+                time: self.milliseconds * 1_000_000,
+                key: key(client, 4000, GUARD),
+                segment: Segment::default(),
+                service: GUARD,
+                reason: counter.reason,
+                hook: 1,
+                interface: 2,
+            });
+        }
+    }
+
+    fn counts(&self) -> Vec<Count> {
+        self.attempts.iter().map(|(c, n)| Count { counter: *c, attempts: *n }).collect()
+    }
+
+    fn drain(&mut self) {
+        let now = self.now();
+        for event in std::mem::take(&mut self.ring) {
+            self.tracker.denied(&event, &now);
+        }
+        for event in std::mem::take(&mut self.closing) {
+            self.tracker.closed(&event, &now);
+        }
+        self.act();
+    }
+
+    pub(super) fn tick(&mut self, milliseconds: u64) {
+        self.milliseconds += milliseconds;
+        self.drain();
+        let (counts, now) = (self.counts(), self.now());
+        self.tracker.tick(Some(&counts), &self.table, &now);
+        self.act();
+    }
+
+    pub(super) fn sweep(&mut self) {
+        self.drain();
+        let flows: Vec<_> = self.table.iter().map(|(key, state)| (*key, *state)).collect();
+        let now = self.now();
+        self.tracker.sweep(flows.into_iter(), &now);
+        self.act();
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.drain();
+        let flows: Vec<_> = self.table.iter().map(|(key, state)| (*key, *state)).collect();
+        let (counts, now) = (self.counts(), self.now());
+        self.tracker.finish(&counts, flows.into_iter(), &self.table, &now);
+        self.act();
+        self.commit();
+    }
+
+    pub(super) fn commit(&mut self) {
+        let mut flows = Vec::new();
+        for entry in std::mem::take(&mut self.pending) {
+            match &entry.origin {
+                Origin::Userspace => {}
+                Origin::Flow(flow) => {
+                    self.committed.insert(*flow);
+                    flows.push(*flow);
+                }
+                Origin::Denied(accounted) => {
+                    for part in accounted {
+                        *self.accounted.entry(part.counter).or_default() += part.attempts;
+                    }
+                }
+            }
+            self.written.push(entry);
+        }
+        self.tracker.committed(&flows);
+        self.act();
+    }
+
+    fn act(&mut self) {
+        for output in self.tracker.take() {
+            match output {
+                Output::Record(entry) => self.pending.push(*entry),
+                Output::Delete(flow) => {
+                    if self.table.get(&flow.key).is_some_and(|s| s.started == flow.started) {
+                        self.table.remove(&flow.key);
+                    }
+                }
+                Output::Forget(flow) => drop(self.committed.remove(&flow)),
+                Output::Reset(key) => self.resets.push(key),
+            }
+        }
+    }
+
+    /// Drafts that wait or are written.
+    pub(super) fn drafts(&self) -> Vec<&Draft> {
+        self.written.iter().chain(&self.pending).map(|entry| &entry.draft).collect()
+    }
+}
