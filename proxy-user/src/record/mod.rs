@@ -6,6 +6,9 @@ mod json;
 mod model;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use commit::*;
 pub use ids::Ids;
 pub use model::*;
