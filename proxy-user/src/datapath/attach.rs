@@ -13,7 +13,7 @@ use aya::programs::{
     xdp::XdpLink,
 };
 
-use super::{DatapathError, Interface, LinkLayer, load::Programs, pins::at};
+use super::{DatapathError, Interface, LinkLayer, load::Programs, offloads::Abilities, pins::at};
 use crate::config::Hook;
 
 const AS_FAST: &str = "the default: as fast as XDP for a host, and every offload stays on";
@@ -112,8 +112,17 @@ impl Attacher {
         kind: &str,
         mode: XdpMode,
     ) -> (Hook, String) {
+        let before = Abilities::of(&interface.name);
         match self.try_xdp(interface, kind, mode) {
-            Ok(why) => (hook, why),
+            Ok(why) => {
+                let lost = before.lost(&Abilities::of(&interface.name));
+                if lost.is_empty() {
+                    return (hook, why);
+                }
+                let why = format!("{why}; it cost {}", lost.join(", "));
+                tracing::warn!(interface = interface.name, "{why}");
+                (hook, why)
+            }
             Err(error) => {
                 let why = format!("{} takes no {kind} ({error}): TC instead", interface.name);
                 tracing::warn!("{why}");

@@ -10,6 +10,7 @@ mod grace;
 mod load;
 mod locals;
 mod network;
+mod offloads;
 mod pins;
 mod prefixes;
 mod raw;

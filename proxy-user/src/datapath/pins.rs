@@ -59,6 +59,17 @@ impl Pins {
         self.namespace.exists()
     }
 
+    /// Removes what a Weir with another map layout left: it attached programs of its
+    /// own, which judge by rules that nobody updates any more.
+    pub fn remove_other_layouts(&self) -> Result<(), DatapathError> {
+        let own = self.maps();
+        for version in entries(&self.namespace)?.iter().filter(|version| **version != own) {
+            remove_tree(&version.join("links"))?;
+            remove_tree(version)?;
+        }
+        Ok(())
+    }
+
     /// Removes every pin of this network namespace, of all layout versions, links
     /// first: what they attach is detached.
     pub fn remove(&self) -> Result<(), DatapathError> {
