@@ -1,5 +1,24 @@
 //! The configuration: raw TOML in, validated types out.
 
+mod access;
+mod api;
+mod countries;
+mod fault;
+mod fields;
+mod listen;
+mod load;
 mod model;
+mod ports;
+mod prefix;
+mod schema;
+mod sections;
+mod service;
+mod tree;
+mod units;
 
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Faults};
+pub use load::{Loaded, load};
 pub use model::*;

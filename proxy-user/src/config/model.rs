@@ -112,7 +112,7 @@ pub struct Access {
     pub mode: AccessMode,
     /// How the allow lists combine.
     pub matching: Matching,
-    /// `None`: not set. `Some(vec![])` cannot come from a valid file.
+    /// `None`: not set, as an empty list in the file is.
     pub allowed_cidrs: Option<Vec<IpNet>>,
     /// Block beats allow.
     pub blocked_cidrs: Vec<IpNet>,
@@ -132,6 +132,16 @@ impl Access {
         allowed_countries: None,
         blocked_countries: CountrySet::EMPTY,
     };
+
+    /// Whether a country list is set.
+    pub fn asks_country(&self) -> bool {
+        self.allowed_countries.is_some() || !self.blocked_countries.is_empty()
+    }
+
+    /// Whether any list is set.
+    pub fn restricts(&self) -> bool {
+        self.asks_country() || self.allowed_cidrs.is_some() || !self.blocked_cidrs.is_empty()
+    }
 }
 
 /// `access.mode`

@@ -1,0 +1,183 @@
+//! Which keys there are, and which come with later versions.
+
+/// The keys of one table.
+pub(super) struct Schema {
+    /// As messages name it; `NAME` stands for a name of the user's.
+    pub(super) name: &'static str,
+    pub(super) known: &'static [&'static str],
+    /// Of the product, but not of this version.
+    pub(super) later: &'static [&'static str],
+}
+
+const ACCESS_KEYS: [&str; 6] =
+    ["mode", "match", "allowed_cidrs", "blocked_cidrs", "allowed_countries", "blocked_countries"];
+
+pub(super) static ROOT: Schema = Schema {
+    name: "",
+    known: &[
+        "include",
+        "data_dir",
+        "runtime_dir",
+        "kernel",
+        "geoip",
+        "global_access",
+        "log",
+        "api",
+        "sink",
+        "service",
+    ],
+    later: &["http", "tls", "sso"],
+};
+pub(super) static KERNEL: Schema = Schema {
+    name: "kernel",
+    known: &["interfaces", "hook", "bpffs", "max_flows", "required"],
+    later: &["nat_ports", "nat_addresses"],
+};
+pub(super) static GEOIP: Schema =
+    Schema { name: "geoip", known: &["database", "update", "stale_after_days"], later: &[] };
+pub(super) static GEOIP_UPDATE: Schema =
+    Schema { name: "geoip.update", known: &["url", "every", "sha256_url"], later: &[] };
+pub(super) static GLOBAL_ACCESS: Schema = Schema {
+    name: "global_access",
+    known: &[
+        ACCESS_KEYS[0],
+        ACCESS_KEYS[1],
+        ACCESS_KEYS[2],
+        ACCESS_KEYS[3],
+        ACCESS_KEYS[4],
+        ACCESS_KEYS[5],
+        "deny",
+        "country_exempt_cidrs",
+        "country_exempt_defaults",
+        "never_deny_cidrs",
+    ],
+    later: &[],
+};
+pub(super) static LOG: Schema = Schema {
+    name: "log",
+    known: &[
+        "keep",
+        "max_bytes",
+        "noise_max_bytes",
+        "commit_interval_ms",
+        "on_overload",
+        "on_store_failure",
+        "deny_records_per_second",
+    ],
+    later: &[],
+};
+pub(super) static API: Schema = Schema {
+    name: "api",
+    known: &["listen", "tls", "domain", "allow", "control_group"],
+    later: &[],
+};
+pub(super) static SINK: Schema =
+    Schema { name: "sink", known: &["kind", "path", "filter"], later: &["address"] };
+pub(super) static SINK_FILTER: Schema =
+    Schema { name: "sink.filter", known: &["verdict"], later: &[] };
+pub(super) static SERVICE: Schema = Schema {
+    name: "service.NAME",
+    known: &[
+        "mode",
+        "domain",
+        "listen",
+        "target",
+        "targets",
+        "enabled",
+        "connect_timeout",
+        "idle_timeout",
+        "max_connections",
+        "allow",
+        "block",
+        "access",
+    ],
+    later: &[
+        "balance",
+        "health",
+        "forward",
+        "source",
+        "proxy_protocol",
+        "tls",
+        "redirect_http",
+        "pass_host_header",
+        "rewrite_redirects",
+        "route",
+        "auth",
+        "password",
+        "pin",
+        "sso",
+        "headers",
+    ],
+};
+pub(super) static SERVICE_ACCESS: Schema = Schema {
+    name: "service.NAME.access",
+    known: &[
+        ACCESS_KEYS[0],
+        ACCESS_KEYS[1],
+        ACCESS_KEYS[2],
+        ACCESS_KEYS[3],
+        ACCESS_KEYS[4],
+        ACCESS_KEYS[5],
+        "deny",
+    ],
+    later: &[],
+};
+
+static ALL: [&Schema; 11] = [
+    &SERVICE,
+    &SERVICE_ACCESS,
+    &ROOT,
+    &KERNEL,
+    &GEOIP,
+    &GEOIP_UPDATE,
+    &GLOBAL_ACCESS,
+    &LOG,
+    &API,
+    &SINK,
+    &SINK_FILTER,
+];
+
+/// How near a misspelt key must be.
+const NEAR: f64 = 0.8;
+
+impl Schema {
+    /// What is wrong with `key` in this table; `shown` is the table's name with the
+    /// user's own parts.
+    pub(super) fn objection(&self, key: &str, shown: &str) -> String {
+        let table = bracketed(shown);
+        if self.later.contains(&key) {
+            return format!("{key:?} in {table} is not supported yet");
+        }
+        let unknown = format!("unknown key {key:?} in {table}");
+        let holder = |key: &str| ALL.iter().find(|other| other.known.contains(&key));
+        if let Some(other) = holder(key) {
+            return format!("{unknown}; {} has such a key", bracketed(other.name));
+        }
+        if let Some(near) = nearest(self.known.iter().copied(), key) {
+            return format!("{unknown}; did you mean {near:?}?");
+        }
+        let near = nearest(ALL.iter().flat_map(|other| other.known).copied(), key);
+        match near.and_then(|near| Some((near, holder(near)?))) {
+            Some((near, other)) => {
+                format!("{unknown}; {} has a key {near:?}", bracketed(other.name))
+            }
+            None => format!("{unknown}, and no other table has one like it"),
+        }
+    }
+}
+
+fn bracketed(table: &str) -> String {
+    if table.is_empty() { "the top level".to_owned() } else { format!("[{table}]") }
+}
+
+/// The most similar of `candidates`, where one is similar enough.
+pub(super) fn nearest<'a>(
+    candidates: impl Iterator<Item = &'a str>,
+    word: &str,
+) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(candidate, word), candidate))
+        .filter(|(similarity, _)| *similarity >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,147 @@
+//! `[service.NAME]`
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use super::{
+    Access, Denial, Listen, Service, Target,
+    access::{denial, layer, short_form},
+    fault::{At, Report},
+    fields::Fields,
+    listen::{is_host_name, listen, target},
+    schema::{SERVICE, SERVICE_ACCESS},
+    tree::{Entry, Table, Value},
+};
+
+/// A service and where its parts stand.
+pub(super) struct Placed {
+    pub(super) service: Arc<Service>,
+    pub(super) at: At,
+    pub(super) listen: Vec<(Listen, At)>,
+    pub(super) target_at: At,
+}
+
+const MOST_CONNECTIONS: u32 = 1_000_000;
+
+/// Every enabled service.
+pub(super) fn services(
+    table: &Table,
+    default_denial: Option<Denial>,
+    report: &mut Report,
+) -> Vec<Placed> {
+    let mut services = Vec::new();
+    for entry in &table.entries {
+        let Value::Table(inner) = &entry.node.value else {
+            report.fault(entry.node.at, format!("service.{} takes a table", entry.key));
+            continue;
+        };
+        if !is_service_name(&entry.key) {
+            let rule = "a service's name is 1 to 63 of a-z, 0-9 and -, and begins with no -";
+            report.fault(entry.at, format!("{:?}: {rule}", entry.key));
+        }
+        let shown = format!("service.{}", entry.key);
+        let mut fields = Fields::new(inner, entry.at, (&SERVICE, &shown), report);
+        services.extend(service(&mut fields, &entry.key, default_denial));
+    }
+    services
+}
+
+fn is_service_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.starts_with('-')
+}
+
+fn service(
+    fields: &mut Fields<'_, '_>,
+    name: &str,
+    default_denial: Option<Denial>,
+) -> Option<Placed> {
+    mode(fields);
+    let listening = listen(fields);
+    if fields.node("listen").is_none() {
+        fields.report.fault(fields.at, format!("[{}] has no listen: a port, say", fields.name));
+    }
+    let target = target(fields);
+    let (access, deny) = access(fields);
+    let connect = fields.duration("connect_timeout");
+    let idle = fields.duration("idle_timeout");
+    let most = fields.integer("max_connections", 1..=MOST_CONNECTIONS);
+    let domain = domain(fields);
+    let enabled = fields.boolean("enabled").unwrap_or(true);
+    let (target, target_at) = target?;
+    let service = Service {
+        name: name.to_owned(),
+        domain,
+        listen: listening.iter().map(|(listen, _)| *listen).collect(),
+        target,
+        access,
+        deny: deny.or(default_denial).unwrap_or(Denial::Drop),
+        connect_timeout: connect.unwrap_or(Duration::from_secs(5)),
+        idle_timeout: idle.unwrap_or(Duration::from_hours(1)),
+        max_connections: most.and_then(NonZeroU32::new).unwrap_or(DEFAULT_CONNECTIONS),
+    };
+    warn_of_ignored(fields, &service.target);
+    enabled.then(|| Placed {
+        service: Arc::new(service),
+        at: fields.at,
+        listen: listening,
+        target_at,
+    })
+}
+
+const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+
+fn mode(fields: &mut Fields<'_, '_>) {
+    let Some((mode, at)) = fields.string("mode") else {
+        if fields.node("mode").is_none() {
+            let message = format!("[{}] has no mode: write mode = \"tcp\"", fields.name);
+            fields.report.fault(fields.at, message);
+        }
+        return;
+    };
+    match mode {
+        "tcp" => {}
+        "http" | "udp" | "tls" => {
+            fields.report.fault(at, format!("mode {mode:?} is not supported yet"));
+        }
+        _ => fields.report.fault(at, format!("mode is \"tcp\", not {mode:?}")),
+    }
+}
+
+fn domain(fields: &mut Fields<'_, '_>) -> Option<String> {
+    let (domain, at) = fields.string("domain")?;
+    if !is_host_name(domain) {
+        fields.report.fault(at, format!("domain {domain:?} is no host name"));
+    }
+    Some(domain.to_ascii_lowercase())
+}
+
+fn access(fields: &mut Fields<'_, '_>) -> (Access, Option<Denial>) {
+    let mut access = Access::OPEN;
+    let mut deny = None;
+    let mut long = Vec::new();
+    if let Some((table, at)) = fields.table("access") {
+        let shown = format!("{}.access", fields.name);
+        let mut inner = Fields::new(table, at, (&SERVICE_ACCESS, &shown), fields.report);
+        access = layer(&mut inner);
+        deny = denial(&mut inner);
+        let set =
+            |entry: &&Entry| !matches!(&entry.node.value, Value::Array(list) if list.is_empty());
+        long = table.entries.iter().filter(set).map(|entry| entry.key.as_str()).collect();
+    }
+    short_form(fields, &long, &mut access);
+    (access, deny)
+}
+
+/// A guarded service has no dial and no relay to limit.
+fn warn_of_ignored(fields: &mut Fields<'_, '_>, target: &Target) {
+    if *target != Target::Host {
+        return;
+    }
+    for key in ["connect_timeout", "max_connections"] {
+        if fields.node(key).is_some() {
+            let at = fields.place(key);
+            fields.report.warn(at, format!("{key} has no effect where target = \"host\""));
+        }
+    }
+}

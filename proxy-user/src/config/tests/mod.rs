@@ -1,0 +1,28 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod faults;
+mod valid;
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Faults, Loaded, load};
+
+/// A directory with `weir.toml` and further files.
+fn files(main: &str, others: &[(&str, &str)]) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in others {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let path = dir.path().join("weir.toml");
+    fs::write(&path, main).unwrap();
+    (dir, path)
+}
+
+fn read(text: &str) -> Result<Loaded, Faults> {
+    let (_dir, path) = files(text, &[]);
+    load(&path)
+}
