@@ -3,6 +3,7 @@
 pub mod config;
 pub mod datapath;
 pub mod flow;
+pub mod geo;
 pub mod record;
 pub mod relay;
 pub mod store;
