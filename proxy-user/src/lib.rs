@@ -4,6 +4,7 @@ pub mod config;
 pub mod datapath;
 pub mod flow;
 pub mod geo;
+pub mod policy;
 pub mod record;
 pub mod relay;
 pub mod store;

@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod explained;
+mod large;
+mod reference;
+mod strategy;
