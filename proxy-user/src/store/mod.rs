@@ -1,5 +1,30 @@
-//! The store: records in partitions, and what is asked of them.
+//! The store: records in partitions of redb, what is asked of them, and the small
+//! books beside them: audit log, tokens, positions of sinks.
 
+mod audit;
+mod codec;
+mod error;
+mod matching;
+mod notes;
+mod partition;
 mod query;
+mod records;
+mod retention;
+mod scan;
+mod series;
+mod sink;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod writer;
 
+pub use audit::{Audit, AuditEntry};
+pub use error::StoreError;
 pub use query::*;
+pub use records::{Store, StoreOptions};
+pub use series::SeriesStats;
+pub use sink::JsonlSink;
+pub use summary::{Bucket, Count, Summary};
+pub use tokens::{Scope, Token, Tokens};
+pub use writer::StoreWriter;

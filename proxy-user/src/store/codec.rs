@@ -1,0 +1,115 @@
+//! Records as bytes: a version, then postcard. A version is never given a second
+//! meaning; older ones stay readable.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use proxy_common::{country::Country, reason::Reason};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::record::{CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict};
+
+const VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    service: String,
+    timestamp: i64,
+    /// Before `timestamp`, so that it takes few bytes.
+    started_before: i64,
+    duration_ms: u64,
+    protocol: u8,
+    verdict: u8,
+    host: String,
+    listen_port: u16,
+    bytes: (u64, u64),
+    packets: (u64, u64),
+    source: Option<IpAddr>,
+    source_port: u16,
+    country: u16,
+    city: String,
+    subdivision: String,
+    reason: u8,
+    observed: u8,
+    close_reason: u8,
+    target: String,
+    metadata: BTreeMap<String, String>,
+}
+
+pub(super) fn encode(draft: &Draft) -> Vec<u8> {
+    let row = Row {
+        service: draft.service_id.clone(),
+        timestamp: draft.timestamp.0,
+        started_before: draft.timestamp.0.wrapping_sub(draft.started_at.0),
+        duration_ms: draft.duration_ms,
+        protocol: match draft.protocol {
+            Protocol::Tcp => 1,
+        },
+        verdict: place(&Verdict::ALL, &draft.verdict),
+        host: draft.host.clone(),
+        listen_port: draft.listen_port,
+        bytes: (draft.bytes_upload, draft.bytes_download),
+        packets: (draft.packets_upload, draft.packets_download),
+        source: match draft.source {
+            Source::Address(address) => Some(address),
+            Source::Many => None,
+        },
+        source_port: draft.source_port,
+        country: draft.location.country.map_or(0, Country::to_stored),
+        city: draft.location.city.clone(),
+        subdivision: draft.location.subdivision.clone(),
+        reason: draft.reason.map_or(0, |reason| reason as u8),
+        observed: draft.observed_reason.map_or(0, |reason| reason as u8),
+        close_reason: draft.close_reason.map_or(0, |why| place(&CloseReason::ALL, &why)),
+        target: draft.target.clone(),
+        metadata: draft.metadata.clone(),
+    };
+    // Plain data into memory: postcard has nothing to refuse.
+    postcard::to_extend(&row, vec![VERSION]).unwrap_or_default()
+}
+
+/// `None`: of a version or a shape that is not known.
+pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
+    let (&VERSION, rest) = bytes.split_first()? else { return None };
+    let row: Row = postcard::from_bytes(rest).ok()?;
+    let draft = Draft {
+        service_id: row.service,
+        timestamp: Timestamp(row.timestamp),
+        started_at: Timestamp(row.timestamp.wrapping_sub(row.started_before)),
+        duration_ms: row.duration_ms,
+        protocol: match row.protocol {
+            1 => Protocol::Tcp,
+            _ => return None,
+        },
+        verdict: at(&Verdict::ALL, row.verdict)?,
+        host: row.host,
+        listen_port: row.listen_port,
+        bytes_upload: row.bytes.0,
+        bytes_download: row.bytes.1,
+        packets_upload: row.packets.0,
+        packets_download: row.packets.1,
+        source: row.source.map_or(Source::Many, Source::Address),
+        source_port: row.source_port,
+        location: Location {
+            country: Country::from_stored(row.country),
+            city: row.city,
+            subdivision: row.subdivision,
+        },
+        reason: Reason::from_number(row.reason),
+        observed_reason: Reason::from_number(row.observed),
+        close_reason: at(&CloseReason::ALL, row.close_reason),
+        target: row.target,
+        metadata: row.metadata,
+    };
+    Some(Record { id, draft })
+}
+
+/// Place in a list, from 1.
+fn place<T: PartialEq>(all: &[T], value: &T) -> u8 {
+    let index = all.iter().position(|known| known == value).unwrap_or(0);
+    u8::try_from(index + 1).unwrap_or(u8::MAX)
+}
+
+fn at<T: Copy>(all: &[T], place: u8) -> Option<T> {
+    all.get(usize::from(place).checked_sub(1)?).copied()
+}

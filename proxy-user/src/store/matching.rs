@@ -1,0 +1,74 @@
+//! Whether a record is one that was asked for.
+
+use uuid::Uuid;
+
+use super::{Filter, Status};
+use crate::record::{Record, Source, Verdict};
+
+impl Filter {
+    /// Whether `record` matches every field that is set.
+    pub fn matches(&self, record: &Record) -> bool {
+        self.matches_times(record) && self.matches_exactly(record) && self.matches_texts(record)
+    }
+
+    fn matches_times(&self, record: &Record) -> bool {
+        let draft = &record.draft;
+        self.start.is_none_or(|start| draft.timestamp >= start)
+            && self.end.is_none_or(|end| draft.timestamp <= end)
+            && self.active_start.is_none_or(|start| draft.timestamp >= start)
+            && self.active_end.is_none_or(|end| draft.started_at <= end)
+    }
+
+    fn matches_exactly(&self, record: &Record) -> bool {
+        let draft = &record.draft;
+        let in_prefix = |net: &ipnet::IpNet| match draft.source {
+            Source::Address(address) => net.contains(&address),
+            Source::Many => false,
+        };
+        let verdict_is_success = draft.verdict == Verdict::Allowed;
+        any_of(&self.source_ip, in_prefix)
+            && any_of(&self.host, |host| is_host(host, record))
+            && any_of(&self.method, |method| *method == draft.protocol.method())
+            && any_of(&self.status_code, |status| *status == 0)
+            && any_of(&self.service_id, |service| *service == draft.service_id)
+            && any_of(&self.protocol, |protocol| *protocol == draft.protocol.as_str())
+            && any_of(&self.country_code, |code| draft.location.country == Some(*code))
+            && any_of(&self.reason, |reason| draft.reason == Some(*reason))
+            && any_of(&self.verdict, |verdict| draft.verdict == *verdict)
+            && self.observed.is_none_or(|asked| asked == draft.observed_reason.is_some())
+            && self.status.is_none_or(|status| (status == Status::Success) == verdict_is_success)
+            // No L4 record has these.
+            && self.user_id.is_empty()
+            && self.auth_method.is_empty()
+            && self.user_email.is_none()
+    }
+
+    fn matches_texts(&self, record: &Record) -> bool {
+        // Every string contains the empty one, and nothing else is in an empty path.
+        self.path.as_ref().is_none_or(String::is_empty)
+            && self.search.as_ref().is_none_or(|search| found(search, record))
+    }
+}
+
+/// An empty list asks for nothing.
+fn any_of<T>(list: &[T], is: impl Fn(&T) -> bool) -> bool {
+    list.is_empty() || list.iter().any(is)
+}
+
+fn is_host(asked: &str, record: &Record) -> bool {
+    let (host, port) = (&record.draft.host, record.draft.listen_port);
+    asked.eq_ignore_ascii_case(host)
+        || asked.rsplit_once(':').is_some_and(|(name, number)| {
+            name.eq_ignore_ascii_case(host) && number.parse() == Ok(port)
+        })
+}
+
+fn found(search: &str, record: &Record) -> bool {
+    record.draft.host.to_lowercase().contains(search)
+        || id_begins(record.id, search)
+        || record.draft.source.to_string().starts_with(search)
+}
+
+fn id_begins(id: Uuid, search: &str) -> bool {
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).starts_with(search)
+}

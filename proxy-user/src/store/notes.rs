@@ -1,0 +1,108 @@
+//! What lies beside the records, in their own transactions: how far the kernel's
+//! counters are accounted for, and which flows are safe.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proxy_common::address::{Address, FlowKey};
+use redb::{ReadableTable, TableError, WriteTransaction};
+
+use super::{
+    StoreError,
+    partition::{ACCOUNTED, FLOWS, Partition},
+};
+use crate::record::{Accounted, CounterId, FlowId};
+
+/// Notes of one kind's newest partition.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes {
+    pub(super) accounted: BTreeMap<CounterId, u64>,
+    pub(super) flows: BTreeSet<FlowId>,
+}
+
+impl Notes {
+    pub(super) fn read(partition: &Partition) -> Result<Self, StoreError> {
+        let read = partition.begin_read()?;
+        let fail = partition.fail();
+        let mut notes = Self::default();
+        match read.open_table(ACCOUNTED) {
+            Ok(table) => {
+                for row in table.iter().map_err(|e| fail(e.into()))? {
+                    let (key, attempts) = row.map_err(|e| fail(e.into()))?;
+                    let (epoch, service, reason, cpu) = key.value();
+                    let counter = CounterId { epoch, service, reason, cpu };
+                    notes.accounted.insert(counter, attempts.value());
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(fail(error.into())),
+        }
+        match read.open_table(FLOWS) {
+            Ok(table) => {
+                for row in table.iter().map_err(|e| fail(e.into()))? {
+                    let (key, ()) = row.map(|(key, _)| (key, ())).map_err(|e| fail(e.into()))?;
+                    notes.flows.extend(flow_from(key.value()));
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(fail(error.into())),
+        }
+        Ok(notes)
+    }
+
+    /// Writes all of them into a new partition. Accounts of maps that are gone
+    /// (another epoch than the newest) are left behind.
+    pub(super) fn carry(&self, write: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut accounted = write.open_table(ACCOUNTED)?;
+        for (counter, attempts) in &self.accounted {
+            accounted.insert(key_of(counter), attempts)?;
+        }
+        let mut flows = write.open_table(FLOWS)?;
+        for flow in &self.flows {
+            flows.insert(flow_bytes(flow).as_slice(), ())?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn key_of(counter: &CounterId) -> (u64, u16, u8, u32) {
+    (counter.epoch, counter.service, counter.reason, counter.cpu)
+}
+
+/// Adds to a counter's account.
+pub(super) fn account(write: &WriteTransaction, part: &Accounted) -> Result<(), redb::Error> {
+    let mut table = write.open_table(ACCOUNTED)?;
+    let key = key_of(&part.counter);
+    let before = table.get(key)?.map_or(0, |guard| guard.value());
+    table.insert(key, before + part.attempts)?;
+    Ok(())
+}
+
+const FLOW_BYTES: usize = 16 + 16 + 2 + 2 + 1 + 8;
+
+pub(super) fn flow_bytes(flow: &FlowId) -> [u8; FLOW_BYTES] {
+    let mut bytes = [0; FLOW_BYTES];
+    bytes[..16].copy_from_slice(&flow.key.client.octets);
+    bytes[16..32].copy_from_slice(&flow.key.service.octets);
+    bytes[32..34].copy_from_slice(&flow.key.client_port.to_be_bytes());
+    bytes[34..36].copy_from_slice(&flow.key.service_port.to_be_bytes());
+    bytes[36] = flow.key.protocol;
+    bytes[37..].copy_from_slice(&flow.started.to_be_bytes());
+    bytes
+}
+
+fn flow_from(bytes: &[u8]) -> Option<FlowId> {
+    let (client, rest) = bytes.split_first_chunk::<16>()?;
+    let (service, rest) = rest.split_first_chunk::<16>()?;
+    let (client_port, rest) = rest.split_first_chunk()?;
+    let (service_port, rest) = rest.split_first_chunk()?;
+    let ([protocol], rest) = rest.split_first_chunk()?;
+    let key = FlowKey {
+        client: Address::v6(*client),
+        service: Address::v6(*service),
+        client_port: u16::from_be_bytes(*client_port),
+        service_port: u16::from_be_bytes(*service_port),
+        protocol: *protocol,
+        pad: [0; 3],
+    };
+    Some(FlowId { key, started: u64::from_be_bytes(rest.try_into().ok()?) })
+}

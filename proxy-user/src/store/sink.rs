@@ -1,0 +1,105 @@
+//! Copies of the records as JSON lines, from the store, in order, at least once.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{Filter, Store, StoreError, records::private};
+use crate::config::{Sink, SinkKind};
+
+/// Lines of one step.
+const MOST_LINES: usize = 1000;
+
+/// A sink and how far it came.
+pub struct JsonlSink {
+    path: Option<PathBuf>,
+    file: Option<File>,
+    filter: Filter,
+    position: Option<Uuid>,
+    position_path: PathBuf,
+}
+
+impl JsonlSink {
+    /// The sink of that configuration; it goes on where it stopped.
+    pub fn open(settings: &Sink, data_dir: &Path) -> Result<Self, StoreError> {
+        let dir = data_dir.join("sinks");
+        private(&dir)?;
+        let name: String = Sha256::digest(format!("{settings:?}"))
+            .iter()
+            .take(8)
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect();
+        let position_path = dir.join(format!("{name}.position"));
+        let known = fs::read_to_string(&position_path).ok();
+        Ok(Self {
+            path: match &settings.kind {
+                SinkKind::JsonlFile(path) => Some(path.clone()),
+                SinkKind::JsonlStdout => None,
+            },
+            file: None,
+            filter: Filter { verdict: settings.verdicts.clone(), ..Filter::default() },
+            position: known.and_then(|text| Uuid::try_parse(text.trim()).ok()),
+            position_path,
+        })
+    }
+
+    /// Opens the file anew with the next line: it was rotated.
+    pub fn reopen(&mut self) {
+        self.file = None;
+    }
+
+    /// Copies what came up to `through`, at most so many lines at a time. Gives how
+    /// many were copied; fewer than asked for means none is left.
+    pub fn step(&mut self, store: &Store, through: Uuid) -> Result<usize, StoreError> {
+        let records = store.after(self.position, through, &self.filter, MOST_LINES)?;
+        let mut lines = Vec::new();
+        for record in &records {
+            // A record is plain data: JSON has nothing to refuse.
+            let _ = serde_json::to_writer(&mut lines, record);
+            lines.push(b'\n');
+        }
+        self.write(&lines)?;
+        let done = records.len() < MOST_LINES;
+        let reached = if done { Some(through) } else { records.last().map(|record| record.id) };
+        if reached > self.position {
+            self.position = reached;
+            self.save()?;
+        }
+        Ok(records.len())
+    }
+
+    /// Whether a step came up to `through` already.
+    pub fn is_at(&self, through: Uuid) -> bool {
+        self.position >= Some(through)
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), StoreError> {
+        let Some(path) = &self.path else {
+            let mut out = io::stdout().lock();
+            let written = out.write_all(lines).and_then(|()| out.flush());
+            return written.map_err(StoreError::io(Path::new("stdout")));
+        };
+        if self.file.is_none() {
+            let opened = File::options().create(true).append(true).open(path);
+            self.file = Some(opened.map_err(StoreError::io(path))?);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(lines).map_err(StoreError::io(path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Written beside and renamed: a crash leaves the old position or the new.
+    fn save(&self) -> Result<(), StoreError> {
+        let Some(position) = self.position else { return Ok(()) };
+        let beside = self.position_path.with_extension("new");
+        fs::write(&beside, position.to_string()).map_err(StoreError::io(&beside))?;
+        fs::rename(&beside, &self.position_path).map_err(StoreError::io(&self.position_path))
+    }
+}
