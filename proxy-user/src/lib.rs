@@ -1,5 +1,6 @@
 //! Weir's daemon, room by room; ARCHITECTURE.md has their order and what each is for.
 
+pub mod api;
 pub mod config;
 pub mod datapath;
 pub mod flow;

@@ -1,0 +1,59 @@
+//! `/api/flows`
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plane {
+    /// The host itself; Weir judges and counts.
+    Guard,
+    /// The relay.
+    Relay,
+}
+
+impl Plane {
+    /// As JSON shows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// A live flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The service's name.
+    pub service_id: String,
+    /// What carries it.
+    pub plane: Plane,
+    /// The client.
+    pub source_ip: IpAddr,
+    /// The client's port.
+    pub source_port: u16,
+    /// The address of this host that the client addressed.
+    pub listen_address: IpAddr,
+    /// The port that it addressed.
+    pub listen_port: u16,
+    /// The kernel's name for it, such as `established`.
+    pub state: String,
+    /// Since it began.
+    pub age_ms: u64,
+    /// Since its last packet.
+    pub idle_ms: u64,
+    /// Client to target, payload bytes.
+    pub bytes_upload: u64,
+    /// Target to client, payload bytes.
+    pub bytes_download: u64,
+    /// Client to service, wire packets.
+    pub packets_upload: u64,
+    /// Service to client, wire packets.
+    pub packets_download: u64,
+    /// Where the client is, as an ISO 3166-1 code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country_code: Option<String>,
+}

@@ -1,0 +1,16 @@
+//! The JSON of everything but records, for the API and for who reads it.
+
+mod audit;
+mod envelope;
+mod flow;
+mod reload;
+pub mod rfc3339;
+mod status;
+mod token;
+
+pub use audit::*;
+pub use envelope::*;
+pub use flow::*;
+pub use reload::*;
+pub use status::*;
+pub use token::*;

@@ -1,0 +1,127 @@
+//! `/api/status` and `/api/services`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Plane, rfc3339};
+use crate::record::Timestamp;
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the daemon.
+    pub version: String,
+    /// When it started.
+    #[serde(with = "rfc3339")]
+    pub started_at: Timestamp,
+    /// The policy in force in the kernel; 0 where none is.
+    pub generation: u64,
+    /// SHA-256 of the configuration in force, hexadecimal.
+    pub config_digest: String,
+    /// Where verdicts run.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// By name.
+    pub services: Vec<ServiceStatus>,
+    /// Fill of the kernel's maps.
+    pub maps: Vec<MapStatus>,
+    /// The country database, where one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geoip: Option<GeoipStatus>,
+    /// The log writer.
+    pub writer: WriterStatus,
+    /// Every count that could hide a loss, also those that are 0.
+    pub losses: Vec<Loss>,
+    /// What became of the packets, by the kernel's name for it.
+    pub outcomes: BTreeMap<String, u64>,
+    /// What the operator should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index; 0 while it is absent.
+    pub index: u32,
+    /// The hook in use: `tc`, `xdp-native`, `xdp-generic`, or `none`.
+    pub hook: String,
+    /// Why that hook.
+    pub why: String,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name, the records' `service_id`.
+    pub name: String,
+    /// What carries its connections.
+    pub plane: Plane,
+    /// As configured.
+    pub listen: Vec<String>,
+    /// As configured.
+    pub target: String,
+    /// Connections open now.
+    pub open: u64,
+    /// Connections accepted since the maps were made.
+    pub accepted: u64,
+    /// Denied attempts since the maps were made, by reason.
+    pub denied: BTreeMap<String, u64>,
+    /// Its restrictions in words.
+    pub access: String,
+}
+
+/// A map of the kernel's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapStatus {
+    /// Its name.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Entries that it can hold.
+    pub capacity: u64,
+}
+
+/// The country database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeoipStatus {
+    /// Its file.
+    pub path: String,
+    /// When it was built, where one is loaded.
+    #[serde(with = "rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    pub built_at: Option<Timestamp>,
+    /// Whether one is in use.
+    pub loaded: bool,
+    /// Whether it is older than `stale_after_days`.
+    pub stale: bool,
+    /// Why the file as it is now could not be loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The log writer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriterStatus {
+    /// Records that wait to be committed.
+    pub queued: u64,
+    /// Age of the oldest of them, milliseconds.
+    pub lag_ms: u64,
+    /// Records committed since the daemon started.
+    pub committed: u64,
+    /// Records dropped since the daemon started.
+    pub dropped: u64,
+    /// Whether the last commit failed.
+    pub failing: bool,
+}
+
+/// A count that could hide a loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// `[a-z_]+`
+    pub name: String,
+    /// How often.
+    pub count: u64,
+    /// What it means when it is not 0.
+    pub meaning: String,
+}
