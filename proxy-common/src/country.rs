@@ -103,6 +103,11 @@ impl CountrySet {
         self.words[word_of(country)] >> (country.number() & 63) & 1 == 1
     }
 
+    /// The countries of the set, by code.
+    pub fn iter(&self) -> impl Iterator<Item = Country> + '_ {
+        (0..Country::COUNT).filter_map(Country::from_number).filter(|c| self.contains(*c))
+    }
+
     /// Whether the set holds nothing.
     pub fn is_empty(&self) -> bool {
         self.words == [0; WORDS]

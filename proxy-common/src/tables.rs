@@ -7,6 +7,8 @@ use crate::{
 
 /// How many services one set of maps can name, over its life.
 pub const MAX_SERVICES: u32 = 1024;
+/// Prefixes that each of the longest-prefix maps holds.
+pub const MAX_PREFIXES: u32 = 4_194_304;
 /// Slots for [`crate::policy::Rules`]: two generations of every service's own
 /// layer and the global one.
 pub const MAX_RULES: u32 = 2 * (MAX_SERVICES + 1);

@@ -13,7 +13,7 @@ use proxy_common::{
     policy::Rules,
     reason::KERNEL_REASONS,
     tables::{
-        DenialCount, Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Prefix4, Prefix6, Root,
+        DenialCount, Listener, ListenerKey, MAX_RULES, MAX_PREFIXES, MAX_SERVICES, Prefix4, Prefix6, Root,
         ServiceName,
     },
 };
@@ -33,19 +33,19 @@ pub static RULES: Array<Rules> = Array::with_max_entries(MAX_RULES, 0);
 
 /// CIDR tables, IPv4.
 #[map]
-pub static CIDRS4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+pub static CIDRS4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
 
 /// CIDR tables, IPv6.
 #[map]
-pub static CIDRS6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+pub static CIDRS6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
 
 /// Country tables, IPv4.
 #[map]
-pub static COUNTRIES4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+pub static COUNTRIES4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
 
 /// Country tables, IPv6.
 #[map]
-pub static COUNTRIES6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(4_194_304, 0);
+pub static COUNTRIES6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
 
 /// Prefixes local to this host, from its routing table, IPv4.
 #[map]

@@ -22,3 +22,4 @@ mod tests;
 pub use fault::{Fault, Faults};
 pub use load::{Loaded, load};
 pub use model::*;
+pub(crate) use units::duration;

@@ -23,7 +23,7 @@ const SIZES: [(&str, u64); 9] = [
 ];
 
 /// `"90s"`, `"1h30m"`, `"7d"`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut milliseconds = 0u64;
     while !rest.is_empty() {

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use proxy_common::{
-    address::FlowKey, flow::FlowState, outcome::Outcome as PacketOutcome, tables::ServiceSlot,
+    address::FlowKey, event::DeniedEvent, flow::FlowState, outcome::Outcome as PacketOutcome, tables::ServiceSlot,
 };
 
 use super::kernel::Kernel;
@@ -28,6 +28,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(20);
 /// Between two looks through all flows.
 const SWEEP: Duration = Duration::from_secs(5);
+/// Resets in answer to denied packets, a second.
+const MOST_RESETS: u32 = 1000;
 /// Events between two looks into the inbox.
 const MOST_EVENTS: usize = 16_384;
 
@@ -64,6 +66,8 @@ pub(super) struct Snapshot {
     pub(super) denials: Vec<Denials>,
     pub(super) outcomes: Vec<(PacketOutcome, u64)>,
     pub(super) tracker: TrackerStats,
+    /// Flows recorded since the start, by service.
+    pub(super) recorded: BTreeMap<ServiceSlot, u64>,
     pub(super) now: Now,
 }
 
@@ -110,12 +114,21 @@ pub(super) struct Engine {
     pub(super) geo: Arc<ArcSwapOption<Database>>,
     pub(super) resetter: Option<Resetter>,
     pub(super) slots: Vec<ServiceSlot>,
+    /// Answers to denied packets that may be sent in the second from `resets_since`.
+    pub(super) resets_left: u32,
+    pub(super) resets_since: Instant,
 }
 
 impl Engine {
     /// Takes over what is there, then runs until it is told to finish.
-    pub(super) fn start(mut self, inherited: Inherited) -> io::Result<JoinHandle<()>> {
+    pub(super) fn start(
+        mut self,
+        known: Services,
+        inherited: Inherited,
+    ) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name("engine".into()).spawn(move || {
+            self.slots = known.slots;
+            self.tracker.set_services(known.in_force);
             self.begin(&inherited);
             self.run();
         })
@@ -211,6 +224,7 @@ impl Engine {
             denials: kernel.map(|kernel| kernel.denials(&self.slots)).unwrap_or_default(),
             outcomes: kernel.map(Kernel::outcomes).unwrap_or_default(),
             tracker: self.tracker.stats(),
+            recorded: self.tracker.recorded_flows().clone(),
             now,
         }
     }
@@ -233,10 +247,18 @@ impl Engine {
         false
     }
 
-    fn answer(&self, event: &proxy_common::event::DeniedEvent) {
+    /// `deny = "reset"`, at a bounded rate: nobody makes this host a reflector.
+    fn answer(&mut self, event: &DeniedEvent) {
         if !self.tracker.resets(event.service) {
             return;
         }
+        if self.resets_since.elapsed() >= Duration::from_secs(1) {
+            (self.resets_since, self.resets_left) = (Instant::now(), MOST_RESETS);
+        }
+        if self.resets_left == 0 {
+            return;
+        }
+        self.resets_left -= 1;
         if let Some(Err(error)) = self.resetter.as_ref().map(|resetter| resetter.answer(event)) {
             tracing::debug!(%error, "an RST could not be sent");
         }

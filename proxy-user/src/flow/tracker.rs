@@ -74,6 +74,7 @@ pub struct Tracker {
     /// Flows whose entries are deleted. The ring buffer may still hold an event.
     deleted: Vec<FlowId>,
     pub(super) stats: TrackerStats,
+    recorded_flows: BTreeMap<ServiceSlot, u64>,
     pub(super) out: Vec<Output>,
 }
 
@@ -92,6 +93,7 @@ impl Tracker {
             stale: Vec::new(),
             deleted: Vec::new(),
             stats: TrackerStats::default(),
+            recorded_flows: BTreeMap::new(),
             out: Vec::new(),
         }
     }
@@ -114,6 +116,11 @@ impl Tracker {
     /// Counts that could hide a loss.
     pub fn stats(&self) -> TrackerStats {
         self.stats
+    }
+
+    /// Flows recorded since the start, by service.
+    pub fn recorded_flows(&self) -> &BTreeMap<ServiceSlot, u64> {
+        &self.recorded_flows
     }
 
     /// Whether denied packets to the service are answered.
@@ -292,6 +299,7 @@ impl Tracker {
         if !self.recorded.insert(flow) {
             return;
         }
+        *self.recorded_flows.entry(state.service).or_default() += 1;
         let service = self.service(state.service);
         let draft = drafts::flow(&key, state, &service, why, now);
         self.record(draft, Origin::Flow(flow));

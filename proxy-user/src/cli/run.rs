@@ -1,0 +1,32 @@
+//! `weir run`
+
+use std::path::absolute;
+
+use anyhow::Result;
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    OK, Place, WRONG,
+    args::{LogFormat, Run},
+};
+use crate::daemon;
+
+pub(super) fn run(place: &Place, options: &Run) -> Result<u8> {
+    log_to_stderr(options.log_format);
+    let Some(loaded) = place.load() else { return Ok(WRONG) };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    // A reload must find the file wherever the daemon stands by then.
+    daemon::run(&absolute(&place.config)?, loaded)?;
+    Ok(OK)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,159 @@
+//! The daemon as the API sees it.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tokio::{runtime::Handle, sync::watch};
+use uuid::Uuid;
+
+use super::{core::Core, reload::hex};
+use crate::{
+    api::{
+        AuditPage, Backend, Bearer, Failure, Part, Span, Who,
+        model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Status, Token},
+    },
+    record::{Record, Timestamp},
+    store::{self, Filter, Page, Query, StoreError},
+};
+
+/// The daemon behind the API.
+pub(super) struct ApiBackend {
+    core: Arc<Core>,
+    runtime: Handle,
+}
+
+impl ApiBackend {
+    /// To be made on the daemon's runtime.
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, runtime: Handle::current() }
+    }
+}
+
+fn internal(error: StoreError) -> Failure {
+    match error {
+        StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
+        other => Failure::Internal(Box::new(other)),
+    }
+}
+
+impl Backend for ApiBackend {
+    fn query(&self, query: &Query) -> Result<Page, Failure> {
+        self.core.store.query(query).map_err(internal)
+    }
+
+    fn get(&self, id: Uuid) -> Result<Option<Record>, Failure> {
+        self.core.store.get(id).map_err(internal)
+    }
+
+    fn after(&self, span: Span, filter: &Filter, limit: usize) -> Result<Vec<Record>, Failure> {
+        self.core.store.after(span.after, span.through, filter, limit).map_err(internal)
+    }
+
+    fn summary(&self, filter: &Filter) -> Result<serde_json::Value, Failure> {
+        let summary = self.core.store.summary(filter).map_err(internal)?;
+        serde_json::to_value(summary).map_err(|error| Failure::Internal(error.into()))
+    }
+
+    fn committed(&self) -> watch::Receiver<Option<Uuid>> {
+        self.core.writer.committed()
+    }
+
+    fn audit(&self, part: Part) -> Result<AuditPage, Failure> {
+        let skipped = part.page.saturating_sub(1).saturating_mul(part.page_size as u64);
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let (entries, total) =
+            self.core.audit.list(skipped, part.page_size).map_err(internal)?;
+        let event = |entry: store::AuditEntry| AuditEvent {
+            timestamp: entry.timestamp,
+            event: entry.event,
+            who: entry.who,
+            details: entry.details,
+        };
+        Ok(AuditPage { events: entries.into_iter().map(event).collect(), total })
+    }
+
+    fn flows(&self) -> Result<Vec<Flow>, Failure> {
+        self.core.flows()
+    }
+
+    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure> {
+        let policy = self.core.gate.0.load();
+        let explained = policy.explain(service, ip).ok_or_else(|| {
+            Failure::Invalid(format!("there is no service {:?}", service.unwrap_or("")))
+        })?;
+        serde_json::to_value(explained).map_err(|error| Failure::Internal(error.into()))
+    }
+
+    fn status(&self) -> Result<Status, Failure> {
+        self.core.status()
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn verify_token(&self, secret: &str) -> Option<Bearer> {
+        let token = self.core.tokens.verify(secret)?;
+        Some(Bearer { name: token.name, scope: scope(token.scope) })
+    }
+
+    fn reload(&self, who: &Who, confirm: Option<Duration>) -> Result<Reloaded, Failure> {
+        let done = self.runtime.block_on(self.core.reload(&who.to_string(), confirm));
+        let warnings = done.map_err(|error| Failure::Invalid(format!("{error:#}")))?;
+        let generation = self.core.datapath.lock().as_ref().map_or(0, |d| d.generation());
+        let lifetime = confirm.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        Ok(Reloaded {
+            generation: generation.into(),
+            config_digest: hex(&self.core.config.load().digest),
+            confirm_until: lifetime.map(|ms| Timestamp(Timestamp::now().0.saturating_add(ms))),
+            warnings,
+        })
+    }
+
+    fn confirm_reload(&self, who: &Who) -> Result<(), Failure> {
+        if !self.core.pending.confirm() {
+            return Err(Failure::Conflict("no reload waits to be confirmed".into()));
+        }
+        self.core.note("reload", &who.to_string(), "confirmed");
+        Ok(())
+    }
+
+    fn list_tokens(&self) -> Result<Vec<Token>, Failure> {
+        Ok(self.core.tokens.list().into_iter().map(token).collect())
+    }
+
+    fn create_token(&self, who: &Who, new: &NewToken) -> Result<Created, Failure> {
+        let scope = match new.scope {
+            Scope::Read => store::Scope::Read,
+            Scope::Metrics => store::Scope::Metrics,
+        };
+        let expires = new.expires_seconds.map(Duration::from_secs);
+        let (made, secret) =
+            self.core.tokens.create(&new.name, scope, expires).map_err(internal)?;
+        self.core.note("token_created", &who.to_string(), &new.name);
+        Ok(Created { token: token(made), secret })
+    }
+
+    fn revoke_token(&self, who: &Who, name: &str) -> Result<bool, Failure> {
+        let revoked = self.core.tokens.revoke(name).map_err(internal)?;
+        if revoked {
+            self.core.note("token_revoked", &who.to_string(), name);
+        }
+        Ok(revoked)
+    }
+}
+
+fn scope(scope: store::Scope) -> Scope {
+    match scope {
+        store::Scope::Read => Scope::Read,
+        store::Scope::Metrics => Scope::Metrics,
+    }
+}
+
+fn token(token: store::Token) -> Token {
+    Token {
+        name: token.name,
+        scope: scope(token.scope),
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+    }
+}

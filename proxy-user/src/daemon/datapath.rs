@@ -1,0 +1,99 @@
+//! The kernel's side, as the daemon drives it: generations in, programs on
+//! interfaces.
+
+use anyhow::{Context, Result};
+use proxy_common::{policy::TableId, tables::ServiceSlot};
+
+use super::{interfaces, kernel::Kernel};
+use crate::{
+    config,
+    datapath::{self, Attached, Attacher, Generation, Network, Pins, Tables},
+};
+
+/// Tables, programs and where they are pinned.
+pub(super) struct Datapath {
+    tables: Tables,
+    attacher: Attacher,
+    pins: Pins,
+}
+
+/// How full the prefix maps are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fill {
+    pub(super) cidrs: usize,
+    pub(super) countries: usize,
+}
+
+impl Datapath {
+    /// Loads programs and maps; what a daemon before pinned is taken over, and stays
+    /// in force meanwhile.
+    pub(super) fn load(settings: &config::Kernel) -> Result<(Self, Kernel)> {
+        let pins = Pins::prepare(&settings.bpffs)
+            .with_context(|| format!("kernel.bpffs = {:?}", settings.bpffs))?;
+        let (programs, maps) = datapath::load(Some(&pins.maps()), settings.max_flows.get())
+            .context("the kernel programs cannot be loaded")?;
+        let kernel = Kernel {
+            epoch: maps.tables.epoch(),
+            events: maps.events,
+            flows: maps.flows,
+            counters: maps.counters,
+        };
+        let attacher = Attacher::new(programs, pins.links());
+        Ok((Self { tables: maps.tables, attacher, pins }, kernel))
+    }
+
+    /// A number for the next prefix table.
+    pub(super) fn next_table(&self) -> TableId {
+        self.tables.next_table()
+    }
+
+    /// Brings a generation in force.
+    pub(super) fn install(&mut self, generation: &Generation) -> Result<()> {
+        self.tables.install(generation).context("the kernel's tables cannot be written")
+    }
+
+    /// The number of the generation in force.
+    pub(super) fn generation(&self) -> u32 {
+        self.tables.generation()
+    }
+
+    /// Every service that has counters.
+    pub(super) fn slots(&self) -> Vec<(ServiceSlot, String)> {
+        self.tables.services().map(|(slot, name)| (slot, name.to_owned())).collect()
+    }
+
+    pub(super) fn fill(&self) -> Fill {
+        let (cidrs, countries) = self.tables.fill();
+        Fill { cidrs, countries }
+    }
+
+    pub(super) fn attached(&self) -> Vec<Attached> {
+        self.attacher.attached().cloned().collect()
+    }
+
+    /// Makes the host's addresses known and attaches to its interfaces. An interface
+    /// that refuses is reported and left out: the relay judges there.
+    pub(super) fn follow(&mut self, settings: &config::Kernel, network: &Network) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Err(error) = self.tables.set_locals(&network.locals) {
+            warnings.push(format!("local addresses: {:#}", anyhow::Error::new(error)));
+        }
+        let wanted = interfaces::wanted(settings, network);
+        for (name, error) in self.attacher.sync(&wanted) {
+            warnings.push(format!("interface {name}: {:#}", anyhow::Error::new(error)));
+        }
+        let awaited = interfaces::awaited(settings, network);
+        warnings.extend(awaited.iter().map(|name| format!("interface {name} is awaited")));
+        warnings
+    }
+
+    /// Takes down what a Weir with another map layout left attached.
+    pub(super) fn remove_other_layouts(&self) -> Result<()> {
+        Ok(self.pins.remove_other_layouts()?)
+    }
+
+    /// Detaches everything and removes every pin.
+    pub(super) fn remove(self) -> Result<()> {
+        self.pins.remove().context("pins cannot be removed; `weir detach` tries again")
+    }
+}
