@@ -1,8 +1,21 @@
 //! REST over TCP and over the control socket, metrics, health.
 
+mod access;
+mod app;
+mod bind;
 mod contract;
+mod control_socket;
 mod error;
+mod export;
+mod gate;
+mod metrics;
 pub mod model;
 mod params;
+mod peer;
+mod routes;
+mod serve;
 
+pub use bind::*;
 pub use contract::*;
+pub use gate::Gate;
+pub use serve::serve;

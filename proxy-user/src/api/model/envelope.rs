@@ -20,6 +20,14 @@ pub struct Listing<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Listing<T> {
+    /// A page without a cursor.
+    pub fn of(data: Vec<T>, page: u64, page_size: usize, total_records: u64) -> Self {
+        let total_pages = total_records.div_ceil(page_size.max(1) as u64);
+        Self { data, page, page_size, total_records, total_pages, next_cursor: None }
+    }
+}
+
 /// A list that is never long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Data<T> {

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, Query},
-    http::request::Parts,
+    http::{Uri, request::Parts},
 };
 
 use crate::api::error::ApiError;
@@ -11,10 +11,17 @@ use crate::api::error::ApiError;
 const MAX_VALUES: usize = 100;
 
 /// The parameters that nobody has asked for yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::api) struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// Those of a request.
+    pub(in crate::api) fn of(uri: &Uri) -> Result<Self, ApiError> {
+        Query::try_from_uri(uri)
+            .map(|Query(pairs)| Self(pairs))
+            .map_err(|error| ApiError::bad_request(error.body_text()))
+    }
+
     /// The value of `name`, which may be given once; an empty one is absent.
     pub(in crate::api) fn take(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         let mut values = self.drain(name);
@@ -50,18 +57,10 @@ impl Params {
     }
 }
 
-impl From<Vec<(String, String)>> for Params {
-    fn from(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs)
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(pairs)| Self(pairs))
-            .map_err(|error| ApiError::bad_request(error.body_text()))
+        Self::of(&parts.uri)
     }
 }

@@ -1,0 +1,87 @@
+//! Which metrics there are.
+
+use super::sheet::Sheet;
+use crate::{
+    api::model::{GeoipStatus, InterfaceStatus, MapStatus, ServiceStatus, Status, WriterStatus},
+    record::Timestamp,
+};
+
+/// Every metric of a daemon in that state.
+pub(super) fn sheet(status: &Status, ready: bool) -> Sheet {
+    let mut sheet = Sheet::new();
+    daemon(&mut sheet, status, ready);
+    interfaces(&mut sheet, &status.interfaces);
+    services(&mut sheet, &status.services);
+    maps(&mut sheet, &status.maps);
+    writer(&mut sheet, &status.writer);
+    if let Some(geoip) = &status.geoip {
+        database(&mut sheet, geoip);
+    }
+    let outcomes =
+        status.outcomes.iter().map(|(name, count)| ([("outcome", name.clone())], *count));
+    sheet.counters("packets", "Packets by what the kernel did with them", outcomes);
+    let losses = status.losses.iter().map(|loss| ([("kind", loss.name.clone())], loss.count));
+    sheet.counters("losses", "What could hide a loss, by kind", losses);
+    sheet
+}
+
+fn daemon(sheet: &mut Sheet, status: &Status, ready: bool) {
+    sheet.gauges("build_info", "The daemon", [([("version", status.version.clone())], 1)]);
+    sheet.gauge("ready", "Whether services are up and their policy is in force", ready.into());
+    sheet.gauge("start_time_seconds", "When the daemon started", seconds(status.started_at));
+    sheet.gauge("policy_generation", "The policy in force in the kernel", status.generation);
+    sheet.gauge("warnings", "Warnings in the status", status.warnings.len() as u64);
+}
+
+fn interfaces(sheet: &mut Sheet, interfaces: &[InterfaceStatus]) {
+    let hooks = interfaces.iter().map(|interface| {
+        ([("interface", interface.name.clone()), ("hook", interface.hook.clone())], 1)
+    });
+    sheet.gauges("interface_info", "Interfaces and the hook in use", hooks);
+}
+
+fn services(sheet: &mut Sheet, services: &[ServiceStatus]) {
+    let by_name = |value: fn(&ServiceStatus) -> u64| {
+        services.iter().map(move |service| (name(service), value(service)))
+    };
+    sheet.gauges("service_connections_open", "Connections open now", by_name(|s| s.open));
+    sheet.counters("service_accepted", "Connections accepted", by_name(|s| s.accepted));
+    let denied = services.iter().flat_map(|service| {
+        service.denied.iter().map(|(reason, count)| {
+            ([("service", service.name.clone()), ("reason", reason.clone())], *count)
+        })
+    });
+    sheet.counters("service_denied", "Denied attempts", denied);
+}
+
+fn name(service: &ServiceStatus) -> [(&'static str, String); 2] {
+    [("service", service.name.clone()), ("plane", service.plane.as_str().to_owned())]
+}
+
+fn maps(sheet: &mut Sheet, maps: &[MapStatus]) {
+    let by_name = |value: fn(&MapStatus) -> u64| {
+        maps.iter().map(move |map| ([("map", map.name.clone())], value(map)))
+    };
+    sheet.gauges("map_entries", "Entries in a kernel map", by_name(|map| map.entries));
+    sheet.gauges("map_capacity", "Entries that it can hold", by_name(|map| map.capacity));
+}
+
+fn writer(sheet: &mut Sheet, writer: &WriterStatus) {
+    sheet.gauge("writer_queued", "Records that wait to be committed", writer.queued);
+    sheet.gauge("writer_lag_milliseconds", "Age of the oldest of them", writer.lag_ms);
+    sheet.counter("writer_committed", "Records committed", writer.committed);
+    sheet.counter("writer_dropped", "Records dropped", writer.dropped);
+    sheet.gauge("writer_failing", "Whether the last commit failed", writer.failing.into());
+}
+
+fn database(sheet: &mut Sheet, geoip: &GeoipStatus) {
+    sheet.gauge("geoip_loaded", "Whether a country database is in use", geoip.loaded.into());
+    sheet.gauge("geoip_stale", "Whether it is older than it may be", geoip.stale.into());
+    if let Some(built_at) = geoip.built_at {
+        sheet.gauge("geoip_build_time_seconds", "When it was built", seconds(built_at));
+    }
+}
+
+fn seconds(time: Timestamp) -> u64 {
+    u64::try_from(time.0 / 1000).unwrap_or(0)
+}

@@ -1,0 +1,25 @@
+//! `/metrics`, made from the status at each scrape.
+
+mod families;
+mod sheet;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+};
+
+use super::{Backend, app::App, error::ApiError};
+
+/// What the text is encoded in.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `GET /metrics`
+pub(super) async fn scrape(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+    let ready = app.backend.ready();
+    let status = app.ask(Backend::status).await?;
+    let text = families::sheet(&status, ready).text().map_err(|_| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written")
+    })?;
+    Ok(([(CONTENT_TYPE, OPENMETRICS)], text))
+}

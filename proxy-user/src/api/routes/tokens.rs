@@ -1,0 +1,67 @@
+//! API tokens, over the control socket.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+
+use super::input::Input;
+use crate::api::{
+    Backend,
+    app::App,
+    error::ApiError,
+    model::{Created, Data, NewToken, Token},
+    peer::Controller,
+};
+
+/// The longest name of a token, bytes.
+const MAX_NAME: usize = 64;
+
+/// `GET /api/tokens`
+pub(super) async fn list(
+    State(app): State<App>,
+    Controller(_): Controller,
+) -> Result<Json<Data<Token>>, ApiError> {
+    let data = app.ask(Backend::list_tokens).await?;
+    Ok(Json(Data { data }))
+}
+
+/// `POST /api/tokens`
+pub(super) async fn create(
+    State(app): State<App>,
+    Controller(who): Controller,
+    Input(token): Input<NewToken>,
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    check(&token)?;
+    let created = app.ask(move |backend| backend.create_token(&who, &token)).await?;
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// `DELETE /api/tokens/{name}`
+pub(super) async fn revoke(
+    State(app): State<App>,
+    Controller(who): Controller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let wanted = name.clone();
+    if app.ask(move |backend| backend.revoke_token(&who, &wanted)).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::not_found(format!("no token has the name {name:?}")))
+}
+
+fn check(token: &NewToken) -> Result<(), ApiError> {
+    let in_name = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+    if token.name.is_empty() || token.name.len() > MAX_NAME || !token.name.bytes().all(in_name) {
+        let message = format!(
+            "name: {:?} is not 1 to {MAX_NAME} letters, digits, dots, hyphens or underscores",
+            token.name
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    if token.expires_seconds == Some(0) {
+        return Err(ApiError::bad_request("expires_seconds: 0 leaves no time"));
+    }
+    Ok(())
+}
