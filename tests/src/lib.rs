@@ -12,6 +12,7 @@ pub mod mmdb;
 pub mod nft;
 pub mod ns;
 pub mod raw;
+pub mod scenario;
 pub mod server;
 pub mod skip;
 mod sweep;
