@@ -11,6 +11,7 @@ pub mod lab;
 pub mod mmdb;
 pub mod nft;
 pub mod ns;
+pub mod ping;
 pub mod raw;
 pub mod scenario;
 pub mod server;

@@ -12,6 +12,7 @@ use weir_tests::{
     kernel,
     lab::{self, Lab},
     nft,
+    ping::ping,
     raw::{self, Syn},
     server::{Behaviour, Server},
     wait::{SOON, holds},
@@ -39,6 +40,13 @@ fn every_client_reaches_the_server_from_its_own_address() -> Result<()> {
     assert_eq!(server.accepted(), 8);
     assert_eq!(server.received(), 800_000);
     Ok(())
+}
+
+#[test]
+fn pings_are_answered() -> Result<()> {
+    let lab = Lab::new()?;
+    ping((&lab.clients, lab::FR4), lab::SERVER4, SOON)?;
+    ping((&lab.clients, lab::FR6), lab::SERVER6, SOON)
 }
 
 #[test]
