@@ -17,5 +17,6 @@ pub mod scenario;
 pub mod server;
 pub mod skip;
 mod sweep;
+pub mod tmpfs;
 pub mod wait;
 pub mod weir;
