@@ -11,9 +11,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
+use rustix::process::geteuid;
 
 use crate::{
     ns::{Namespace, link},
+    skip::skip,
     sweep,
 };
 
@@ -79,6 +81,15 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// A new lab for a test, which is skipped where there can be none.
+    pub fn for_test() -> Result<Option<Self>> {
+        if geteuid().is_root() {
+            return Self::new().map(Some);
+        }
+        skip("network namespaces need root");
+        Ok(None)
+    }
+
     /// A new lab. What killed runs left behind is removed first.
     pub fn new() -> Result<Self> {
         sweep::sweep();
