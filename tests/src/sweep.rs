@@ -1,13 +1,16 @@
 //! What runs that were killed left behind.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     sync::Once,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    mount::{UnmountFlags, unmount},
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::{
     kernel::BPFFS,
@@ -16,15 +19,20 @@ use crate::{
 
 static ONCE: Once = Once::new();
 
-/// Removes the namespaces, their processes and the pins of labs whose process is
+/// Removes the namespaces, processes, files and pins of labs whose process is
 /// gone; once in a process.
 pub(crate) fn sweep() {
     ONCE.call_once(|| {
-        for namespace in leftovers(DIRECTORY) {
+        for namespace in leftovers(Path::new(DIRECTORY)) {
             remove_namespace(&namespace);
         }
-        for pins in leftovers(BPFFS) {
-            let _ = fs::remove_dir_all(Path::new(BPFFS).join(pins));
+        let temporary = env::temp_dir();
+        for installation in leftovers(&temporary) {
+            remove_installation(&temporary.join(installation));
+        }
+        let bpffs = Path::new(BPFFS);
+        for pins in leftovers(bpffs) {
+            let _ = fs::remove_dir_all(bpffs.join(pins));
         }
     });
 }
@@ -38,7 +46,13 @@ fn remove_namespace(name: &str) {
     let _ = run(Command::new("ip").args(["netns", "del", name]));
 }
 
-fn leftovers(directory: &str) -> Vec<String> {
+fn remove_installation(directory: &Path) {
+    // Where a test had mounted a small file system.
+    let _ = unmount(directory.join("data"), UnmountFlags::DETACH);
+    let _ = fs::remove_dir_all(directory);
+}
+
+fn leftovers(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| owner(name).is_some_and(|owner| !owner.exists())).collect()

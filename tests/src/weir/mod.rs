@@ -39,7 +39,7 @@ pub struct Weir<'a> {
 impl<'a> Weir<'a> {
     /// Installs Weir, without starting it.
     pub fn install(namespace: &'a Namespace) -> Result<Self> {
-        let directory = TempDir::with_prefix("weir-lab-")?;
+        let directory = TempDir::with_prefix(format!("{}{}-", ns::PREFIX, std::process::id()))?;
         Ok(Self { namespace, binary: binary::find()?, directory, process: None })
     }
 
@@ -154,9 +154,9 @@ impl<'a> Weir<'a> {
 
 impl Drop for Weir<'_> {
     fn drop(&mut self) {
-        // A process kills itself on drop; detaching wants it gone.
-        self.process = None;
-        if std::thread::panicking() {
+        // Detaching wants the process gone, which kills itself on drop.
+        if self.process.take().is_some() {
+            // Captured by the test harness, and shown for tests that fail.
             eprintln!("--- weir's log\n{}---", self.log());
         }
         if !self.config().exists() {
