@@ -1,3 +1,22 @@
 //! The lab: what the end-to-end tests, the demo and the quick start share.
+//!
+//! Everything lives in network namespaces named after this process, so that two
+//! runs never meet. Entering them and sending raw packets needs root.
 
+pub mod client;
+pub mod geo;
+pub mod http;
+pub mod kernel;
+pub mod lab;
 pub mod mmdb;
+pub mod nft;
+pub mod ns;
+pub mod ping;
+pub mod raw;
+pub mod scenario;
+pub mod server;
+pub mod skip;
+mod sweep;
+pub mod tmpfs;
+pub mod wait;
+pub mod weir;

@@ -1,0 +1,98 @@
+//! What most tests set up: one service of each plane, with the same restrictions.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::{
+    lab::{BLOCKED4_CIDR, BLOCKED6_CIDR, Lab},
+    server::{Behaviour, Server},
+    weir::Weir,
+};
+
+/// Port of the service `guarded`: a process of the server listens.
+pub const GUARDED: u16 = 7001;
+/// Port of the service `relayed`: Weir listens.
+pub const RELAYED: u16 = 7002;
+/// Where the relay dials, on the server's loopback.
+pub const BACKEND: u16 = 7003;
+
+/// Both services by name and port.
+pub const PLANES: [(&str, u16); 2] = [("guarded", GUARDED), ("relayed", RELAYED)];
+
+/// Restrictions that each kind of client of the lab meets: the CIDRs blocked by
+/// name, and no country but Germany.
+pub fn only_germany() -> String {
+    format!("blocked_cidrs = ['{BLOCKED4_CIDR}', '{BLOCKED6_CIDR}']\nallowed_countries = ['DE']")
+}
+
+/// Tables of both services. `access` are lines of each one's `access`.
+pub fn services(access: &str) -> String {
+    format!("{}{}", guarded(access), relayed(access))
+}
+
+/// The table of the service `guarded`.
+pub fn guarded(access: &str) -> String {
+    table("guarded", GUARDED, "host", access)
+}
+
+/// The table of the service `relayed`.
+pub fn relayed(access: &str) -> String {
+    table("relayed", RELAYED, &format!("127.0.0.1:{BACKEND}"), access)
+}
+
+fn table(name: &str, port: u16, target: &str, access: &str) -> String {
+    format!(
+        "[service.{name}]\nmode = 'tcp'\nlisten = {port}\ntarget = '{target}'\n\
+         [service.{name}.access]\n{access}\n"
+    )
+}
+
+/// The table that names a country database.
+pub fn geoip(weir: &Weir<'_>) -> String {
+    format!("[geoip]\ndatabase = '{}'\n", database(weir).display())
+}
+
+/// Where [`geoip`] has it.
+pub fn database(weir: &Weir<'_>) -> std::path::PathBuf {
+    weir.path("geo.mmdb")
+}
+
+/// What serves the two services.
+#[derive(Debug)]
+pub struct Servers {
+    /// Behind `guarded`.
+    pub guarded: Server,
+    /// Behind `relayed`.
+    pub backend: Server,
+}
+
+impl Servers {
+    /// Two servers that behave alike.
+    pub fn start(lab: &Lab, behaviour: Behaviour) -> Result<Self> {
+        let any = IpAddr::from([0u16; 8]);
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let start =
+            |address, port| Server::start(&lab.server, SocketAddr::new(address, port), behaviour);
+        Ok(Self { guarded: start(any, GUARDED)?, backend: start(loopback, BACKEND)? })
+    }
+
+    /// The one behind a port.
+    pub fn behind(&self, port: u16) -> &Server {
+        if port == GUARDED { &self.guarded } else { &self.backend }
+    }
+}
+
+/// A number of a record, 0 where it has none.
+pub fn number(record: &Value, field: &str) -> u64 {
+    record[field].as_u64().unwrap_or_default()
+}
+
+/// Attempts that denied records stand for, aggregates with all of theirs.
+pub fn attempts(records: &[Value]) -> u64 {
+    let suppressed = |record: &Value| -> u64 {
+        record["metadata"]["suppressed"].as_str().and_then(|n| n.parse().ok()).unwrap_or(0)
+    };
+    records.iter().map(|record| 1 + suppressed(record)).sum()
+}

@@ -1,0 +1,140 @@
+//! TCP servers inside a namespace: what Weir guards, and where its relay dials.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::net::Shutdown as Half;
+use socket2::SockRef;
+
+use crate::ns::Namespace;
+
+/// What a server does with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Sends back what comes, until the client has ended.
+    Echo,
+    /// Reads to the end, then answers with the number of bytes (8, big endian).
+    Tally,
+    /// Sends so many bytes and ends, then reads what the client has to say.
+    Source(u64),
+    /// Answers the first byte with a reset.
+    Reset,
+    /// Says nothing and keeps the connection.
+    Hold,
+}
+
+/// A server, and the end of all its connections on drop.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    accepted: AtomicU64,
+    received: AtomicU64,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Server {
+    /// Listens in a namespace; port 0 is chosen by the host.
+    pub fn start(namespace: &Namespace, address: SocketAddr, behaviour: Behaviour) -> Result<Self> {
+        let listener = namespace
+            .within(|| TcpListener::bind(address))?
+            .with_context(|| format!("listening on {address} in {}", namespace.name()))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let (accepting, state) = (listener.try_clone()?, Arc::clone(&shared));
+        thread::spawn(move || accept(&accepting, &state, behaviour));
+        Ok(Self { address, listener, shared })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections that it has seen.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that it has read, over all connections.
+    pub fn received(&self) -> u64 {
+        self.shared.received.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Wakes the thread in accept(), which then ends.
+        let _ = rustix::net::shutdown(&self.listener, Half::Both);
+        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, behaviour: Behaviour) {
+    while let Ok((stream, _)) = listener.accept() {
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
+        if let Ok(copy) = stream.try_clone()
+            && !matches!(behaviour, Behaviour::Reset)
+        {
+            shared.open.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+        }
+        let shared = Arc::clone(shared);
+        // A client that goes away is not the server's failure.
+        thread::spawn(move || serve(stream, &shared, behaviour));
+    }
+}
+
+fn serve(mut stream: TcpStream, shared: &Shared, behaviour: Behaviour) -> io::Result<()> {
+    let read = |stream: &mut TcpStream, buffer: &mut [u8]| {
+        let count = stream.read(buffer)?;
+        shared.received.fetch_add(count as u64, Ordering::Relaxed);
+        io::Result::Ok(count)
+    };
+    let mut buffer = vec![0; 128 << 10];
+    let mut total = 0u64;
+    match behaviour {
+        Behaviour::Echo => loop {
+            match read(&mut stream, &mut buffer)? {
+                0 => break,
+                count => stream.write_all(&buffer[..count])?,
+            }
+        },
+        Behaviour::Tally => {
+            loop {
+                match read(&mut stream, &mut buffer)? {
+                    0 => break,
+                    count => total += count as u64,
+                }
+            }
+            stream.write_all(&total.to_be_bytes())?;
+        }
+        Behaviour::Source(bytes) => {
+            io::copy(&mut io::repeat(b'x').take(bytes), &mut stream)?;
+            stream.shutdown(Shutdown::Write)?;
+            while read(&mut stream, &mut buffer)? > 0 {}
+        }
+        Behaviour::Reset => {
+            read(&mut stream, &mut buffer[..1])?;
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            return Ok(());
+        }
+        Behaviour::Hold => while read(&mut stream, &mut buffer)? > 0 {},
+    }
+    stream.shutdown(Shutdown::Both)
+}

@@ -1,0 +1,74 @@
+//! What the daemon can be asked.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::Weir;
+use crate::{http, wait::eventually};
+
+impl Weir<'_> {
+    /// Records that match a query (`reason=ip_restricted&verdict=denied`), newest
+    /// first, of all pages.
+    pub fn events(&self, query: &str) -> Result<Vec<Value>> {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/api/events/proxy?page_size=1000&cursor={cursor}&{query}");
+            let mut page = self.api(&path)?;
+            let Value::Array(records) = page["data"].take() else { bail!("no data: {page}") };
+            found.extend(records);
+            match page["next_cursor"].as_str() {
+                Some(next) if !next.is_empty() => next.clone_into(&mut cursor),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// Waits until at least `count` records match; all that do.
+    pub fn wait_for_events(
+        &self,
+        count: usize,
+        query: &str,
+        deadline: Duration,
+    ) -> Result<Vec<Value>> {
+        let mut last = Vec::new();
+        let found = eventually(deadline, || {
+            last = self.events(query).ok()?;
+            (last.len() >= count).then(|| last.clone())
+        });
+        found.with_context(|| {
+            format!("{} of {count} records match {query:?}: {last:#?}", last.len())
+        })
+    }
+
+    /// Waits until exactly one record matches.
+    pub fn wait_for_event(&self, query: &str, deadline: Duration) -> Result<Value> {
+        let mut found = self.wait_for_events(1, query, deadline)?;
+        match (found.pop(), found.is_empty()) {
+            (Some(event), true) => Ok(event),
+            (last, _) => bail!("more than one record matches {query:?}: {last:?} {found:#?}"),
+        }
+    }
+
+    /// `GET /api/status`
+    pub fn status(&self) -> Result<Value> {
+        self.api("/api/status")
+    }
+
+    /// `GET` of any path of the API, through the control socket.
+    pub fn api(&self, path: &str) -> Result<Value> {
+        http::get_json(&self.socket(), path)
+    }
+
+    /// The status of a `GET`, whatever it is.
+    pub fn api_status(&self, path: &str) -> Result<u16> {
+        Ok(http::get(&self.socket(), path)?.status)
+    }
+
+    /// `weir reload`
+    pub fn reload(&self) -> Result<()> {
+        self.run(&["reload"]).map(drop)
+    }
+}

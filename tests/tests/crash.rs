@@ -1,0 +1,185 @@
+//! The daemon is killed, and what was true stays true.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Result, anyhow, ensure};
+use serde_json::Value;
+use weir_tests::{
+    client, geo, kernel,
+    lab::{self, Lab},
+    scenario::{self, GUARDED, PLANES, RELAYED, Servers, attempts},
+    server::Behaviour,
+    wait::{SOON, holds},
+    weir::Weir,
+};
+
+const BYTES: u64 = 1_000_000;
+
+fn start(lab: &Lab) -> Result<Weir<'_>> {
+    let mut weir = Weir::install(&lab.server)?;
+    geo::write(&scenario::database(&weir))?;
+    let tables = scenario::geoip(&weir) + &scenario::services(&scenario::only_germany());
+    weir.configure("", &tables)?;
+    weir.launch()?;
+    Ok(weir)
+}
+
+/// Runs `traffic` beside a main line, until that has ended.
+fn beside<T>(
+    traffic: impl Fn() -> Result<()> + Send + Sync,
+    main: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                traffic()?;
+            }
+            Ok(())
+        });
+        let result = main();
+        ended.store(true, Ordering::Relaxed);
+        let traffic: Result<()> = traffic.join().map_err(|_| anyhow!("the traffic panicked"))?;
+        traffic?;
+        result
+    })
+}
+
+/// A client that is denied tries all ports once.
+fn try_in_vain(lab: &Lab) -> Result<()> {
+    for (_, port) in PLANES {
+        let (from, to) = ((&lab.clients, lab::FR4), SocketAddr::new(lab::SERVER4, port));
+        let refusal = client::refusal(from, to, Duration::from_millis(50))?;
+        ensure!(refusal == Some(client::Refusal::Silence), "port {port} answered: {refusal:?}");
+    }
+    Ok(())
+}
+
+fn assert_sum(lab: &Lab, weir: &Weir<'_>) -> Result<()> {
+    let counted = kernel::denied_attempts(&lab.server)?;
+    assert!(counted > 0);
+    let recorded = || weir.events("verdict=denied").map_or(0, |records| attempts(&records));
+    assert!(holds(SOON, || recorded() == counted), "{} of {counted} recorded", recorded());
+    Ok(())
+}
+
+#[test]
+fn a_kill_opens_nothing_and_loses_nothing() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let servers = Servers::start(&lab, Behaviour::Echo)?;
+    let mut weir = start(&lab)?;
+    let connect =
+        |port| client::connect((&lab.clients, lab::DE4), SocketAddr::new(lab::SERVER4, port));
+    let (long_port, short_port) = beside(
+        || try_in_vain(&lab),
+        || {
+            let (mut long, mut relayed) = (connect(GUARDED)?, connect(RELAYED)?);
+            client::exchange(&mut long, BYTES)?;
+            client::exchange(&mut relayed, BYTES)?;
+            weir.kill()?;
+            client::exchange(&mut long, BYTES)?;
+            let mut short = connect(GUARDED)?;
+            client::exchange(&mut short, BYTES)?;
+            let ports = (long.local_addr()?.port(), short.local_addr()?.port());
+            drop(short);
+            weir.launch()?;
+            client::exchange(&mut long, BYTES)?;
+            Ok(ports)
+        },
+    )?;
+
+    let records = weir.wait_for_events(3, "verdict=allowed", SOON)?;
+    assert_eq!(records.len(), 3, "{records:#?}");
+    for record in &records {
+        let (bytes, close_reason) = match record["source_port"].as_u64() {
+            Some(port) if port == u64::from(long_port) => (3 * BYTES, "client_closed"),
+            Some(port) if port == u64::from(short_port) => (BYTES, "client_closed"),
+            _ => (BYTES, "interrupted"),
+        };
+        assert_eq!(record["bytes_upload"], bytes, "{record}");
+        assert_eq!(record["bytes_download"], bytes, "{record}");
+        assert_eq!(record["close_reason"], close_reason, "{record}");
+        assert_eq!(record["metadata"]["partial"], Value::Null, "{record}");
+    }
+    let relayed = records.iter().filter(|record| record["service_id"] == "relayed");
+    assert!(relayed.clone().all(|record| record["close_reason"] == "interrupted"), "{records:#?}");
+    assert_eq!(relayed.count(), 1);
+    assert_eq!((servers.guarded.accepted(), servers.backend.accepted()), (2, 1));
+    assert_sum(&lab, &weir)
+}
+
+#[test]
+fn kills_at_any_instant_lose_and_repeat_no_record() -> Result<()> {
+    const SHORT: u64 = 5_000;
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let mut weir = start(&lab)?;
+    let made = AtomicU64::new(0);
+    let traffic = || {
+        let to = SocketAddr::new(lab::SERVER4, GUARDED);
+        let mut stream = client::connect((&lab.clients, lab::DE4), to)?;
+        client::exchange(&mut stream, SHORT)?;
+        made.fetch_add(1, Ordering::Relaxed);
+        let (from, to) = ((&lab.clients, lab::FR4), SocketAddr::new(lab::SERVER4, RELAYED));
+        client::refusal(from, to, Duration::from_millis(2)).map(drop)
+    };
+    beside(traffic, || {
+        for _ in 0..4 {
+            let target = made.load(Ordering::Relaxed) + 40;
+            ensure!(holds(SOON, || made.load(Ordering::Relaxed) >= target), "no traffic");
+            weir.kill()?;
+            let target = made.load(Ordering::Relaxed) + 10;
+            ensure!(holds(SOON, || made.load(Ordering::Relaxed) >= target), "no traffic");
+            weir.launch()?;
+        }
+        Ok(())
+    })?;
+
+    let made = usize::try_from(made.load(Ordering::Relaxed))?;
+    let records = weir.wait_for_events(made, "verdict=allowed", SOON)?;
+    assert_sum(&lab, &weir)?;
+    assert_eq!(records.len(), made);
+    for record in &records {
+        assert_eq!(record["bytes_upload"], SHORT, "{record}");
+        assert_eq!(record["bytes_download"], SHORT, "{record}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_clean_stop_leaves_nothing() -> Result<()> {
+    for hook in ["tc", "xdp-native", "xdp-generic"] {
+        let Some(lab) = Lab::for_test()? else { return Ok(()) };
+        let _servers = Servers::start(&lab, Behaviour::Echo)?;
+        let qdiscs = lab.server.run("tc qdisc show")?;
+        let kernel = format!("interfaces = ['wan', 'lan']\nhook = '{hook}'");
+        let mut weir = Weir::start(&lab.server, &kernel, &scenario::services(""))?;
+        let to = SocketAddr::new(lab::SERVER4, GUARDED);
+        let mut open = client::connect((&lab.clients, lab::DE4), to)?;
+        client::exchange(&mut open, BYTES)?;
+        let objects = kernel::Objects::of(&lab.server)?;
+        assert!(!objects.is_empty());
+        assert!(weir.run(&["detach"]).is_err(), "detached while the daemon runs");
+
+        assert!(weir.stop()?.success());
+        assert!(kernel::nothing_attached(&lab.server)?);
+        assert!(!kernel::pins(&lab.server).exists());
+        assert_eq!(lab.server.run("tc qdisc show")?, qdiscs);
+        // The kernel frees them a moment after the last reference.
+        assert!(holds(SOON, || objects.alive().is_empty()), "{:?}", objects.alive());
+
+        // A guarded flow outlives Weir, its record does not wait for it.
+        client::exchange(&mut open, BYTES)?;
+        drop(open);
+        weir.launch()?;
+        let record = weir.wait_for_event("service_id=guarded", SOON)?;
+        assert_eq!(record["close_reason"], "shutdown", "{record}");
+        assert_eq!(record["bytes_upload"], BYTES, "{record}");
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Verdicts in namespaces, the same under each hook.
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use weir_tests::{
+    client::{self, Refusal},
+    geo, kernel,
+    lab::{self, Lab},
+    nft,
+    raw::{self, Syn},
+    scenario::{self, GUARDED, PLANES, RELAYED, Servers},
+    server::Behaviour,
+    wait::SOON,
+    weir::Weir,
+};
+
+/// Shorter than the second after which a SYN is sent again.
+const BRIEF: Duration = Duration::from_millis(400);
+
+const BYTES: u64 = 10_000;
+
+/// A client, where it connects to, and why that is denied.
+type Case = (IpAddr, IpAddr, Option<&'static str>);
+
+const WITH_DATABASE: [Case; 7] = [
+    (lab::DE4, lab::SERVER4, None),
+    (lab::DE6, lab::SERVER6, None),
+    (lab::BLOCKED4, lab::SERVER4, Some("ip_restricted")),
+    (lab::BLOCKED6, lab::SERVER6, Some("ip_restricted")),
+    (lab::FR4, lab::SERVER4, Some("country_restricted")),
+    (lab::FR6, lab::SERVER6, Some("country_restricted")),
+    (lab::PRIVATE4, lab::SERVER_PRIVATE, None),
+];
+
+const WITHOUT_DATABASE: [Case; 7] = [
+    (lab::DE4, lab::SERVER4, Some("geo_unavailable")),
+    (lab::DE6, lab::SERVER6, Some("geo_unavailable")),
+    (lab::BLOCKED4, lab::SERVER4, Some("ip_restricted")),
+    (lab::BLOCKED6, lab::SERVER6, Some("ip_restricted")),
+    (lab::FR4, lab::SERVER4, Some("geo_unavailable")),
+    (lab::FR6, lab::SERVER6, Some("geo_unavailable")),
+    (lab::PRIVATE4, lab::SERVER_PRIVATE, None),
+];
+
+macro_rules! under_each_hook {
+    ($($module:ident = $hook:literal),*) => {$(
+        mod $module {
+            use anyhow::Result;
+
+            #[test]
+            fn verdicts_are_those_of_the_database() -> Result<()> {
+                super::verdicts($hook, true, &super::WITH_DATABASE)
+            }
+
+            #[test]
+            fn without_a_database_countries_are_closed() -> Result<()> {
+                super::verdicts($hook, false, &super::WITHOUT_DATABASE)
+            }
+
+            #[test]
+            fn retransmitted_syns_are_one_record() -> Result<()> {
+                super::retransmissions($hook)
+            }
+
+            #[test]
+            fn a_reset_is_answered_at_once() -> Result<()> {
+                super::resets($hook)
+            }
+        }
+    )*};
+}
+
+under_each_hook!(tc = "tc", xdp_native = "xdp-native", xdp_generic = "xdp-generic");
+
+fn start<'a>(lab: &'a Lab, hook: &str, database: bool, access: &str) -> Result<Weir<'a>> {
+    let mut weir = Weir::install(&lab.server)?;
+    if database {
+        geo::write(&scenario::database(&weir))?;
+    }
+    let tables = scenario::geoip(&weir) + &scenario::services(access);
+    weir.configure(&format!("interfaces = ['wan']\nhook = '{hook}'"), &tables)?;
+    weir.launch()?;
+    assert_eq!(hook_in_use(lab)?, hook);
+    Ok(weir)
+}
+
+/// The hook on `wan`, as the kernel tells.
+fn hook_in_use(lab: &Lab) -> Result<String> {
+    let attached = kernel::attachments(&lab.server)?;
+    let on_wan = |kind: &str| -> Option<Value> {
+        let all = attached[0][kind].as_array()?;
+        all.iter().find(|program| program["devname"] == lab::WAN).cloned()
+    };
+    let tc = on_wan("tc").is_some();
+    match on_wan("xdp").as_ref().and_then(|program| program["mode"].as_str()) {
+        None if tc => Ok("tc".to_owned()),
+        Some("driver") => Ok("xdp-native".to_owned()),
+        Some("generic") => Ok("xdp-generic".to_owned()),
+        _ => bail!("{attached}"),
+    }
+}
+
+fn verdicts(hook: &str, database: bool, cases: &[Case]) -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = start(&lab, hook, database, &scenario::only_germany())?;
+    let denied = |wanted: bool| cases.iter().filter(move |case| case.2.is_some() == wanted);
+    let family = |ip: &str, v4: bool| {
+        let sources: Vec<_> =
+            denied(true).map(|case| case.0).filter(|a| a.is_ipv4() == v4).collect();
+        let sources: Vec<_> = sources.iter().map(ToString::to_string).collect();
+        format!("tcp dport {{ {GUARDED}, {RELAYED} }} {ip} saddr {{ {} }}", sources.join(", "))
+    };
+    nft::count_input(&lab.server, "denied4", &family("ip", true))?;
+    nft::count_input(&lab.server, "denied6", &family("ip6", false))?;
+    nft::count_input(&lab.server, "all", &format!("tcp dport {{ {GUARDED}, {RELAYED} }}"))?;
+
+    for (service, port) in PLANES {
+        for (client, server, reason) in cases {
+            let (from, to) = ((&lab.clients, *client), SocketAddr::new(*server, port));
+            let context = format!("{service}, {client}");
+            match reason {
+                None => served(&weir, service, from, to).context(context)?,
+                Some(reason) => {
+                    assert_eq!(
+                        client::refusal(from, to, BRIEF)?,
+                        Some(Refusal::Silence),
+                        "{context}"
+                    );
+                    let record = weir.wait_for_event(&query(service, *client), SOON)?;
+                    refused(&record, reason);
+                }
+            }
+        }
+        assert_eq!(servers.behind(port).accepted(), denied(false).count() as u64, "{service}");
+    }
+    assert_eq!(nft::counted(&lab.server, "denied4")?, 0);
+    assert_eq!(nft::counted(&lab.server, "denied6")?, 0);
+    assert!(nft::counted(&lab.server, "all")? > 0);
+    assert_eq!(weir.events("")?.len(), 2 * cases.len());
+    Ok(())
+}
+
+fn query(service: &str, client: IpAddr) -> String {
+    format!("service_id={service}&source_ip={client}")
+}
+
+/// A client gets what the service serves, and one record.
+fn served(
+    weir: &Weir<'_>,
+    service: &str,
+    from: (&weir_tests::ns::Namespace, IpAddr),
+    to: SocketAddr,
+) -> Result<()> {
+    let mut stream = client::connect(from, to)?;
+    client::exchange(&mut stream, BYTES)?;
+    let port = stream.local_addr()?.port();
+    drop(stream);
+    let record = weir.wait_for_event(&query(service, from.1), SOON)?;
+    assert_eq!(record["verdict"], "allowed", "{record}");
+    assert_eq!(record["reason"], Value::Null, "{record}");
+    assert_eq!(record["source_port"], port, "{record}");
+    assert_eq!(record["bytes_upload"], BYTES, "{record}");
+    assert_eq!(record["bytes_download"], BYTES, "{record}");
+    assert_eq!(record["listen_port"], to.port(), "{record}");
+    let exempt = if from.1 == lab::PRIVATE4 { Value::from("true") } else { Value::Null };
+    assert_eq!(record["metadata"]["country_exempt"], exempt, "{record}");
+    Ok(())
+}
+
+fn refused(record: &Value, reason: &str) {
+    assert_eq!(record["verdict"], "denied", "{record}");
+    assert_eq!(record["reason"], reason, "{record}");
+    assert_ne!(record["metadata"]["hook"], "relay", "{record}");
+    assert_eq!(record["bytes_upload"], 0, "{record}");
+    assert_eq!(record["bytes_download"], 0, "{record}");
+    if reason == "country_restricted" {
+        assert_eq!(record["country_code"], "FR", "{record}");
+    }
+}
+
+/// Five SYNs with one initial sequence number are one attempt; with another, two.
+fn retransmissions(hook: &str) -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let weir = start(&lab, hook, true, &scenario::only_germany())?;
+    let (IpAddr::V4(client), IpAddr::V4(server)) = (lab::FR4, lab::SERVER4) else {
+        bail!("the lab's addresses")
+    };
+    let destination = SocketAddrV4::new(server, GUARDED);
+    let syn =
+        |port, sequence| Syn { source: SocketAddrV4::new(client, port), destination, sequence };
+    let first = (0..5).map(|_| syn(5001, 17));
+    // The last comes after all others, so its record tells that they were judged.
+    raw::send(&lab.clients, first.chain([syn(5002, 17), syn(5002, 18), syn(5003, 17)]))?;
+    let records = weir.wait_for_events(4, "reason=country_restricted", SOON)?;
+    let of = |port: u16| records.iter().filter(|record| record["source_port"] == port).count();
+    assert_eq!((of(5001), of(5002), of(5003)), (1, 2, 1), "{records:#?}");
+    assert_eq!(kernel::denied_attempts(&lab.server)?, 4);
+    Ok(())
+}
+
+fn resets(hook: &str) -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let servers = Servers::start(&lab, Behaviour::Echo)?;
+    let access = scenario::only_germany() + "\ndeny = 'reset'";
+    let weir = start(&lab, hook, true, &access)?;
+    for (service, port) in PLANES {
+        for (client, server) in [(lab::FR4, lab::SERVER4), (lab::FR6, lab::SERVER6)] {
+            let (from, to) = ((&lab.clients, client), SocketAddr::new(server, port));
+            let answer = client::connect_within(from, to, BRIEF).map_err(|error| error.kind());
+            assert_eq!(answer.err(), Some(ErrorKind::ConnectionRefused), "{service}, {client}");
+            refused(&weir.wait_for_event(&query(service, client), SOON)?, "country_restricted");
+        }
+        assert_eq!(servers.behind(port).accepted(), 0);
+    }
+    Ok(())
+}
+
+/// The kernel saves work, it is never the only judge.
+#[test]
+fn on_an_interface_without_a_hook_the_relay_denies() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = start(&lab, "tc", true, &scenario::only_germany())?;
+    let (from, to) = ((&lab.neighbours, lab::LAN_FR4), SocketAddr::new(lab::SERVER_LAN, RELAYED));
+    assert_eq!(client::refusal(from, to, SOON)?, Some(Refusal::Reset));
+    let record = weir.wait_for_event("", SOON)?;
+    assert_eq!(record["verdict"], "denied", "{record}");
+    assert_eq!(record["reason"], "country_restricted", "{record}");
+    assert_eq!(record["metadata"]["hook"], "relay", "{record}");
+    assert_eq!(record["source_ip"], lab::LAN_FR4.to_string(), "{record}");
+    assert_eq!(servers.backend.accepted(), 0);
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Reloads: what stays allowed does not notice, what is denied ends.
+
+use std::{
+    io::{ErrorKind, Read},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::Signal;
+use weir_tests::{
+    client::{self, Refusal},
+    lab::{self, BLOCKED4_CIDR, Lab},
+    scenario::{self, GUARDED, PLANES, RELAYED, Servers},
+    server::Behaviour,
+    wait::{SOON, holds},
+    weir::Weir,
+};
+
+const BYTES: u64 = 20_000;
+const BRIEF: Duration = Duration::from_millis(400);
+
+fn connect(lab: &Lab, from: std::net::IpAddr, port: u16) -> Result<TcpStream> {
+    let to = SocketAddr::new(lab::SERVER4, port);
+    let mut stream = client::connect((&lab.clients, from), to)
+        .with_context(|| format!("connecting from {from} to port {port}"))?;
+    client::exchange(&mut stream, BYTES)
+        .with_context(|| format!("talking from {from} to port {port}"))?;
+    Ok(stream)
+}
+
+fn blocking(cidr: &str) -> String {
+    scenario::services(&format!("blocked_cidrs = ['{cidr}']"))
+}
+
+fn fate(lab: &Lab, from: std::net::IpAddr, port: u16) -> Result<Option<Refusal>> {
+    client::refusal((&lab.clients, from), SocketAddr::new(lab::SERVER4, port), BRIEF)
+}
+
+#[test]
+fn under_load_no_allowed_connection_is_lost() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = Weir::start(&lab.server, "", &blocking(BLOCKED4_CIDR))?;
+    let mut long: Vec<_> =
+        PLANES.iter().map(|plane| connect(&lab, lab::DE4, plane.1)).collect::<Result<_>>()?;
+    let (ended, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let load = PLANES.map(|(_, port)| {
+            let (lab, ended, made) = (&lab, &ended, &made);
+            scope.spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    drop(connect(lab, lab::DE4, port)?);
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+                anyhow::Ok(())
+            })
+        });
+        let reloads = (0..10).try_for_each(|n| {
+            weir.configure(
+                "",
+                &blocking(if n % 2 == 0 { "203.0.113.0/24" } else { BLOCKED4_CIDR }),
+            )?;
+            weir.reload()?;
+            let target = made.load(Ordering::Relaxed) + 10;
+            holds(SOON, || made.load(Ordering::Relaxed) >= target)
+                .then_some(())
+                .context("the load has come to a halt")
+        });
+        ended.store(true, Ordering::Relaxed);
+        for thread in load {
+            thread.join().map_err(|_| anyhow!("the load panicked"))??;
+        }
+        reloads
+    })?;
+    for stream in &mut long {
+        client::exchange(stream, BYTES)?;
+    }
+    drop(long);
+
+    let all = made.load(Ordering::Relaxed) + PLANES.len();
+    let records = weir.wait_for_events(all, "", SOON)?;
+    assert_eq!(records.len(), all);
+    for record in &records {
+        assert_eq!(record["verdict"], "allowed", "{record}");
+        assert_eq!(record["close_reason"], "client_closed", "{record}");
+    }
+    Ok(())
+}
+
+#[test]
+fn exactly_the_flows_that_are_denied_now_are_cut() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = Weir::start(&lab.server, "", &scenario::services(""))?;
+    for (service, port) in PLANES {
+        let mut kept = connect(&lab, lab::DE4, port)?;
+        let mut cut = connect(&lab, lab::BLOCKED4, port)?;
+        weir.configure("", &blocking(BLOCKED4_CIDR))?;
+        weir.reload()?;
+
+        let heard = cut.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(heard, Err(ErrorKind::ConnectionReset), "{service}");
+        let query = format!("service_id={service}&source_ip={}&verdict=allowed", lab::BLOCKED4);
+        let record = weir.wait_for_event(&query, SOON)?;
+        assert_eq!(record["close_reason"], "policy_changed", "{record}");
+        assert_eq!(record["bytes_upload"], BYTES, "{record}");
+        assert_eq!(fate(&lab, lab::BLOCKED4, port)?, Some(Refusal::Silence), "{service}");
+        client::exchange(&mut kept, BYTES)?;
+
+        weir.configure("", &scenario::services(""))?;
+        weir.reload()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_port_of_a_removed_service_refuses() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = Weir::start(&lab.server, "", &scenario::services(""))?;
+    let mut guarded = connect(&lab, lab::DE4, GUARDED)?;
+    let mut relayed = connect(&lab, lab::DE4, RELAYED)?;
+    weir.configure("", &scenario::guarded(""))?;
+    weir.reload()?;
+
+    assert_eq!(fate(&lab, lab::DE4, RELAYED)?, Some(Refusal::Reset));
+    let heard = relayed.read(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(heard, Ok(0) | Err(ErrorKind::ConnectionReset)), "{heard:?}");
+    let record = weir.wait_for_event("service_id=relayed", SOON)?;
+    assert_eq!(record["close_reason"], "service_removed", "{record}");
+    client::exchange(&mut guarded, BYTES)
+}
+
+#[test]
+fn a_faulty_file_changes_nothing() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let mut weir = Weir::start(&lab.server, "", &blocking(BLOCKED4_CIDR))?;
+    let mut open = connect(&lab, lab::DE4, RELAYED)?;
+    // An allow list with a typo must not open the door, nor close it.
+    weir.configure("", &scenario::services("allowed_cidrs = ['198.51.100.0/33']"))?;
+
+    let said = weir.reload().err().map(|error| format!("{error:#}")).context("it was taken")?;
+    assert!(said.contains("weir.toml:") && said.contains("198.51.100.0/33"), "{said}");
+    weir.signal(Signal::HUP)?;
+    assert!(holds(SOON, || weir.log().contains("198.51.100.0/33")), "the log does not say why");
+
+    assert!(weir.is_running());
+    for (_, port) in PLANES {
+        assert_eq!(fate(&lab, lab::BLOCKED4, port)?, Some(Refusal::Silence));
+        drop(connect(&lab, lab::FR4, port)?);
+    }
+    client::exchange(&mut open, BYTES)
+}

@@ -1,0 +1,154 @@
+//! What Weir leaves alone: all that is not to an address of the server and a
+//! service's port. Every client here is denied by the services.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use weir_tests::{
+    client::{self, Refusal},
+    kernel,
+    lab::{self, Lab, assign},
+    ns::{Namespace, link},
+    ping::ping,
+    scenario::{self, GUARDED, RELAYED},
+    server::{Behaviour, Server},
+    wait::SOON,
+    weir::Weir,
+};
+
+const NOBODY: &str = "blocked_cidrs = ['0.0.0.0/0', '::/0']";
+const ANY: IpAddr = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
+const HOOKS: [&str; 3] = ["tc", "xdp-native", "xdp-generic"];
+
+fn start<'a>(lab: &'a Lab, hook: &str, interfaces: &str) -> Result<Weir<'a>> {
+    let kernel = format!("hook = '{hook}'\ninterfaces = [{interfaces}]");
+    Weir::start(&lab.server, &kernel, &scenario::services(NOBODY))
+}
+
+/// Restrictions are in force: what passes does so for another reason.
+fn assert_denied(from: (&Namespace, IpAddr), to: IpAddr) -> Result<()> {
+    let refusal = client::refusal(from, SocketAddr::new(to, GUARDED), SOON / 20)?;
+    assert_eq!(refusal, Some(Refusal::Silence));
+    Ok(())
+}
+
+fn assert_served(from: (&Namespace, IpAddr), to: SocketAddr) -> Result<()> {
+    let mut stream = client::connect(from, to).with_context(|| format!("{} to {to}", from.1))?;
+    client::exchange(&mut stream, 100_000).with_context(|| format!("{} to {to}", from.1))
+}
+
+#[test]
+fn routed_packets_to_the_same_port() -> Result<()> {
+    for hook in HOOKS {
+        let Some(lab) = Lab::for_test()? else { return Ok(()) };
+        lab.server.sysctl("net/ipv4/ip_forward", "1")?;
+        lab.server.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        assign(&lab.server, lab::LAN, &["2001:db8:18::1/64"])?;
+        assign(&lab.neighbours, "net0", &["2001:db8:18::2/64"])?;
+        lab.neighbours.ip("route add default via 198.18.0.1")?;
+        lab.neighbours.ip("-6 route add default via 2001:db8:18::1")?;
+        lab.clients.ip("-6 route add default via 2001:db8:77::1")?;
+        let _weir = start(&lab, hook, "'wan', 'lan'")?;
+        let _behind = Server::start(&lab.neighbours, (ANY, GUARDED).into(), Behaviour::Echo)?;
+        let inner6: IpAddr = "2001:db8:18::2".parse()?;
+
+        assert_served((&lab.clients, lab::FR4), (lab::LAN_FR4, GUARDED).into())?;
+        assert_served((&lab.clients, lab::FR6), (inner6, GUARDED).into())?;
+        assert_eq!(kernel::denied_attempts(&lab.server)?, 0);
+        assert_denied((&lab.clients, lab::FR4), lab::SERVER4)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn bridged_packets_to_the_same_port() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let (left, right) = (Namespace::create("left")?, Namespace::create("right")?);
+    lab.server.ip("link add br0 type bridge")?;
+    for (name, side, address) in
+        [("left", &left, "198.18.1.2/24"), ("right", &right, "198.18.1.3/24")]
+    {
+        link((&lab.server, name), (side, "net0"))?;
+        lab.server.ip(&format!("link set {name} master br0"))?;
+        assign(side, "net0", &[address])?;
+    }
+    assign(&lab.server, "br0", &["198.18.1.1/24"])?;
+    lab.server.ip("link set br0 up")?;
+    let _weir = start(&lab, "tc", "'left', 'right', 'br0'")?;
+    let _behind = Server::start(&right, (ANY, GUARDED).into(), Behaviour::Echo)?;
+
+    let from: (_, IpAddr) = (&left, "198.18.1.2".parse()?);
+    assert_served(from, ("198.18.1.3".parse::<IpAddr>()?, GUARDED).into())?;
+    assert_eq!(kernel::denied_attempts(&lab.server)?, 0);
+    assert_denied(from, "198.18.1.1".parse()?)
+}
+
+#[test]
+fn neighbours_ping_and_other_ports() -> Result<()> {
+    for hook in HOOKS {
+        let Some(lab) = Lab::for_test()? else { return Ok(()) };
+        let weir = start(&lab, hook, "'wan'")?;
+        let other = Server::start(&lab.server, (ANY, GUARDED + 900).into(), Behaviour::Echo)?;
+        for (client, server) in [(lab::FR4, lab::SERVER4), (lab::FR6, lab::SERVER6)] {
+            // Whoever pings now has to be found by ARP or neighbour discovery.
+            lab.server.ip("neigh flush dev wan")?;
+            lab.clients.ip("neigh flush dev net0")?;
+            ping((&lab.clients, client), server, SOON)?;
+            assert_served((&lab.clients, client), (server, other.address().port()).into())?;
+        }
+        assert_datagram_arrives(&lab)?;
+        assert_eq!(kernel::denied_attempts(&lab.server)?, 0);
+        assert_denied((&lab.clients, lab::FR4), lab::SERVER4)?;
+        weir.wait_for_event("", SOON)?;
+    }
+    Ok(())
+}
+
+/// UDP to a port that is a service's only for TCP.
+fn assert_datagram_arrives(lab: &Lab) -> Result<()> {
+    use std::net::UdpSocket;
+    let receiver = lab.server.within(|| UdpSocket::bind((lab::SERVER4, GUARDED)))??;
+    let sender = lab.clients.within(|| UdpSocket::bind((lab::FR4, 0)))??;
+    receiver.set_read_timeout(Some(SOON))?;
+    sender.send_to(b"hello", (lab::SERVER4, GUARDED))?;
+    assert_eq!(receiver.recv(&mut [0; 16])?, 5);
+    Ok(())
+}
+
+/// Someone else's filter on the same interface, behind ours: it sees what passes,
+/// and nothing of what does not.
+#[test]
+fn a_second_tc_program_sees_what_passes() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    lab.server.ip("link add spare0 type veth peer name spare1")?;
+    let access = format!("blocked_cidrs = ['{}']", lab::BLOCKED4_CIDR);
+    let _weir = Weir::start(&lab.server, "interfaces = ['wan']", &scenario::services(&access))?;
+    let _servers = scenario::Servers::start(&lab, Behaviour::Echo)?;
+    lab.server.run("tc qdisc add dev wan clsact")?;
+    for port in [GUARDED, RELAYED] {
+        // Mirroring is the plainest action that counts.
+        lab.server.run(&format!(
+            "tc filter add dev wan ingress protocol ip prio {port} u32 \
+             match ip dport {port} 0xffff action mirred egress mirror dev spare0"
+        ))?;
+    }
+    for port in [GUARDED, RELAYED] {
+        let denied = (&lab.clients, lab::BLOCKED4);
+        let to = SocketAddr::new(lab::SERVER4, port);
+        assert_eq!(client::refusal(denied, to, SOON / 20)?, Some(Refusal::Silence));
+        assert_eq!(mirrored(&lab, port)?, 0);
+        assert_served((&lab.clients, lab::DE4), to)?;
+        assert!(mirrored(&lab, port)? > 0);
+    }
+    Ok(())
+}
+
+/// Packets that the other filter has seen to a port.
+fn mirrored(lab: &Lab, port: u16) -> Result<u64> {
+    let text = lab.server.run("tc -s -j filter show dev wan ingress")?;
+    let filters: Vec<Value> = serde_json::from_str(&text)?;
+    let ours = filters.iter().filter(|filter| filter["pref"] == port);
+    let counts = ours.filter_map(|f| f["options"]["actions"][0]["stats"]["packets"].as_u64());
+    Ok(counts.sum())
+}
