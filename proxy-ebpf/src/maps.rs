@@ -13,8 +13,8 @@ use proxy_common::{
     policy::Rules,
     reason::KERNEL_REASONS,
     tables::{
-        DenialCount, Listener, ListenerKey, MAX_RULES, MAX_PREFIXES, MAX_SERVICES, Prefix4, Prefix6, Root,
-        ServiceName,
+        DenialCount, Listener, ListenerKey, MAX_PREFIXES, MAX_RULES, MAX_SERVICES, Prefix4,
+        Prefix6, Root, ServiceName,
     },
 };
 

@@ -1,7 +1,9 @@
 //! Weir's daemon, room by room; ARCHITECTURE.md has their order and what each is for.
 
 pub mod api;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod datapath;
 pub mod flow;
 pub mod geo;

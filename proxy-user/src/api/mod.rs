@@ -18,4 +18,5 @@ mod serve;
 pub use bind::*;
 pub use contract::*;
 pub use gate::Gate;
+pub use params::parse_query;
 pub use serve::serve;

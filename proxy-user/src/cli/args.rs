@@ -28,7 +28,7 @@ pub(super) enum Command {
     /// Tell whether an address may reach the services, and why
     Explain(Explain),
     /// Show records
-    Events(Events),
+    Events(Box<Events>),
     /// Show live flows
     Flows(Flows),
     /// Show how the daemon is
@@ -179,11 +179,11 @@ pub(super) enum Format {
 
 macro_rules! filters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Filters that are passed on as they are.
+        /// Filters that are passed on as they are
         #[derive(Debug, Default, clap::Args)]
         #[command(next_help_heading = "Filters (repeat one for \"any of\")")]
         pub(super) struct Filters {
-            $($(#[$doc])* #[arg(long = stringify!($name), alias = dashed(stringify!($name)), value_name = "VALUE")]
+            $($(#[$doc])* #[arg(long = stringify!($name), value_name = "VALUE")]
             $name: Vec<String>,)*
         }
 
@@ -203,7 +203,7 @@ filters! {
     page,
     /// Where a page before ended
     cursor,
-    /// timestamp, host, duration, source_ip, reason, bytes_upload, ...
+    /// timestamp, host, duration, reason, ...
     sort_by,
     /// asc or desc
     sort_order,
@@ -227,7 +227,7 @@ filters! {
     country_code,
     /// Authentication method
     auth_method,
-    /// Like ip_restricted
+    /// Like `ip_restricted`
     reason,
     /// allowed, denied or error
     verdict,
@@ -249,11 +249,6 @@ filters! {
     active_end,
 }
 
-/// `source_ip` may be written `source-ip`.
-fn dashed(name: &'static str) -> String {
-    name.replace('_', "-")
-}
-
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     crate::config::duration(text).ok_or_else(|| "a duration like 60s, 12h or 90d".to_owned())
 }
@@ -271,7 +266,15 @@ mod tests {
 
     #[test]
     fn filters_are_named_as_the_apis() {
-        let line = ["weir", "events", "--source_ip", "10.0.0.0/8", "--source-ip", "::1", "--verdict=denied"];
+        let line = [
+            "weir",
+            "events",
+            "--source_ip",
+            "10.0.0.0/8",
+            "--source-ip",
+            "::1",
+            "--verdict=denied",
+        ];
         let Command::Events(events) = Args::parse_from(line).command else { panic!("events") };
         let pairs = [("source_ip", "10.0.0.0/8"), ("source_ip", "::1"), ("verdict", "denied")];
         assert_eq!(events.filters.pairs(), pairs);

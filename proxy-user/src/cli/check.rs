@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use anyhow::Result;
-
 use super::{OK, Place, WRONG};
 use crate::{
     config::{Config, host_checks},
@@ -11,8 +9,8 @@ use crate::{
     policy::{TableIds, compile},
 };
 
-pub(super) fn run(place: &Place) -> Result<u8> {
-    let Some(loaded) = place.load() else { return Ok(WRONG) };
+pub(super) fn run(place: &Place) -> u8 {
+    let Some(loaded) = place.load() else { return WRONG };
     let found = host_checks(&loaded);
     for warning in loaded.warnings.iter().chain(&found.warnings) {
         eprintln!("{warning} (warning)");
@@ -24,11 +22,11 @@ pub(super) fn run(place: &Place) -> Result<u8> {
         eprintln!("{}: {warning} (warning)", place.config.display());
     }
     if !found.faults.is_empty() {
-        return Ok(WRONG);
+        return WRONG;
     }
     let count = loaded.config.services.len();
     println!("{} is valid: {count} services", place.config.display());
-    Ok(OK)
+    OK
 }
 
 /// What depends on more than the file.

@@ -1,6 +1,7 @@
 //! Asks the daemon over its control socket.
 
 use std::{
+    fmt::Write,
     io,
     path::{Path, PathBuf},
 };
@@ -96,7 +97,8 @@ impl Client {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<Response<Incoming>> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|e| refused(&self.socket, e))?;
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|e| refused(&self.socket, e))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let bytes = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
@@ -143,7 +145,8 @@ pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 text.push(byte.into());
             } else {
-                text.push_str(&format!("%{byte:02X}"));
+                // Writing into a string cannot fail.
+                let _ = write!(text, "%{byte:02X}");
             }
         }
     }

@@ -11,10 +11,7 @@ use super::{
     client::query,
     table::{Table, bytes, duration},
 };
-use crate::{
-    api::parse_query,
-    store::Store,
-};
+use crate::{api::parse_query, store::Store};
 
 pub(super) fn run(place: &Place, options: &Events) -> Result<u8> {
     let client = place.client();
@@ -94,9 +91,8 @@ fn show_one(record: &Value, format: Format, with_head: bool) -> Result<()> {
     Ok(())
 }
 
-const HEAD: [&str; 10] = [
-    "TIME", "VERDICT", "SERVICE", "SOURCE", "CC", "PORT", "DURATION", "UP", "DOWN", "WHY",
-];
+const HEAD: [&str; 10] =
+    ["TIME", "VERDICT", "SERVICE", "SOURCE", "CC", "PORT", "DURATION", "UP", "DOWN", "WHY"];
 
 fn table(records: &[Value]) -> Table {
     let mut table = Table::new(&HEAD);
@@ -149,9 +145,24 @@ fn why(record: &Value) -> String {
 }
 
 const FIELDS: [&str; 18] = [
-    "id", "timestamp", "started_at", "service_id", "protocol", "verdict", "host", "listen_port",
-    "source_ip", "source_port", "country_code", "duration_ms", "bytes_upload", "bytes_download",
-    "reason", "observed_reason", "close_reason", "target",
+    "id",
+    "timestamp",
+    "started_at",
+    "service_id",
+    "protocol",
+    "verdict",
+    "host",
+    "listen_port",
+    "source_ip",
+    "source_port",
+    "country_code",
+    "duration_ms",
+    "bytes_upload",
+    "bytes_download",
+    "reason",
+    "observed_reason",
+    "close_reason",
+    "target",
 ];
 
 fn csv(records: &[Value], with_head: bool) -> Result<()> {

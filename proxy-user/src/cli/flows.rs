@@ -60,7 +60,9 @@ fn table(flows: &[Flow], before: &Before, seconds: f64) -> Table {
     for flow in flows {
         let known = before.get(&name(flow));
         let rate = |now: u64, then: Option<u64>| {
-            then.map_or_else(String::new, |then| bytes(per_second(now.saturating_sub(then), seconds)))
+            then.map_or_else(String::new, |then| {
+                bytes(per_second(now.saturating_sub(then), seconds))
+            })
         };
         table.row([
             flow.service_id.clone(),

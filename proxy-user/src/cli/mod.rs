@@ -54,7 +54,7 @@ fn dispatch(args: Args) -> Result<u8> {
     let place = Place { config: args.config, socket: args.socket };
     match args.command {
         Command::Run(options) => run::run(&place, &options),
-        Command::Check => check::run(&place),
+        Command::Check => Ok(check::run(&place)),
         Command::Explain(options) => explain::run(&place, &options),
         Command::Events(options) => events::run(&place, &options),
         Command::Flows(options) => flows::run(&place, &options),

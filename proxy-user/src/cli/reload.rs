@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use hyper::Method;
 
 use super::{OK, Place, WRONG, args::Reload, client::Answer};
-use crate::api::model::{Reloaded, ReloadRequest};
+use crate::api::model::{ReloadRequest, Reloaded};
 
 pub(super) fn run(place: &Place, options: &Reload) -> Result<u8> {
     let client = place.client();

@@ -1,6 +1,6 @@
 //! `weir run`
 
-use std::path::absolute;
+use std::{io::IsTerminal, path::absolute};
 
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;
@@ -10,6 +10,9 @@ use super::{
     args::{LogFormat, Run},
 };
 use crate::daemon;
+
+/// The netlink library warns of attributes that only newer kernels know.
+const FILTER: &str = "info,netlink_packet_route=error";
 
 pub(super) fn run(place: &Place, options: &Run) -> Result<u8> {
     log_to_stderr(options.log_format);
@@ -23,8 +26,12 @@ pub(super) fn run(place: &Place, options: &Run) -> Result<u8> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

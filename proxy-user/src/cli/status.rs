@@ -50,8 +50,9 @@ fn show(status: &Status) -> Result<()> {
 }
 
 fn services(status: &Status) -> Table {
-    let mut table =
-        Table::new(&["SERVICE", "PLANE", "LISTEN", "TARGET", "OPEN", "ACCEPTED", "DENIED", "ACCESS"]);
+    let mut table = Table::new(&[
+        "SERVICE", "PLANE", "LISTEN", "TARGET", "OPEN", "ACCEPTED", "DENIED", "ACCESS",
+    ]);
     for service in &status.services {
         let denied: Vec<String> =
             service.denied.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
@@ -71,7 +72,8 @@ fn services(status: &Status) -> Table {
 
 fn books(status: &Status) {
     if let Some(geoip) = &status.geoip {
-        let built = geoip.built_at.map_or("not loaded".to_owned(), |built| format!("built {built}"));
+        let built =
+            geoip.built_at.map_or("not loaded".to_owned(), |built| format!("built {built}"));
         println!("country database {}: {built}", geoip.path);
     }
     let writer = &status.writer;

@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::{
-    FAILED, OK, Place, WRONG,
-    args,
+    FAILED, OK, Place, WRONG, args,
     table::{Table, bytes},
 };
 use crate::store::Store;

@@ -21,6 +21,16 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A place, for a fault that is found later.
+#[derive(Clone, Debug)]
+pub(super) struct Spot(Fault);
+
+impl Spot {
+    pub(super) fn with(&self, message: String) -> Fault {
+        Fault { message, ..self.0.clone() }
+    }
+}
+
 /// Every fault of a configuration, in the order of files and lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
@@ -69,6 +79,10 @@ impl Report {
 
     pub(super) fn warn(&mut self, at: At, message: impl Into<String>) {
         self.warnings.push((at, message.into()));
+    }
+
+    pub(super) fn spot(&self, at: At) -> Spot {
+        Spot(self.locate(&(at, String::new())))
     }
 
     /// `F:LINE:COL` of a place.

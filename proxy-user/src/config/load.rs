@@ -11,7 +11,7 @@ use super::{
     Config, Fault, Faults, GlobalAccess,
     access::global,
     api::{api, sinks},
-    fault::{At, Report, Source},
+    fault::{At, Report, Source, Spot},
     fields::Fields,
     ports,
     schema::{API, GEOIP, GLOBAL_ACCESS, KERNEL, LOG, ROOT, Schema},
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub warnings: Vec<Fault>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
+    /// Where each `listen` of each service stands, for what is found out later.
+    pub(super) listens: Vec<Vec<Spot>>,
 }
 
 /// Reads and validates a configuration with everything that it includes.
@@ -42,10 +44,13 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
         include(&mut root, path, &mut digest, &mut report);
         root
     });
-    let config = validate(&root.unwrap_or_default(), digest.finalize().into(), &mut report);
+    let (config, listens) =
+        validate(&root.unwrap_or_default(), digest.finalize().into(), &mut report);
+    let listens =
+        listens.iter().map(|ats| ats.iter().map(|at| report.spot(*at)).collect()).collect();
     let files = report.sources.iter().map(|source| source.path.clone()).collect();
     match report.finish() {
-        (faults, warnings) if faults.is_empty() => Ok(Loaded { config, warnings, files }),
+        (faults, warnings) if faults.is_empty() => Ok(Loaded { config, warnings, files, listens }),
         (faults, _) => Err(Faults(faults)),
     }
 }
@@ -100,7 +105,7 @@ fn matches(pattern: &Path, at: At, report: &mut Report) -> Vec<PathBuf> {
     })
 }
 
-fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> Config {
+fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Vec<Vec<At>>) {
     let start = At { file: 0, offset: 0 };
     let empty = Table::default();
     let mut top = Fields::new(root, start, (&ROOT, ""), report);
@@ -125,7 +130,9 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> Config {
     ports::loops(&services, report);
     warn_of_open(&services, &global, report);
     warn_without_database(&services, &global, geoip.is_some(), report);
-    Config {
+    let listens = services.iter().map(|placed| placed.listen.iter().map(|(_, at)| *at).collect());
+    let listens = listens.collect();
+    let config = Config {
         data_dir,
         runtime_dir,
         kernel,
@@ -136,7 +143,8 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> Config {
         sinks,
         services: services.into_iter().map(|placed| placed.service).collect(),
         digest,
-    }
+    };
+    (config, listens)
 }
 
 fn named<'a, 'r>(

@@ -5,6 +5,7 @@ mod api;
 mod countries;
 mod fault;
 mod fields;
+mod host;
 mod listen;
 mod load;
 mod model;
@@ -20,6 +21,7 @@ mod units;
 mod tests;
 
 pub use fault::{Fault, Faults};
+pub use host::{HostFindings, host_checks};
 pub use load::{Loaded, load};
 pub use model::*;
 pub(crate) use units::duration;

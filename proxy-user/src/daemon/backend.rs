@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch};
 use uuid::Uuid;
 
-use super::{core::Core, reload::hex};
+use super::{core::Core, datapath::Datapath, reload::hex};
 use crate::{
     api::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
@@ -60,8 +60,7 @@ impl Backend for ApiBackend {
     fn audit(&self, part: Part) -> Result<AuditPage, Failure> {
         let skipped = part.page.saturating_sub(1).saturating_mul(part.page_size as u64);
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        let (entries, total) =
-            self.core.audit.list(skipped, part.page_size).map_err(internal)?;
+        let (entries, total) = self.core.audit.list(skipped, part.page_size).map_err(internal)?;
         let event = |entry: store::AuditEntry| AuditEvent {
             timestamp: entry.timestamp,
             event: entry.event,
@@ -99,7 +98,7 @@ impl Backend for ApiBackend {
     fn reload(&self, who: &Who, confirm: Option<Duration>) -> Result<Reloaded, Failure> {
         let done = self.runtime.block_on(self.core.reload(&who.to_string(), confirm));
         let warnings = done.map_err(|error| Failure::Invalid(format!("{error:#}")))?;
-        let generation = self.core.datapath.lock().as_ref().map_or(0, |d| d.generation());
+        let generation = self.core.datapath.lock().as_ref().map_or(0, Datapath::generation);
         let lifetime = confirm.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         Ok(Reloaded {
             generation: generation.into(),

@@ -15,6 +15,7 @@ use super::{
     reload::Pending,
 };
 use crate::{
+    api::Gate,
     config::Config,
     datapath::Network,
     flow::ServiceInfo,
@@ -44,6 +45,8 @@ pub(super) struct Core {
     pub(super) audit: Audit,
     pub(super) tokens: Tokens,
     pub(super) network: watch::Receiver<Network>,
+    /// Who may reach the API over TCP.
+    pub(super) api: Arc<Gate>,
     pub(super) pending: Pending,
     /// One change at a time.
     pub(super) changes: AsyncMutex<TableIds>,
@@ -70,6 +73,7 @@ impl Core {
             self.relay.apply(&before.services).await.context("services cannot be restored")?;
             return installed;
         }
+        self.api.replace(&config.api);
         self.config.store(Arc::new(config));
         Ok(())
     }
@@ -118,7 +122,8 @@ impl Core {
 impl Core {
     /// Takes down what a Weir with another map layout left attached.
     pub(super) fn remove_other_layouts(&self) {
-        if let Some(Err(error)) = self.datapath.lock().as_ref().map(Datapath::remove_other_layouts) {
+        if let Some(Err(error)) = self.datapath.lock().as_ref().map(Datapath::remove_other_layouts)
+        {
             tracing::warn!("programs of another version stay attached: {error:#}");
         }
     }
@@ -126,11 +131,7 @@ impl Core {
 
 /// What the engine needs to know of the services of `config` and of those that are
 /// gone.
-pub(super) fn services(
-    config: &Config,
-    slots: &[(u16, String)],
-    policy: Arc<Policy>,
-) -> Services {
+pub(super) fn services(config: &Config, slots: &[(u16, String)], policy: Arc<Policy>) -> Services {
     let info = |(slot, name): &(u16, String)| {
         let known = config.services.iter().find(|service| service.name == *name);
         let info = known.map_or_else(|| ServiceInfo::gone(name), |s| ServiceInfo::from(&**s));

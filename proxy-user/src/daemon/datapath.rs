@@ -29,7 +29,7 @@ impl Datapath {
     /// in force meanwhile.
     pub(super) fn load(settings: &config::Kernel) -> Result<(Self, Kernel)> {
         let pins = Pins::prepare(&settings.bpffs)
-            .with_context(|| format!("kernel.bpffs = {:?}", settings.bpffs))?;
+            .with_context(|| format!("kernel.bpffs {}", settings.bpffs.display()))?;
         let (programs, maps) = datapath::load(Some(&pins.maps()), settings.max_flows.get())
             .context("the kernel programs cannot be loaded")?;
         let kernel = Kernel {

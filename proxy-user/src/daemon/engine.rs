@@ -11,7 +11,8 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use proxy_common::{
-    address::FlowKey, event::DeniedEvent, flow::FlowState, outcome::Outcome as PacketOutcome, tables::ServiceSlot,
+    address::FlowKey, event::DeniedEvent, flow::FlowState, outcome::Outcome as PacketOutcome,
+    tables::ServiceSlot,
 };
 
 use super::kernel::Kernel;

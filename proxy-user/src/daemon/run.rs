@@ -6,13 +6,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    backend::ApiBackend,
-    core::Core,
-    country, sinks,
-    start::{Running, start},
-    upkeep,
-};
+use super::{backend::ApiBackend, core::Core, country, sinks, start::start, upkeep};
 use crate::{api, config::Loaded};
 
 /// How long sessions may finish after a SIGTERM.
@@ -34,7 +28,10 @@ pub fn run(path: &Path, loaded: Loaded) -> Result<()> {
 
 async fn serve(path: &Path, loaded: Loaded) -> Result<()> {
     let bound = api::Bound::bind(&loaded.config)?;
-    let running = start(path, loaded).await?;
+    for warning in bound.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let running = start(path, loaded, bound.gate()).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let core = Arc::clone(&running.core);
@@ -65,10 +62,10 @@ fn announce(core: &Core) {
         .datapath
         .lock()
         .iter()
-        .flat_map(|datapath| datapath.attached())
+        .flat_map(Datapath::attached)
         .map(|attached| attached.interface.name)
         .collect();
-    eprintln!(
+    println!(
         "weir is ready: {} guarded and {} relayed services, interfaces {}, API on http://{}",
         guarded.len(),
         relayed.len(),

@@ -17,6 +17,7 @@ use super::{
     upkeep::Threads,
 };
 use crate::{
+    api::Gate,
     config::{Config, Loaded},
     datapath::{Resetter, follow},
     flow::Tracker,
@@ -41,7 +42,7 @@ pub(super) struct Running {
 
 /// Starts everything but the API. When this returns, restrictions are in force and
 /// services are up.
-pub(super) async fn start(path: &Path, loaded: Loaded) -> Result<Running> {
+pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result<Running> {
     let config = loaded.config;
     let (store, store_writer, audit, tokens) = open_store(&config)?;
     let network = follow().await.context("the network cannot be followed")?;
@@ -50,10 +51,8 @@ pub(super) async fn start(path: &Path, loaded: Loaded) -> Result<Running> {
     let (inbox, messages) = Inbox::channel();
     let (writer, writer_thread) = start_writer(&config, &store, store_writer, &inbox)?;
     let epoch = kernel.as_ref().map_or(0, |kernel| kernel.epoch);
-    let inherited = Inherited {
-        accounted: store.accounted(epoch)?,
-        committed: store.committed_flows()?,
-    };
+    let inherited =
+        Inherited { accounted: store.accounted(epoch)?, committed: store.committed_flows()? };
     let slots = datapath.as_ref().map(Datapath::slots).unwrap_or_default();
     let engine = Engine {
         kernel,
@@ -89,6 +88,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded) -> Result<Running> {
         audit,
         tokens,
         network,
+        api,
         pending: Pending::default(),
         changes: AsyncMutex::new(TableIds::from(first_table)),
     });
@@ -98,11 +98,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded) -> Result<Running> {
     core.follow_network();
     core.remove_other_layouts();
     core.note("start", "weir", &format!("configuration {digest}"));
-    Ok(Running {
-        core,
-        threads: Threads { engine: engine_thread, writer: writer_thread },
-        holder,
-    })
+    Ok(Running { core, threads: Threads { engine: engine_thread, writer: writer_thread }, holder })
 }
 
 fn open_store(config: &Config) -> Result<(Store, StoreWriter, Audit, Tokens)> {
@@ -169,6 +165,8 @@ fn start_writer(
 
 fn open_resetter() -> Option<Resetter> {
     Resetter::open()
-        .inspect_err(|error| tracing::warn!(%error, "deny = \"reset\" cannot answer: no raw socket"))
+        .inspect_err(
+            |error| tracing::warn!(%error, "deny = \"reset\" cannot answer: no raw socket"),
+        )
         .ok()
 }

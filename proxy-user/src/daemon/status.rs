@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proxy_common::{flow::FlowState, outcome::Outcome};
+use proxy_common::{flow::FlowState, outcome::Outcome, tables::MAX_PREFIXES};
 
 use super::{
     core::Core,
@@ -67,14 +67,15 @@ impl Core {
         snapshot: &Snapshot,
         names: &BTreeMap<u16, String>,
     ) -> Vec<ServiceStatus> {
-        let relayed = self.relay.stats();
+        let relay_stats = self.relay.stats();
         let named = |slot: u16, service: &Service| names.get(&slot) == Some(&service.name);
-        let status = |service: &Service| {
-            let live = snapshot.flows.iter().filter(|(_, state)| {
-                named(state.service, service) && !state.has(FlowState::ENDED)
-            });
-            let stats = relayed.get(&service.name);
-            let open = stats.map_or_else(|| live.count() as u64, |stats| stats.active.into());
+        let describe = |service: &Service| {
+            let live = snapshot
+                .flows
+                .iter()
+                .filter(|(_, state)| named(state.service, service) && !state.has(FlowState::ENDED));
+            let relay = relay_stats.get(&service.name);
+            let open = relay.map_or_else(|| live.count() as u64, |relay| relay.active.into());
             let recorded = snapshot.recorded.iter().find(|(slot, _)| named(**slot, service));
             let mut denied = BTreeMap::new();
             for denials in snapshot.denials.iter().filter(|d| named(d.service, service)) {
@@ -87,13 +88,13 @@ impl Core {
                 listen: service.listen.iter().map(|listen| shown(*listen)).collect(),
                 target: target(&service.target),
                 open,
-                accepted: stats
-                    .map_or_else(|| open + recorded.map_or(0, |(_, n)| *n), |stats| stats.opened),
+                accepted: relay
+                    .map_or_else(|| open + recorded.map_or(0, |(_, n)| *n), |relay| relay.opened),
                 denied,
                 access: access(service),
             }
         };
-        config.services.iter().map(|service| status(service)).collect()
+        config.services.iter().map(|service| describe(service)).collect()
     }
 
     fn geoip(&self, config: &Config) -> Option<GeoipStatus> {
@@ -227,8 +228,8 @@ fn maps(config: &Config, snapshot: &Snapshot, fill: super::datapath::Fill) -> Ve
     };
     vec![
         map("flows", snapshot.flows.len(), config.kernel.max_flows.get()),
-        map("cidrs", fill.cidrs, proxy_common::tables::MAX_PREFIXES),
-        map("countries", fill.countries, proxy_common::tables::MAX_PREFIXES),
+        map("cidrs", fill.cidrs, MAX_PREFIXES),
+        map("countries", fill.countries, MAX_PREFIXES),
     ]
 }
 

@@ -31,7 +31,7 @@ pub(super) const LIMIT: u32 = 3;
 
 pub(super) struct World {
     pub(super) tracker: Tracker,
-    pub(super) table: HashMap<FlowKey, FlowState>,
+    pub(super) table: Flows,
     pub(super) attempts: BTreeMap<CounterId, u64>,
     /// Events on their way through the ring buffer.
     pub(super) ring: Vec<DeniedEvent>,
@@ -47,7 +47,9 @@ pub(super) struct World {
     pub(super) milliseconds: u64,
 }
 
-impl FlowTable for HashMap<FlowKey, FlowState> {
+type Flows = HashMap<FlowKey, FlowState>;
+
+impl FlowTable for Flows {
     fn get(&self, key: &FlowKey) -> Option<FlowState> {
         HashMap::get(self, key).copied()
     }
