@@ -68,17 +68,17 @@ impl Core {
         names: &BTreeMap<u16, String>,
     ) -> Vec<ServiceStatus> {
         let relay_stats = self.relay.stats();
-        let named = |slot: u16, service: &Service| names.get(&slot) == Some(&service.name);
+        let is_of = |slot: u16, service: &Service| names.get(&slot) == Some(&service.name);
         let describe = |service: &Service| {
             let live = snapshot
                 .flows
                 .iter()
-                .filter(|(_, state)| named(state.service, service) && !state.has(FlowState::ENDED));
+                .filter(|(_, state)| is_of(state.service, service) && !state.has(FlowState::ENDED));
             let relay = relay_stats.get(&service.name);
             let open = relay.map_or_else(|| live.count() as u64, |relay| relay.active.into());
-            let recorded = snapshot.recorded.iter().find(|(slot, _)| named(**slot, service));
+            let recorded = snapshot.recorded.iter().find(|(slot, _)| is_of(**slot, service));
             let mut denied = BTreeMap::new();
-            for denials in snapshot.denials.iter().filter(|d| named(d.service, service)) {
+            for denials in snapshot.denials.iter().filter(|d| is_of(d.service, service)) {
                 *denied.entry(denials.reason.as_str().to_owned()).or_default() +=
                     denials.count.attempts;
             }
