@@ -19,3 +19,6 @@ pub use bind::*;
 pub use contract::*;
 pub use gate::Gate;
 pub use serve::serve;
+
+#[cfg(test)]
+mod tests;

@@ -12,3 +12,6 @@ pub(super) use format::format;
 pub(super) use listing::{part, query};
 pub(super) use pairs::Params;
 pub(super) use value::address;
+
+#[cfg(test)]
+mod tests;
