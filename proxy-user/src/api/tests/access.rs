@@ -33,8 +33,9 @@ async fn a_token_is_needed_but_for_health() {
 async fn bearer_and_token_are_schemes_and_others_are_not() {
     let server = Server::start();
     for scheme in ["Bearer", "bearer", "Token", "TOKEN"] {
-        let answer = with(&server, "/api/status", "authorization", &format!("{scheme} {READ}"));
-        assert_eq!(answer.await.status, 200, "{scheme}");
+        let value = format!("{scheme} {READ}");
+        let answer = with(&server, "/api/status", "authorization", &value).await;
+        assert_eq!(answer.status, 200, "{scheme}");
     }
     for value in [READ.to_owned(), format!("Basic {READ}"), "Bearer".into(), bearer("wrong")] {
         with(&server, "/api/status", "authorization", &value).await.error(401);
@@ -99,8 +100,11 @@ async fn unknown_paths_and_methods_are_json_errors() {
     let server = Server::start();
     server.get("/nowhere").await.error(404);
     server.get("/").await.error(404);
+    server.get("/api/events/proxy/%ff").await.error(400);
     let request = server.request("PUT", "/api/status").header("authorization", bearer(READ));
-    whole(server.remote(request, "").await).await.error(405);
+    let answer = whole(server.remote(request, "").await).await;
+    answer.error(405);
+    assert!(answer.headers["allow"].to_str().unwrap().contains("GET"));
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl Memory {
     }
 
     fn note(&self, who: &Who, change: &str) {
-        self.changes.lock().push(format!("uid {}: {change}", who.uid));
+        self.changes.lock().push(format!("{who}: {change}"));
     }
 
     fn matching(&self, filter: &Filter) -> Result<Vec<Record>, Failure> {
