@@ -1,7 +1,7 @@
 //! What the kernel holds of Weir, read without Weir.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -45,7 +45,9 @@ impl Objects {
     /// Those of now.
     pub fn of(namespace: &Namespace) -> Result<Self> {
         let mut programs = BTreeSet::new();
-        collect_ids(&attachments(namespace)?, &["prog_id", "id"], &mut programs);
+        for link in links(namespace)?.values() {
+            collect_ids(link, &["prog_id"], &mut programs);
+        }
         let mut maps = BTreeSet::new();
         for pin in files(&layout(namespace)?)? {
             let shown =
@@ -71,7 +73,19 @@ impl Objects {
     }
 }
 
-/// Programs attached in a namespace, as bpftool tells.
+/// Links pinned for a namespace by name, as bpftool shows them. Debian 12's bpftool
+/// does not list TCX links by interface.
+pub fn links(namespace: &Namespace) -> Result<BTreeMap<String, Value>> {
+    let mut links = BTreeMap::new();
+    for pin in files(&layout(namespace)?.join("links"))? {
+        let shown = run(Command::new("bpftool").args(["-j", "link", "show", "pinned"]).arg(&pin))?;
+        let name = pin.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        links.insert(name, serde_json::from_str(&shown)?);
+    }
+    Ok(links)
+}
+
+/// XDP programs attached in a namespace, as bpftool tells.
 pub fn attachments(namespace: &Namespace) -> Result<Value> {
     let text = namespace.run("bpftool -j net show")?;
     Ok(serde_json::from_str(&text)?)

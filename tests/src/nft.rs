@@ -31,10 +31,10 @@ pub fn count_input(namespace: &Namespace, name: &str, rule: &str) -> Result<()> 
         namespace,
         &format!(
             "table inet lab {{
-                counter {name} {{ }}
-                chain {name} {{
+                counter count-{name} {{ }}
+                chain count-{name} {{
                     type filter hook input priority -300; policy accept;
-                    {rule} counter name {name}
+                    {rule} counter name count-{name}
                 }}
             }}"
         ),
@@ -43,7 +43,7 @@ pub fn count_input(namespace: &Namespace, name: &str, rule: &str) -> Result<()> 
 
 /// Packets that a counter has seen.
 pub fn counted(namespace: &Namespace, name: &str) -> Result<u64> {
-    let text = namespace.run(&format!("nft -j list counter inet lab {name}"))?;
+    let text = namespace.run(&format!("nft -j list counter inet lab count-{name}"))?;
     let answer: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
     let objects = answer["nftables"].as_array().context("nft's answer")?;
     let packets = objects.iter().find_map(|object| object["counter"]["packets"].as_u64());

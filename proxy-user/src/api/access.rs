@@ -36,8 +36,10 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
 }
 
 fn admit(app: &App, request: &mut Request) -> Result<(), Refusal> {
-    let Some(Peer::Remote(from)) = request.extensions().get().copied() else {
-        return Ok(());
+    let from = match request.extensions().get() {
+        Some(Peer::Remote(from)) => *from,
+        Some(Peer::Local(_)) => return Ok(()),
+        None => return Err(ApiError::new(StatusCode::FORBIDDEN, "unknown client").into()),
     };
     app.gate.check(from, request.uri(), request.headers())?;
     no_token_in(request.uri())?;

@@ -111,8 +111,6 @@ pub struct Bearer {
 pub struct Who {
     /// User id.
     pub uid: u32,
-    /// Primary group id.
-    pub gid: u32,
     /// Process id; `None` where it is in a namespace that cannot be seen from here.
     pub pid: Option<i32>,
 }

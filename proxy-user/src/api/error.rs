@@ -45,7 +45,8 @@ impl From<Failure> for ApiError {
             Failure::Conflict(message) => Self::new(StatusCode::CONFLICT, message),
             Failure::Unavailable(message) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             Failure::Internal(error) => {
-                tracing::error!(%error, "the API could not answer");
+                let error: &(dyn std::error::Error + 'static) = &*error;
+                tracing::error!(error, "the API could not answer");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error; the log says more")
             }
         }

@@ -20,3 +20,6 @@ pub use contract::*;
 pub use gate::Gate;
 pub use params::parse_query;
 pub use serve::serve;
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,7 @@ impl Accept for Control<'_> {
             let (stream, _) = Listener::accept(self.0).await;
             match stream.peer_cred() {
                 Ok(peer) => {
-                    let who = Who { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() };
+                    let who = Who { uid: peer.uid(), pid: peer.pid() };
                     return (stream, Peer::Local(who));
                 }
                 Err(error) => tracing::warn!(%error, "a client of the control socket is unknown"),

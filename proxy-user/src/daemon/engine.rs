@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// Between two looks through all flows.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Resets in answer to denied packets, a second.
-const MOST_RESETS: u32 = 1000;
+pub(super) const MOST_RESETS: u32 = 1000;
 /// Events between two looks into the inbox.
 const MOST_EVENTS: usize = 16_384;
 

@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{backend::ApiBackend, core::Core, country, sinks, start::start, upkeep};
+use super::{
+    backend::ApiBackend, core::Core, country, datapath::Datapath, sinks, start::start, upkeep,
+};
 use crate::{api, config::Loaded};
 
 /// How long sessions may finish after a SIGTERM.

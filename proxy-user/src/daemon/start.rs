@@ -10,7 +10,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::{
     core::Core,
     datapath::Datapath,
-    engine::{Engine, Inbox, Inherited, Message},
+    engine::{Engine, Inbox, Inherited, MOST_RESETS, Message},
     gate::InForce,
     kernel::Kernel,
     reload::{Pending, hex},
@@ -62,7 +62,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         geo: Arc::clone(&geo),
         resetter: open_resetter(),
         slots: Vec::new(),
-        resets_left: 0,
+        resets_left: MOST_RESETS,
         resets_since: std::time::Instant::now(),
     };
     let gate = InForce::new(Policy::default());

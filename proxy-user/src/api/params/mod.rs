@@ -13,6 +13,9 @@ pub(super) use listing::{part, query};
 pub(super) use pairs::Params;
 pub(super) use value::address;
 
+#[cfg(test)]
+mod tests;
+
 /// A query as `/api/events/proxy` understands it, for who reads the store without a
 /// daemon.
 ///

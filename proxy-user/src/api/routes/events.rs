@@ -1,11 +1,9 @@
 //! Records: pages, one by its id, summaries.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use uuid::Uuid;
 
+use super::segment::Segment;
 use crate::{
     api::{
         app::App,
@@ -41,7 +39,7 @@ fn page_number(paging: &Paging) -> u64 {
 /// `GET /api/events/proxy/{id}`
 pub(super) async fn one(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Record>, ApiError> {
     let id: Uuid =
         id.parse().map_err(|_| ApiError::bad_request(format!("id: {id:?} is not a UUID")))?;

@@ -10,6 +10,7 @@ mod input;
 mod openapi;
 mod reload;
 mod rows;
+mod segment;
 mod status;
 mod stream;
 mod tokens;

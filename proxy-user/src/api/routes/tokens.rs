@@ -1,12 +1,8 @@
 //! API tokens, over the control socket.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
-use super::input::Input;
+use super::{input::Input, segment::Segment};
 use crate::api::{
     Backend,
     app::App,
@@ -42,7 +38,7 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     State(app): State<App>,
     Controller(who): Controller,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<StatusCode, ApiError> {
     let wanted = name.clone();
     if app.ask(move |backend| backend.revoke_token(&who, &wanted)).await? {

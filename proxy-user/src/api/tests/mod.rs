@@ -1,0 +1,13 @@
+//! The API over real sockets, before a backend in memory.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod access;
+mod backend;
+mod client;
+mod control;
+mod export;
+mod read;
+mod samples;
+mod server;
+mod stream;
