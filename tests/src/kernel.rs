@@ -85,6 +85,14 @@ pub fn links(namespace: &Namespace) -> Result<BTreeMap<String, Value>> {
     Ok(links)
 }
 
+/// Whether a program is attached to an interface's ingress.
+pub fn watched(namespace: &Namespace, interface: &str) -> Result<bool> {
+    let shown = namespace.run(&format!("ip -j link show dev {interface}"))?;
+    let shown: Value = serde_json::from_str(&shown)?;
+    let index = shown[0]["ifindex"].as_u64().context("an interface's index")?;
+    Ok(links(namespace)?.contains_key(&format!("ingress-{index}")))
+}
+
 /// XDP programs attached in a namespace, as bpftool tells.
 pub fn attachments(namespace: &Namespace) -> Result<Value> {
     let text = namespace.run("bpftool -j net show")?;

@@ -232,5 +232,5 @@ fn an_interface_that_goes_away() -> Result<()> {
 
 /// Whether a program of any kind is attached to the server's second interface.
 fn hooked(lab: &Lab) -> Result<bool> {
-    Ok(kernel::attachments(&lab.server)?.to_string().contains("\"lan\""))
+    kernel::watched(&lab.server, LAN)
 }

@@ -97,8 +97,7 @@ fn hook_in_use(lab: &Lab) -> Result<String> {
         let all = attached[0][kind].as_array()?;
         all.iter().find(|program| program["devname"] == lab::WAN).cloned()
     };
-    let index = lab.server.run(&format!("cat /sys/class/net/{}/ifindex", lab::WAN))?;
-    let tc = kernel::links(&lab.server)?.contains_key(&format!("ingress-{}", index.trim()));
+    let tc = kernel::watched(&lab.server, lab::WAN)?;
     match on_wan("xdp").as_ref().and_then(|program| program["mode"].as_str()) {
         None if tc => Ok("tc".to_owned()),
         Some("driver") => Ok("xdp-native".to_owned()),

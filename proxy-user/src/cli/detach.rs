@@ -11,8 +11,8 @@ pub(super) fn run(place: &Place, options: &Detach) -> Result<u8> {
     if !options.force && place.client().is_answered() {
         bail!("a daemon runs and would lose its programs: stop it first, or use --force");
     }
-    let bpffs = config::load(&place.config)
-        .map_or_else(|_| PathBuf::from("/sys/fs/bpf/weir"), |loaded| loaded.config.kernel.bpffs);
+    let bpffs = config::whereabouts(&place.config).bpffs;
+    let bpffs = bpffs.unwrap_or_else(|| PathBuf::from("/sys/fs/bpf/weir"));
     let pins = Pins::locate(&bpffs)?;
     if !pins.exist() {
         println!("nothing of Weir's is pinned under {}", bpffs.display());

@@ -97,9 +97,8 @@ impl Place {
     /// read.
     fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| {
-            let runtime_dir = config::load(&self.config)
-                .map_or_else(|_| Path::new("/run/weir").to_owned(), |l| l.config.runtime_dir);
-            runtime_dir.join("weir.sock")
+            let runtime_dir = config::whereabouts(&self.config).runtime_dir;
+            runtime_dir.as_deref().unwrap_or(Path::new("/run/weir")).join("weir.sock")
         })
     }
 

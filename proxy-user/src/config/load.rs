@@ -185,3 +185,28 @@ fn warn_without_database(
         }
     }
 }
+
+/// Where things are of a configuration that may be faulty elsewhere, for commands
+/// that must find the daemon in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// `runtime_dir`, where it can be read.
+    pub runtime_dir: Option<PathBuf>,
+    /// `kernel.bpffs`, where it can be read.
+    pub bpffs: Option<PathBuf>,
+}
+
+/// Reads where things are, whatever else is wrong.
+pub fn whereabouts(path: &Path) -> Whereabouts {
+    let mut report = Report::default();
+    let Some(root) = read(path, &mut Sha256::new(), &mut report) else {
+        return Whereabouts::default();
+    };
+    let start = At { file: 0, offset: 0 };
+    let mut top = Fields::unchecked(&root, start, &mut report);
+    let runtime_dir = top.path("runtime_dir");
+    let kernel = top.table("kernel");
+    let bpffs =
+        kernel.and_then(|(table, at)| Fields::unchecked(table, at, &mut report).path("bpffs"));
+    Whereabouts { runtime_dir, bpffs }
+}

@@ -22,6 +22,6 @@ mod tests;
 
 pub use fault::{Fault, Faults};
 pub use host::{HostFindings, host_checks};
-pub use load::{Loaded, load};
+pub use load::{Loaded, Whereabouts, load, whereabouts};
 pub use model::*;
 pub(crate) use units::duration;
