@@ -3,26 +3,40 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    bindings::bpf_hdr_start_off::BPF_HDR_START_NET,
+    helpers::generated::{
+        bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    },
     programs::{TcContext, XdpContext},
 };
-use proxy_common::parse::Frame;
+use proxy_common::parse::{Frame, Link};
 
-/// A socket buffer: read by helper, since headers may lie outside its linear part.
+/// Length of an Ethernet header.
+const ETHERNET: u32 = 14;
+/// Offset of its type field.
+const ETHERTYPE: u32 = 12;
+
+/// A socket buffer.
+///
+/// Offsets are those of the frame on the wire. The link-layer header itself is not
+/// relied on: behind generic XDP the kernel hands TC a copy that begins at the IP
+/// header (`skb_pp_cow_data` copies no `mac_len`), and the rest is found from the
+/// network header.
 pub struct SkbFrame<'a> {
     ctx: &'a TcContext,
+    link: Link,
 }
 
 impl<'a> SkbFrame<'a> {
     #[inline(always)]
-    pub fn new(ctx: &'a TcContext) -> Self {
-        Self { ctx }
+    pub fn new(ctx: &'a TcContext, link: Link) -> Self {
+        Self { ctx, link }
     }
-}
 
-impl Frame for SkbFrame<'_> {
+    /// From where the program's view of the buffer begins, also outside its linear
+    /// part.
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn read_any<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the helper writes all N bytes or fails.
         unsafe {
@@ -31,6 +45,42 @@ impl Frame for SkbFrame<'_> {
                 0 => Some(bytes.assume_init()),
                 _ => None,
             }
+        }
+    }
+
+    /// From the network header on, in the linear part only.
+    #[inline(always)]
+    fn read_network<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        let (start, size) = (BPF_HDR_START_NET, N as u32);
+        // SAFETY: the helper writes all N bytes or fails.
+        unsafe {
+            let skb = self.ctx.skb.skb.cast();
+            let to = bytes.as_mut_ptr().cast();
+            match bpf_skb_load_bytes_relative(skb, offset, to, size, start) {
+                0 => Some(bytes.assume_init()),
+                _ => None,
+            }
+        }
+    }
+}
+
+impl Frame for SkbFrame<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        if matches!(self.link, Link::None) {
+            return self.read_any(offset);
+        }
+        if offset == ETHERTYPE && N == 2 {
+            // SAFETY: the context's skb is valid for the program's whole run.
+            let protocol = unsafe { (*self.ctx.skb.skb).protocol } as u16;
+            // SAFETY: N is 2.
+            return Some(unsafe { core::mem::transmute_copy(&protocol) });
+        }
+        match self.read_network(offset - ETHERNET) {
+            Some(bytes) => Some(bytes),
+            // Copies are linear as far as headers go: this one is no copy.
+            None => self.read_any(offset),
         }
     }
 

@@ -76,7 +76,7 @@ pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
-    match parse(&SkbFrame::new(ctx), link) {
+    match parse(&SkbFrame::new(ctx, link), link) {
         Parsed::Packet(packet) => {
             // SAFETY: the context's skb is valid for the program's whole run.
             let interface = unsafe { (*ctx.skb.skb).ifindex };
@@ -99,7 +99,7 @@ fn xdp_inbound(ctx: &XdpContext) -> Outcome {
 
 #[inline(always)]
 fn tc_outbound(ctx: &TcContext, link: Link) -> Outcome {
-    match parse(&SkbFrame::new(ctx), link) {
+    match parse(&SkbFrame::new(ctx, link), link) {
         Parsed::Packet(packet) => outbound(&packet),
         _ => Outcome::NotOurs,
     }
