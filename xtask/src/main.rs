@@ -1,3 +1,66 @@
-//! Build, run and test Weir.
+//! `cargo xtask`: one file for each command.
 
-fn main() {}
+mod backend;
+mod bench;
+mod build;
+mod ci;
+mod demo;
+mod process;
+mod rooms;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+
+use std::{env, path::Path};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Set up, build, run, test and measure Weir
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing, and say what
+    Setup,
+    /// Build target/release/weir, kernel programs included
+    Build,
+    /// Set up, build and run Weir on examples/quickstart.toml (root)
+    Run,
+    /// Run every test that can run here
+    Test,
+    /// Show allowed and denied traffic in a lab of network namespaces (root)
+    Demo,
+    /// Measure, and write the results to benches/results/ (root)
+    Bench {
+        /// Which; all where none is named
+        #[arg(value_enum)]
+        which: Vec<bench::Which>,
+    },
+    /// Format, lints, licences, structure, tests
+    Ci,
+    /// Serve the quick start's pages until the parent process is gone
+    #[command(hide = true)]
+    Backend,
+}
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
+    env::set_current_dir(root)?;
+    match Args::parse().command {
+        Command::Setup => setup::run(),
+        Command::Build => build::run(),
+        Command::Run => run::run(),
+        Command::Test => test::run(),
+        Command::Demo => demo::run(),
+        Command::Bench { which } => bench::run(&which),
+        Command::Ci => ci::run_all(),
+        Command::Backend => backend::run(),
+    }
+}

@@ -1,0 +1,153 @@
+//! `cargo xtask test`
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    build::{kernel_programs, object_from_here},
+    process::{cargo, is_root},
+    setup,
+};
+
+/// One rung of the ladder: its name, and what cargo is asked to test.
+struct Rung {
+    name: &'static str,
+    needs_root: bool,
+    arguments: &'static [&'static str],
+}
+
+const RUNGS: [Rung; 4] = [
+    Rung {
+        name: "unit: parser, verdict, accounting",
+        needs_root: false,
+        arguments: &["--package=proxy-common"],
+    },
+    Rung {
+        name: "unit: the daemon's rooms",
+        needs_root: false,
+        arguments: &["--package=proxy-user", "--lib"],
+    },
+    Rung {
+        name: "BPF_PROG_TEST_RUN: the kernel programs",
+        needs_root: true,
+        arguments: &["--package=proxy-user", "--test=kernel"],
+    },
+    Rung {
+        name: "end to end: network namespaces",
+        needs_root: true,
+        arguments: &["--package=weir-tests"],
+    },
+];
+
+#[derive(Default)]
+struct Counts {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+pub(crate) fn run() -> Result<()> {
+    setup::for_tests()?;
+    kernel_programs()?;
+    // The end-to-end tests start it.
+    let mut build = cargo();
+    build.args(["build", "--package=proxy-user", "--bin=weir"]);
+    crate::process::run(object_from_here(&mut build))?;
+    let mut total = Counts::default();
+    for rung in &RUNGS {
+        let since = Instant::now();
+        let counts = climb(rung)?;
+        println!(
+            "{}: {} passed, {} failed, {} skipped ({:.0} s)",
+            rung.name,
+            counts.passed,
+            counts.failed,
+            counts.skipped,
+            since.elapsed().as_secs_f64()
+        );
+        total.passed += counts.passed;
+        total.failed += counts.failed;
+        total.skipped += counts.skipped;
+    }
+    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    if total.failed > 0 {
+        bail!("{} tests failed", total.failed);
+    }
+    Ok(())
+}
+
+/// Runs one rung. What failed and why is shown; what passed is counted.
+fn climb(rung: &Rung) -> Result<Counts> {
+    let mut counts = Counts::default();
+    if rung.needs_root && !is_root() {
+        println!("SKIPPED: {}: needs root", rung.name);
+        counts.skipped = 1;
+        return Ok(counts);
+    }
+    let mut command = cargo();
+    command.args(["test", "--no-fail-fast"]).args(rung.arguments);
+    let mut child = object_from_here(&mut command)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{command:?}"))?;
+    let stderr = child.stderr.take().context("a pipe")?;
+    let skips = std::thread::spawn(move || follow_stderr(BufReader::new(stderr)));
+    let stdout = BufReader::new(child.stdout.take().context("a pipe")?);
+    let mut shown = String::new();
+    for line in stdout.lines() {
+        let line = line?;
+        if let Some(result) = line.strip_prefix("test result: ") {
+            count(result, &mut counts);
+        } else if !line.ends_with("... ok") && !line.starts_with("running ") {
+            shown.push_str(&line);
+            shown.push('\n');
+        }
+    }
+    let (skipped, errors) = skips.join().unwrap_or_default();
+    let status = child.wait().with_context(|| format!("{command:?}"))?;
+    counts.skipped += skipped;
+    counts.passed = counts.passed.saturating_sub(skipped);
+    if !status.success() {
+        println!("{errors}\n{shown}");
+    }
+    if !status.success() && counts.failed == 0 {
+        bail!("{command:?}: {status}, and no test said why");
+    }
+    Ok(counts)
+}
+
+/// Counts tests that could not run, and says why; keeps the rest.
+fn follow_stderr(stderr: impl BufRead) -> (u32, String) {
+    let (mut skipped, mut rest) = (0, String::new());
+    for line in stderr.lines().map_while(Result::ok) {
+        if line.starts_with("SKIPPED: ") {
+            println!("{line}");
+            skipped += 1;
+        } else {
+            rest.push_str(&line);
+            rest.push('\n');
+        }
+    }
+    (skipped, rest)
+}
+
+/// `ok. 3 passed; 0 failed; 1 ignored; ...`
+fn count(result: &str, counts: &mut Counts) {
+    for part in result.split([';', '.']) {
+        let mut words = part.split_whitespace();
+        let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
+        let Ok(number) = number.parse::<u32>() else { continue };
+        match what {
+            "passed" => counts.passed += number,
+            "failed" => counts.failed += number,
+            "ignored" => counts.skipped += number,
+            _ => {}
+        }
+    }
+}
