@@ -183,7 +183,7 @@ macro_rules! filters {
         #[derive(Debug, Default, clap::Args)]
         #[command(next_help_heading = "Filters (repeat one for \"any of\")")]
         pub(super) struct Filters {
-            $($(#[$doc])* #[arg(long = stringify!($name), value_name = "VALUE")]
+            $($(#[$doc])* #[arg(long, alias = stringify!($name), value_name = "VALUE")]
             $name: Vec<String>,)*
         }
 

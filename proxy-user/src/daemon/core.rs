@@ -21,9 +21,9 @@ use crate::{
     flow::ServiceInfo,
     geo::Database,
     policy::{Policy, TableIds, compile},
-    record::{Timestamp, Writer},
+    record::Timestamp,
     relay::{Intake, Listeners},
-    store::{Audit, Store, Tokens},
+    store::{Audit, Store, Tokens, Writer},
 };
 
 /// The running daemon.

@@ -21,8 +21,9 @@ use crate::{
     flow::{Ended, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
     geo::Database,
     policy::Policy,
-    record::{CounterId, Entry, FlowId, Source, Writer},
+    record::{CounterId, Entry, FlowId, Source},
     relay::Journal,
+    store::Writer,
 };
 
 /// Longest time from an event or a report to its record.

@@ -23,9 +23,9 @@ use crate::{
     flow::Tracker,
     geo::Holder,
     policy::{Policy, TableIds},
-    record::{Timestamp, Writer, WriterOptions},
+    record::Timestamp,
     relay::{Limits, Listeners, limits},
-    store::{Audit, Store, StoreOptions, StoreWriter, Tokens},
+    store::{Audit, Store, StoreOptions, StoreWriter, Tokens, Writer, WriterOptions},
 };
 
 /// Entries that wait for the writer, at most: some 30 MiB.

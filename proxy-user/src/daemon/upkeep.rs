@@ -12,10 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use crate::{
-    record::{Pressure, Timestamp},
-    relay::Intake,
-};
+use crate::{record::Timestamp, relay::Intake, store::Pressure};
 
 const PRESSURE: Duration = Duration::from_millis(20);
 const RETENTION: Duration = Duration::from_secs(30);

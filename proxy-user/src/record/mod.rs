@@ -4,12 +4,10 @@ mod commit;
 mod ids;
 mod json;
 mod model;
-mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use commit::*;
 pub use ids::Ids;
 pub use model::*;
-pub use writer::*;

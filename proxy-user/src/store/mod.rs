@@ -4,6 +4,7 @@
 mod audit;
 mod codec;
 mod error;
+mod group;
 mod matching;
 mod notes;
 mod partition;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use audit::{Audit, AuditEntry};
 pub use error::StoreError;
+pub use group::*;
 pub use query::*;
 pub use records::{Store, StoreOptions};
 pub use series::SeriesStats;

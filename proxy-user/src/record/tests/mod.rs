@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod json;
-mod writer;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use proxy_common::{country::Country, reason::Reason};
 
 use super::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict};
 
-fn draft() -> Draft {
+pub(crate) fn draft() -> Draft {
     Draft {
         service_id: "db".into(),
         timestamp: Timestamp(1_700_000_001_500),

@@ -12,10 +12,10 @@ use std::{
 use parking_lot::Mutex;
 use proxy_common::address::{Address, FlowKey};
 
-use super::draft;
 use crate::{
     config::{Overload, StoreFailure},
-    record::{Batch, Commit, CommitError, Entry, FlowId, Origin, Pressure, Writer, WriterOptions},
+    record::{Batch, Commit, CommitError, Entry, FlowId, Origin, tests::draft},
+    store::{Pressure, Writer, WriterOptions},
 };
 
 #[derive(Clone, Default)]

@@ -11,8 +11,10 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Batch, Commit, Committing, Entry, FlowId, Ids, Origin, Record, Timestamp};
-use crate::config::{Overload, StoreFailure};
+use crate::{
+    config::{Overload, StoreFailure},
+    record::{Batch, Commit, Committing, Entry, FlowId, Ids, Origin, Record, Timestamp},
+};
 
 /// Entries of one transaction.
 const MOST_PER_COMMIT: usize = 8192;
