@@ -4,10 +4,10 @@
 //! next of 2^32 sources into it each time. Rounds of both programs alternate, so
 //! that a machine that slows down slows both. Prints one JSON object a case.
 
-use std::{env, error::Error, fs, time::Duration};
+use std::{collections::HashSet, env, error::Error, fs, path::Path, sync::Arc, time::Duration};
 
 use aya::programs::{TestRun, TestRunOptions};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use proxy_common::{
     country::{Country, CountrySet},
     policy::{CidrFlags, Rules},
@@ -15,6 +15,7 @@ use proxy_common::{
 use proxy_user::{
     config::{Listen, ListenAddress},
     datapath::{CountryTable, Generation, Maps, Programs, ServiceEntry, load_xdp},
+    geo::Database,
 };
 
 const PACKETS: u32 = 100_000;
@@ -26,15 +27,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("WEIR_BENCH_OBJECT: `cargo xtask bench verdict` sets it")?;
     // The loader wants 8-byte alignment, which Vec gives at this size.
     let object = fs::read(path)?;
+    let database = env::var_os("WEIR_BENCH_DATABASE")
+        .ok_or("WEIR_BENCH_DATABASE: `cargo xtask bench verdict` sets it")?;
+    let countries = Countries::read(Path::new(&database))?;
     for prefixes in [10, 1_000, 100_000] {
-        for countries in [false, true] {
+        for countries in [None, Some(&countries)] {
             case(&object, prefixes, countries)?;
         }
     }
     Ok(())
 }
 
-fn case(object: &[u8], prefixes: u32, countries: bool) -> Result<(), Box<dyn Error>> {
+fn case(object: &[u8], prefixes: u32, countries: Option<&Countries>) -> Result<(), Box<dyn Error>> {
     let (mut programs, mut maps) = load_xdp(object, &PROGRAMS)?;
     maps.tables.set_locals(&["192.0.2.1/32".parse()?])?;
     maps.tables.install(&generation(prefixes, countries)?)?;
@@ -50,9 +54,10 @@ fn case(object: &[u8], prefixes: u32, countries: bool) -> Result<(), Box<dyn Err
         (rounds[ROUNDS / 2], rounds[0], rounds[ROUNDS - 1])
     });
     println!(
-        "{{\"bench\":\"verdict\",\"cidrs\":{prefixes},\"countries\":{countries},\
+        "{{\"bench\":\"verdict\",\"cidrs\":{prefixes},\"countries\":{},\
          \"net_ns\":{},\"verdict_ns\":{{\"median\":{},\"min\":{},\"max\":{}}},\
          \"empty_ns\":{{\"median\":{},\"min\":{},\"max\":{}}},\"rounds\":{ROUNDS},\"packets\":{PACKETS}}}",
+        countries.map_or(0, |countries| countries.prefixes.len()),
         verdict.0.saturating_sub(empty.0),
         verdict.0,
         verdict.1,
@@ -78,9 +83,9 @@ fn drain(maps: &mut Maps) {
 }
 
 /// An allow list that holds every source, so that none is denied, over as many
-/// blocked prefixes as the case wants; with countries, all of the IPv4 space in
-/// /16s of changing countries, all of them allowed.
-fn generation(prefixes: u32, countries: bool) -> Result<Generation, Box<dyn Error>> {
+/// prefixes as the case wants; with countries, all of the database's, of which a
+/// block list names one that it does not have.
+fn generation(prefixes: u32, countries: Option<&Countries>) -> Result<Generation, Box<dyn Error>> {
     let mut rules = Rules { cidrs: 1, flags: Rules::ALLOWED_CIDRS, ..Rules::OPEN };
     let mut cidrs = vec![(1, "0.0.0.0/0".parse()?, CidrFlags::ALLOWED)];
     for index in 1..prefixes {
@@ -89,7 +94,12 @@ fn generation(prefixes: u32, countries: bool) -> Result<Generation, Box<dyn Erro
         let net = Ipv4Net::new(index.wrapping_mul(2_654_435_761).into(), length)?.trunc();
         cidrs.push((1, net.into(), CidrFlags::ALLOWED));
     }
-    let table = countries.then(|| every_country(&mut rules)).transpose()?;
+    let table = countries.map(|countries| {
+        rules.flags |= Rules::BLOCKED_COUNTRIES;
+        rules.countries = 2;
+        rules.blocked_countries.insert(countries.absent);
+        CountryTable { id: 2, prefixes: countries.prefixes.clone() }
+    });
     Ok(Generation {
         global: Rules::OPEN,
         services: vec![ServiceEntry {
@@ -104,19 +114,22 @@ fn generation(prefixes: u32, countries: bool) -> Result<Generation, Box<dyn Erro
     })
 }
 
-fn every_country(rules: &mut Rules) -> Result<CountryTable, Box<dyn Error>> {
-    rules.flags |= Rules::ALLOWED_COUNTRIES;
-    rules.countries = 2;
-    let mut all = CountrySet::EMPTY;
-    let mut prefixes = Vec::new();
-    for index in 0..=u32::from(u16::MAX) {
-        let number = u16::try_from(index % u32::from(Country::COUNT))?;
-        let country = Country::from_number(number).ok_or("no such country")?;
-        all.insert(country);
-        prefixes.push((Ipv4Net::new((index << 16).into(), 16)?.into(), country));
+/// Every prefix of a real database.
+struct Countries {
+    prefixes: Arc<[(IpNet, Country)]>,
+    absent: Country,
+}
+
+impl Countries {
+    fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let every = || (0..Country::COUNT).filter_map(Country::from_number);
+        let mut all = CountrySet::EMPTY;
+        every().for_each(|country| all.insert(country));
+        let prefixes: Arc<[_]> = Database::open(path)?.prefixes_of(&all).into();
+        let present: HashSet<Country> = prefixes.iter().map(|(_, country)| *country).collect();
+        let absent = every().find(|country| !present.contains(country));
+        Ok(Self { prefixes, absent: absent.ok_or("a database with every code")? })
     }
-    rules.allowed_countries = all;
-    Ok(CountryTable { id: 2, prefixes: prefixes.into() })
 }
 
 /// A SYN to 192.0.2.1, port 22.

@@ -1,6 +1,9 @@
 //! `cargo xtask build`
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -12,14 +15,15 @@ use crate::{
 /// The kernel programs, where proxy-user's build script looks for them.
 pub(crate) const OBJECT: &str = "target/ebpf/weir.o";
 
-pub(crate) fn run_release() -> Result<()> {
+/// Builds the one binary; where it is.
+pub(crate) fn release() -> Result<PathBuf> {
     kernel_programs()?;
-    process::run(object_from_here(cargo().args(["build", "--release", "--package=proxy-user"])))
+    process::run(object_from_here(cargo().args(["build", "--release", "--package=proxy-user"])))?;
+    Ok(PathBuf::from("target/release/weir"))
 }
 
 pub(crate) fn run() -> Result<()> {
-    run_release()?;
-    println!("built target/release/weir");
+    println!("built {}", release()?.display());
     Ok(())
 }
 

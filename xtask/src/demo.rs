@@ -17,7 +17,7 @@ use weir_tests::{
     weir::Weir,
 };
 
-use crate::{build::run_release, process::is_root, setup};
+use crate::{build::release, process::is_root, setup};
 
 const WEB: u16 = 8081;
 const IPERF: u16 = 5201;
@@ -58,11 +58,11 @@ pub(crate) fn run() -> Result<()> {
         bail!("namespaces need root: sudo -E cargo xtask demo");
     }
     setup::for_tests()?;
-    run_release()?;
+    let binary = release()?.canonicalize()?;
     let lab = Lab::new()?;
     let _backend = start(&lab, &format!("{} backend", env::current_exe()?.display()))?;
     let _iperf = start(&lab, &format!("iperf3 --server --port {IPERF}"))?;
-    let mut weir = Weir::install(&lab.server)?;
+    let mut weir = Weir::install_from(&lab.server, binary)?;
     let database = weir.path("geo.mmdb");
     geo::write(&database)?;
     let blocked = format!("'{BLOCKED4_CIDR}', '{BLOCKED6_CIDR}'");

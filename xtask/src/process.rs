@@ -33,9 +33,12 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// This workspace's cargo.
+/// This workspace's cargo, which builds into `target`, wherever the environment would
+/// have it: that is where everything else is looked for.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.env("CARGO_TARGET_DIR", "target");
+    command
 }
 
 /// Where a program is, as a shell would find it, or in the places for root's.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use weir_tests::mmdb::{Place, Schema, build};
 
-use crate::{build::run_release, process::is_root};
+use crate::{build::release, process::is_root};
 
 const CONFIG: &str = "examples/quickstart.toml";
 const DIRECTORY: &str = "target/quickstart";
@@ -33,15 +33,15 @@ pub(crate) fn run() -> Result<()> {
     if !is_root() {
         bail!("Weir loads programs into the kernel: run this as root (sudo -E cargo xtask run)");
     }
-    run_release()?;
+    let binary = release()?;
     fs::create_dir_all(DIRECTORY).context(DIRECTORY)?;
     let database = Path::new(DIRECTORY).join("geo.mmdb");
     fs::write(&database, countries()?).with_context(|| database.display().to_string())?;
     // It ends when this process does, which becomes Weir itself.
     Command::new(env::current_exe()?).arg("backend").spawn().context("the backends")?;
     println!("{HINTS}");
-    let mut weir = Command::new("target/release/weir");
-    Err(weir.args(["run", "--config", CONFIG]).exec()).context("target/release/weir")
+    let failed = Command::new(&binary).args(["run", "--config", CONFIG]).exec();
+    Err(failed).with_context(|| binary.display().to_string())
 }
 
 /// Documentation prefixes (RFC 5737, RFC 3849) in three countries.

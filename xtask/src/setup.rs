@@ -1,5 +1,7 @@
 //! `cargo xtask setup`
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::{
@@ -17,6 +19,12 @@ const FOR_TESTS: [(&str, &str); 7] = [
     ("iperf3", "iperf3"),
     ("bpftool", "bpftool"),
 ];
+/// What the benchmarks run beside these.
+const FOR_BENCHES: [(&str, &str); 5] =
+    [("haproxy", "haproxy"), ("nginx", "nginx"), ("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];
+/// nginx's stream module, and its package.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 pub(crate) fn run() -> Result<()> {
     for_build()?;
     for_tests()?;
@@ -34,6 +42,17 @@ pub(crate) fn for_build() -> Result<toolchain::Compiler> {
 /// What the tests need.
 pub(crate) fn for_tests() -> Result<()> {
     packages(&FOR_TESTS)
+}
+
+/// What the benchmarks need.
+pub(crate) fn for_benches() -> Result<()> {
+    for_tests()?;
+    packages(&FOR_BENCHES)?;
+    if !Path::new(NGINX_STREAM).exists() {
+        println!("setup: installing libnginx-mod-stream");
+        toolchain::install_packages(&["libnginx-mod-stream"])?;
+    }
+    Ok(())
 }
 
 /// Installs what is missing of some programs.

@@ -39,8 +39,13 @@ pub struct Weir<'a> {
 impl<'a> Weir<'a> {
     /// Installs Weir, without starting it.
     pub fn install(namespace: &'a Namespace) -> Result<Self> {
+        Self::install_from(namespace, binary::find()?)
+    }
+
+    /// Installs this build of it.
+    pub fn install_from(namespace: &'a Namespace, binary: PathBuf) -> Result<Self> {
         let directory = TempDir::with_prefix(format!("{}{}-", ns::PREFIX, std::process::id()))?;
-        Ok(Self { namespace, binary: binary::find()?, directory, process: None })
+        Ok(Self { namespace, binary, directory, process: None })
     }
 
     /// Installs, configures (see [`Self::configure`]) and starts it.

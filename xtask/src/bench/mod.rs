@@ -1,5 +1,12 @@
 //! `cargo xtask bench`: figures with their raw data and the machine.
 
+mod load;
+mod proxies;
+mod relay;
+mod routing;
+mod stats;
+mod verdict;
+
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
@@ -7,12 +14,10 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
-    build::{copy, object_from_here},
-    process::{cargo, is_root, output},
-    setup, toolchain,
+    process::{is_root, output},
+    setup,
 };
 
-const OBJECT: &str = "target/ebpf/weir-bench.o";
 const RESULTS: &str = "benches/results";
 
 /// What can be measured.
@@ -20,40 +25,37 @@ const RESULTS: &str = "benches/results";
 pub(crate) enum Which {
     /// Nanoseconds a packet, net of an empty program
     Verdict,
+    /// What Weir costs the traffic that a host routes
+    Routing,
+    /// The relay beside HAProxy and nginx
+    Relay,
 }
 
 pub(crate) fn run(which: &[Which]) -> Result<()> {
     if !is_root() {
-        bail!("the kernel programs are measured in the kernel: run this as root");
+        bail!("kernel programs and namespaces are measured: run this as root");
     }
-    let all = which.is_empty();
-    if all || which.contains(&Which::Verdict) {
-        save("verdict", &verdict()?)?;
+    setup::for_benches()?;
+    for bench in Which::value_variants() {
+        if !which.is_empty() && !which.contains(bench) {
+            continue;
+        }
+        match bench {
+            Which::Verdict => save("verdict", &verdict::measure()?)?,
+            Which::Routing => save("routing", &routing::measure()?)?,
+            Which::Relay => save("relay", &relay::measure()?)?,
+        }
     }
     Ok(())
 }
 
-fn verdict() -> Result<Vec<Value>> {
-    crate::build::kernel_programs()?;
-    let compiler = setup::for_build()?;
-    copy(&toolchain::compile(compiler, "bench")?, OBJECT)?;
-    let mut bench = cargo();
-    bench.args(["bench", "--quiet", "--package=proxy-user", "--bench=verdict"]);
-    bench.env("WEIR_BENCH_OBJECT", fs::canonicalize(OBJECT)?);
-    let lines = output(object_from_here(&mut bench))?;
-    lines.lines().map(|line| serde_json::from_str(line).context("the benchmark's output")).collect()
-}
-
-/// Writes results beside the machine that they are of, and shows them.
-fn save(name: &str, results: &[Value]) -> Result<()> {
+/// Writes results beside the machine that they are of.
+fn save(name: &str, results: &Value) -> Result<()> {
     fs::create_dir_all(RESULTS).context(RESULTS)?;
     let date = output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
     let path = Path::new(RESULTS).join(format!("{date}-{name}.json"));
     let document = json!({ "machine": machine()?, "results": results });
     fs::write(&path, serde_json::to_string_pretty(&document)? + "\n")?;
-    for result in results {
-        println!("{result}");
-    }
     println!("written to {}", path.display());
     Ok(())
 }
