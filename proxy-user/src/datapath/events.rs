@@ -27,17 +27,15 @@ impl Events {
         Self { ring }
     }
 
-    /// Waits until there is an event, or so long.
-    pub fn wait(&self, timeout: Duration) {
+    /// Waits until there is an event, or so long. Whether there is one.
+    pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Timespec::try_from(timeout).ok();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&self.ring);
         // SAFETY: the ring buffer owns the descriptor and outlives the borrow.
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        let mut fds = [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)];
         // Interrupted or not, the caller looks for events next.
-        let _ = rustix::event::poll(
-            &mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)],
-            deadline.as_ref(),
-        );
+        rustix::event::poll(&mut fds, deadline.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     /// The next event, if there is one.

@@ -92,6 +92,11 @@ impl Relayed {
         self.waiting.contains_key(key)
     }
 
+    /// Whether an ended flow of this 5-tuple waits for its session.
+    pub(super) fn has_flow(&self, key: &FlowKey) -> bool {
+        self.waiting.get(key).is_some_and(|waiting| !waiting.flows.is_empty())
+    }
+
     /// Whether this flow's end is known and waits for its session.
     pub(super) fn holds(&self, flow: &FlowId) -> bool {
         let waiting = self.waiting.get(&flow.key);

@@ -181,8 +181,10 @@ impl Tracker {
 
     /// The relay is done with a connection.
     pub fn ended(&mut self, report: Ended, table: &impl FlowTable, now: &Now) {
-        let flow = self.live(&report.flow, table);
-        if let Some(view) = self.relayed.ended(report, flow.is_some(), now.monotonic) {
+        // The flow whose end is known already needs no look at the kernel's map.
+        let expects_flow =
+            self.relayed.has_flow(&report.flow) || self.live(&report.flow, table).is_some();
+        if let Some(view) = self.relayed.ended(report, expects_flow, now.monotonic) {
             self.relayed_view(view, table, now);
         }
     }
