@@ -121,7 +121,7 @@ impl StoreWriter {
             let mut write = database.begin_write()?;
             write.set_quick_repair(true);
             if let Some(notes) = carried {
-                notes.carry(&write)?;
+                notes.carry(&write, own)?;
             }
             for committing in own {
                 put(&write, committing, keep)?;
