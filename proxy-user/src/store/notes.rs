@@ -49,6 +49,22 @@ impl Notes {
         Ok(notes)
     }
 
+    /// Whether one of these flows is noted.
+    pub(super) fn has_any(partition: &Partition, flows: &[FlowId]) -> Result<bool, StoreError> {
+        let fail = partition.fail();
+        let table = match partition.begin_read()?.open_table(FLOWS) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(false),
+            Err(error) => return Err(fail(error.into())),
+        };
+        for flow in flows {
+            if table.get(flow_bytes(flow).as_slice()).map_err(|e| fail(e.into()))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes them into a new partition that begins with `own`. Where `own` accounts
     /// for counters, other maps than theirs are gone, and accounts of those stay
     /// behind; where it does not, nothing tells which are gone, since epochs are

@@ -34,11 +34,10 @@ impl Commit for StoreWriter {
                 .iter()
                 .filter(|committing| Kind::of(&committing.record, &committing.origin) == kind)
                 .peekable();
-            let forget: &[FlowId] = if kind == Kind::Main { &batch.forget } else { &[] };
+            // A denied session is a flow too: its note may be in either kind.
+            let forget = &batch.forget;
             let Some(first) = own.peek().map(|committing| committing.record.id) else {
-                if !forget.is_empty() {
-                    self.forget(forget).map_err(CommitError::from)?;
-                }
+                self.forget(kind, forget).map_err(CommitError::from)?;
                 continue;
             };
             let own: Vec<&Committing> = own.collect();
@@ -140,11 +139,15 @@ impl StoreWriter {
         run().map_err(partition.fail())
     }
 
-    fn forget(&self, flows: &[FlowId]) -> Result<(), StoreError> {
-        let newest = self.shared.series(Kind::Main).read().newest();
+    /// Writes only where there is a note to remove: each transaction waits for the
+    /// disk.
+    fn forget(&self, kind: Kind, flows: &[FlowId]) -> Result<(), StoreError> {
+        let newest = self.shared.series(kind).read().newest();
         match newest {
-            Some((_, partition)) => self.transact(&partition, None, &[], flows),
-            None => Ok(()),
+            Some((_, partition)) if Notes::has_any(&partition, flows)? => {
+                self.transact(&partition, None, &[], flows)
+            }
+            _ => Ok(()),
         }
     }
 
