@@ -7,8 +7,7 @@ use std::{
 };
 
 use redb::{
-    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError,
+    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
 };
 use uuid::Uuid;
 
@@ -23,6 +22,9 @@ pub(super) const ACCOUNTED: TableDefinition<'_, (u64, u16, u8, u32), u64> =
     TableDefinition::new("accounted");
 /// Flows whose records are committed and whose kernel entries may still be there.
 pub(super) const FLOWS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("flows");
+/// The highest id that was committed, also where records are not kept: what is up to
+/// it was written, and is not counted again.
+pub(super) const COMMITTED: TableDefinition<'_, (), u128> = TableDefinition::new("committed");
 
 /// Key of [`META`]: the format of the file.
 pub(super) const META_FORMAT: &str = "format";
@@ -129,11 +131,15 @@ impl Partition {
         Ok(Some(Bounds { first_started, least, most }))
     }
 
-    /// The highest id.
+    /// The highest id that was committed.
     pub(super) fn last_id(&self) -> Result<Option<Uuid>, StoreError> {
-        let Some(table) = self.records()? else { return Ok(None) };
-        let last = table.last().map_err(|error| self.fail()(error.into()))?;
-        Ok(last.map(|(id, _)| Uuid::from_u128(id.value())))
+        let table = match self.begin_read()?.open_table(COMMITTED) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(self.fail()(error.into())),
+        };
+        let last = table.get(()).map_err(|error| self.fail()(error.into()))?;
+        Ok(last.map(|id| Uuid::from_u128(id.value())))
     }
 
     /// The records, as of now; `None` where none was ever written.
