@@ -35,6 +35,7 @@ impl Commit for StoreWriter {
                 .iter()
                 .filter(|committing| Kind::of(&committing.record, &committing.origin) == kind)
                 .collect();
+            self.restore(kind).map_err(CommitError::from)?;
             // A denied session is a flow too: its note may be in either kind.
             if let Err(error) = self.write(kind, own, &batch.forget) {
                 self.reopen(kind);
@@ -58,7 +59,6 @@ impl StoreWriter {
         mut own: Vec<&Committing>,
         forget: &[FlowId],
     ) -> Result<(), StoreError> {
-        self.restore(kind)?;
         let newest = self.shared.series(kind).read().newest();
         if let Some((_, partition)) = &newest {
             let committed = partition.last_id()?;
