@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use uuid::Uuid;
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -37,6 +39,10 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// A page was to follow a record that retention removed: its place in the asked
+    /// order is not known any more.
+    #[error("cursor: record {0} is gone; begin again with the first page")]
+    CursorGone(Uuid),
     /// A name that is taken.
     #[error("there is a token {0:?} already")]
     TokenExists(String),
