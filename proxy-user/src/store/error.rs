@@ -60,7 +60,13 @@ impl StoreError {
             redb::Error::UpgradeRequired(found) => {
                 Self::Damaged { path: path.to_owned(), why: format!("redb file format {found}") }
             }
-            redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => {
+            // What is too short or senseless is damaged; only the rest is the disk's word.
+            redb::Error::Io(source)
+                if !matches!(
+                    source.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
                 Self::Io { path: path.to_owned(), source }
             }
             other => Self::Damaged { path: path.to_owned(), why: other.to_string() },
