@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    panic::catch_unwind,
+    panic::{UnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
 use redb::{
-    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
+    TableError,
 };
 use uuid::Uuid;
 
@@ -66,16 +67,24 @@ impl Partition {
 
     /// Opens an existing one, to write or to read only.
     pub(super) fn open(path: &Path, writable: bool) -> Result<Self, StoreError> {
-        // A damaged file can make the library assert; that must not end the daemon.
-        let opened = catch_unwind(|| {
-            if writable {
-                Database::open(path).map(File::Writable)
-            } else {
-                ReadOnlyDatabase::open(path).map(File::ReadOnly)
-            }
-        });
+        // Opening to write changes the file, and a newer Weir's is not ours to change.
+        let read = Self::open_as(path, || ReadOnlyDatabase::open(path).map(File::ReadOnly));
+        match read {
+            Ok(partition) if writable => drop(partition),
+            // What can be repaired can be so only to write.
+            Err(StoreError::Damaged { .. }) if writable => {}
+            other => return other,
+        }
+        Self::open_as(path, || Database::open(path).map(File::Writable))
+    }
+
+    fn open_as(
+        path: &Path,
+        open: impl FnOnce() -> Result<File, DatabaseError> + UnwindSafe,
+    ) -> Result<Self, StoreError> {
         let why = "its contents contradict each other".to_owned();
-        let file = opened
+        // A damaged file can make the library assert; that must not end the daemon.
+        let file = catch_unwind(open)
             .map_err(|_| StoreError::Damaged { path: path.to_owned(), why })?
             .map_err(|error| StoreError::of(path)(error.into()))?;
         let partition = Self { path: path.to_owned(), file };
