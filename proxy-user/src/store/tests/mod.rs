@@ -1,3 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod codec;
 mod group;
+mod support;
