@@ -2,5 +2,6 @@
 
 mod codec;
 mod commit;
+mod filters;
 mod group;
 mod support;
