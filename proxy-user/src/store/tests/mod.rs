@@ -4,4 +4,5 @@ mod codec;
 mod commit;
 mod filters;
 mod group;
+mod retention;
 mod support;
