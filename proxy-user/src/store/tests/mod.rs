@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod broken;
 mod codec;
 mod commit;
 mod filters;
