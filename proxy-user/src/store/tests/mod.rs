@@ -7,4 +7,5 @@ mod commit;
 mod filters;
 mod group;
 mod retention;
+mod summary;
 mod support;
