@@ -23,7 +23,7 @@ fn filled(dir: &std::path::Path) -> (Opened, Vec<Record>) {
     let mut dice = Dice(1);
     for day in 0..3 {
         for _ in 0..2 {
-            let mut time = || NOON.0 + day * DAY + i64::try_from(dice.below(200)).unwrap() * 1000;
+            let mut time = || NOON.0 + day * DAY + i64::try_from(dice.below(20)).unwrap() * 10_000;
             let times: Vec<i64> = (0..=RECORDS / 6).map(|_| time()).collect();
             opened.commit(times.iter().map(|at| varied(&mut dice, Timestamp(*at))).collect());
         }
