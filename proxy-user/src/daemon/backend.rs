@@ -31,6 +31,7 @@ impl ApiBackend {
 fn internal(error: StoreError) -> Failure {
     match error {
         StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
+        StoreError::CursorGone(_) => Failure::Invalid(error.to_string()),
         other => Failure::Internal(Box::new(other)),
     }
 }

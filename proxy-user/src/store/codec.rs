@@ -91,7 +91,10 @@ pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
         source: row.source.map_or(Source::Many, Source::Address),
         source_port: row.source_port,
         location: Location {
-            country: Country::from_stored(row.country),
+            country: match row.country.checked_sub(1) {
+                Some(number) => Some(Country::from_number(number)?),
+                None => None,
+            },
             city: row.city,
             subdivision: row.subdivision,
         },

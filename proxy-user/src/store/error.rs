@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use uuid::Uuid;
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -37,6 +39,10 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// A page was to follow a record that retention removed: its place in the asked
+    /// order is not known any more.
+    #[error("cursor: record {0} is gone; begin again with the first page")]
+    CursorGone(Uuid),
     /// A name that is taken.
     #[error("there is a token {0:?} already")]
     TokenExists(String),
@@ -54,7 +60,13 @@ impl StoreError {
             redb::Error::UpgradeRequired(found) => {
                 Self::Damaged { path: path.to_owned(), why: format!("redb file format {found}") }
             }
-            redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => {
+            // What is too short or senseless is damaged; only the rest is the disk's word.
+            redb::Error::Io(source)
+                if !matches!(
+                    source.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
                 Self::Io { path: path.to_owned(), source }
             }
             other => Self::Damaged { path: path.to_owned(), why: other.to_string() },

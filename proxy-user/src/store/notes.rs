@@ -10,7 +10,7 @@ use super::{
     StoreError,
     partition::{ACCOUNTED, FLOWS, Partition},
 };
-use crate::record::{Accounted, CounterId, FlowId};
+use crate::record::{Accounted, Committing, CounterId, FlowId, Origin};
 
 /// Notes of one kind's newest partition.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +49,37 @@ impl Notes {
         Ok(notes)
     }
 
-    /// Writes all of them into a new partition. Accounts of maps that are gone
-    /// (another epoch than the newest) are left behind.
-    pub(super) fn carry(&self, write: &WriteTransaction) -> Result<(), redb::Error> {
+    /// Whether one of these flows is noted.
+    pub(super) fn has_any(partition: &Partition, flows: &[FlowId]) -> Result<bool, StoreError> {
+        let fail = partition.fail();
+        let table = match partition.begin_read()?.open_table(FLOWS) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(false),
+            Err(error) => return Err(fail(error.into())),
+        };
+        for flow in flows {
+            if table.get(flow_bytes(flow).as_slice()).map_err(|e| fail(e.into()))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes them into a new partition that begins with `own`. Where `own` accounts
+    /// for counters, other maps than theirs are gone, and accounts of those stay
+    /// behind; where it does not, nothing tells which are gone, since epochs are
+    /// random, and all move along.
+    pub(super) fn carry(
+        &self,
+        write: &WriteTransaction,
+        own: &[&Committing],
+    ) -> Result<(), redb::Error> {
+        let epochs: BTreeSet<u64> = own.iter().flat_map(|one| epochs(&one.origin)).collect();
         let mut accounted = write.open_table(ACCOUNTED)?;
         for (counter, attempts) in &self.accounted {
-            accounted.insert(key_of(counter), attempts)?;
+            if epochs.is_empty() || epochs.contains(&counter.epoch) {
+                accounted.insert(key_of(counter), attempts)?;
+            }
         }
         let mut flows = write.open_table(FLOWS)?;
         for flow in &self.flows {
@@ -62,6 +87,14 @@ impl Notes {
         }
         Ok(())
     }
+}
+
+fn epochs(origin: &Origin) -> impl Iterator<Item = u64> {
+    let parts: &[Accounted] = match origin {
+        Origin::Denied(parts) => parts,
+        Origin::Userspace | Origin::Flow(_) => &[],
+    };
+    parts.iter().map(|part| part.counter.epoch)
 }
 
 pub(super) fn key_of(counter: &CounterId) -> (u64, u16, u8, u32) {

@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    panic::catch_unwind,
+    panic::{UnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
 use redb::{
-    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
     TableError,
 };
 use uuid::Uuid;
@@ -23,6 +23,9 @@ pub(super) const ACCOUNTED: TableDefinition<'_, (u64, u16, u8, u32), u64> =
     TableDefinition::new("accounted");
 /// Flows whose records are committed and whose kernel entries may still be there.
 pub(super) const FLOWS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("flows");
+/// The highest id that was committed, also where records are not kept: what is up to
+/// it was written, and is not counted again.
+pub(super) const COMMITTED: TableDefinition<'_, (), u128> = TableDefinition::new("committed");
 
 /// Key of [`META`]: the format of the file.
 pub(super) const META_FORMAT: &str = "format";
@@ -64,16 +67,24 @@ impl Partition {
 
     /// Opens an existing one, to write or to read only.
     pub(super) fn open(path: &Path, writable: bool) -> Result<Self, StoreError> {
-        // A damaged file can make the library assert; that must not end the daemon.
-        let opened = catch_unwind(|| {
-            if writable {
-                Database::open(path).map(File::Writable)
-            } else {
-                ReadOnlyDatabase::open(path).map(File::ReadOnly)
-            }
-        });
+        // Opening to write changes the file, and a newer Weir's is not ours to change.
+        let read = Self::open_as(path, || ReadOnlyDatabase::open(path).map(File::ReadOnly));
+        match read {
+            Ok(partition) if writable => drop(partition),
+            // What can be repaired can be so only to write.
+            Err(StoreError::Damaged { .. }) if writable => {}
+            other => return other,
+        }
+        Self::open_as(path, || Database::open(path).map(File::Writable))
+    }
+
+    fn open_as(
+        path: &Path,
+        open: impl FnOnce() -> Result<File, DatabaseError> + UnwindSafe,
+    ) -> Result<Self, StoreError> {
         let why = "its contents contradict each other".to_owned();
-        let file = opened
+        // A damaged file can make the library assert; that must not end the daemon.
+        let file = catch_unwind(open)
             .map_err(|_| StoreError::Damaged { path: path.to_owned(), why })?
             .map_err(|error| StoreError::of(path)(error.into()))?;
         let partition = Self { path: path.to_owned(), file };
@@ -129,11 +140,15 @@ impl Partition {
         Ok(Some(Bounds { first_started, least, most }))
     }
 
-    /// The highest id.
+    /// The highest id that was committed.
     pub(super) fn last_id(&self) -> Result<Option<Uuid>, StoreError> {
-        let Some(table) = self.records()? else { return Ok(None) };
-        let last = table.last().map_err(|error| self.fail()(error.into()))?;
-        Ok(last.map(|(id, _)| Uuid::from_u128(id.value())))
+        let table = match self.begin_read()?.open_table(COMMITTED) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(self.fail()(error.into())),
+        };
+        let last = table.get(()).map_err(|error| self.fail()(error.into()))?;
+        Ok(last.map(|id| Uuid::from_u128(id.value())))
     }
 
     /// The records, as of now; `None` where none was ever written.

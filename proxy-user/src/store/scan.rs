@@ -77,11 +77,10 @@ impl Store {
     pub fn query(&self, query: &Query) -> Result<Page, StoreError> {
         let after = match &query.paging {
             Paging::Page(_) => None,
-            Paging::After(cursor) => match self.get(cursor.id)? {
-                Some(record) => Some((key(query.sort, &record), record.id)),
-                // Retention took it, and what came before it too.
-                None => Some((Key::Number(i128::MIN), cursor.id)),
-            },
+            Paging::After(cursor) => {
+                let record = self.get(cursor.id)?.ok_or(StoreError::CursorGone(cursor.id))?;
+                Some((key(query.sort, &record), record.id))
+            }
         };
         let skipped = match query.paging {
             Paging::Page(page) => page.saturating_sub(1).saturating_mul(query.page_size as u64),

@@ -9,7 +9,10 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{StoreError, partition::Partition};
+use super::{
+    StoreError,
+    partition::{META_FORMAT, Partition},
+};
 use crate::record::{Origin, Record, Verdict};
 
 /// Which records displace which.
@@ -77,6 +80,14 @@ impl Series {
             let path = entry.map_err(StoreError::io(dir))?.path();
             let Some(first) = series.first_id(&path) else { continue };
             match Partition::open(&path, writable) {
+                // The daemon was killed as it began this partition: the notes are still
+                // in the one before, which must stay the newest.
+                Ok(partition) if partition.meta(META_FORMAT)?.is_none() => {
+                    if writable {
+                        drop(partition);
+                        fs::remove_file(&path).map_err(StoreError::io(&path))?;
+                    }
+                }
                 Ok(partition) => {
                     series.partitions.insert(first, Arc::new(partition));
                 }

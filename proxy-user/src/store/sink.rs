@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -86,8 +87,7 @@ impl JsonlSink {
             return written.map_err(StoreError::io(Path::new("stdout")));
         };
         if self.file.is_none() {
-            let opened = File::options().create(true).append(true).open(path);
-            self.file = Some(opened.map_err(StoreError::io(path))?);
+            self.file = Some(open(path).map_err(StoreError::io(path))?);
         }
         match &mut self.file {
             Some(file) => file.write_all(lines).map_err(StoreError::io(path)),
@@ -102,4 +102,19 @@ impl JsonlSink {
         fs::write(&beside, position.to_string()).map_err(StoreError::io(&beside))?;
         fs::rename(&beside, &self.position_path).map_err(StoreError::io(&self.position_path))
     }
+}
+
+/// Opens the file to append to. A line that a crash or a full disk cut off is ended,
+/// so that it does not spoil the next one: its record is written again.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = File::options().create(true).append(true).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.len() > 0 {
+        let mut last = [0];
+        File::open(path)?.read_exact_at(&mut last, metadata.len() - 1)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
 }

@@ -9,7 +9,8 @@ use super::{
     StoreError, codec,
     notes::{Notes, account, flow_bytes},
     partition::{
-        FLOWS, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST, Partition, RECORDS,
+        COMMITTED, FLOWS, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST, Partition,
+        RECORDS,
     },
     records::Shared,
     series::Kind,
@@ -25,24 +26,18 @@ pub struct StoreWriter {
 
 impl Commit for StoreWriter {
     /// Noise first, then the rest. A batch that is tried again after the first of
-    /// the two succeeded writes the same ids: their records are the same, and what
-    /// they account for is added only where an id is new.
+    /// the two succeeded has the same ids: what is up to the last that was committed
+    /// is passed over.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
         for kind in [Kind::Noise, Kind::Main] {
-            let mut own = batch
+            let own: Vec<&Committing> = batch
                 .records
                 .iter()
                 .filter(|committing| Kind::of(&committing.record, &committing.origin) == kind)
-                .peekable();
-            let forget: &[FlowId] = if kind == Kind::Main { &batch.forget } else { &[] };
-            let Some(first) = own.peek().map(|committing| committing.record.id) else {
-                if !forget.is_empty() {
-                    self.forget(forget).map_err(CommitError::from)?;
-                }
-                continue;
-            };
-            let own: Vec<&Committing> = own.collect();
-            if let Err(error) = self.write(kind, first, &own, forget) {
+                .collect();
+            self.restore(kind).map_err(CommitError::from)?;
+            // A denied session is a flow too: its note may be in either kind.
+            if let Err(error) = self.write(kind, own, &batch.forget) {
                 self.reopen(kind);
                 return Err(error.into());
             }
@@ -61,15 +56,23 @@ impl StoreWriter {
     fn write(
         &self,
         kind: Kind,
-        first: Uuid,
-        own: &[&Committing],
+        mut own: Vec<&Committing>,
         forget: &[FlowId],
     ) -> Result<(), StoreError> {
-        self.restore(kind)?;
         let newest = self.shared.series(kind).read().newest();
-        match newest.filter(|(begins, partition)| self.fits(*begins, first, partition)) {
-            Some((_, partition)) => self.transact(&partition, None, own, forget),
-            None => self.roll(kind, first, own, forget),
+        if let Some((_, partition)) = &newest {
+            let committed = partition.last_id()?;
+            own.retain(|committing| Some(committing.record.id) > committed);
+        }
+        match (newest, own.first().map(|committing| committing.record.id)) {
+            (None, None) => Ok(()),
+            // Each transaction waits for the disk.
+            (Some((_, partition)), None) if !Notes::has_any(&partition, forget)? => Ok(()),
+            (Some((_, partition)), None) => self.transact(&partition, None, &[], forget),
+            (Some((begins, partition)), Some(first)) if self.fits(begins, first, &partition) => {
+                self.transact(&partition, None, &own, forget)
+            }
+            (_, Some(first)) => self.roll(kind, first, &own, forget),
         }
     }
 
@@ -121,13 +124,16 @@ impl StoreWriter {
             let mut write = database.begin_write()?;
             write.set_quick_repair(true);
             if let Some(notes) = carried {
-                notes.carry(&write)?;
+                notes.carry(&write, own)?;
             }
             for committing in own {
                 put(&write, committing, keep)?;
             }
             if keep {
                 note_bounds(&write, own)?;
+            }
+            if let Some(last) = own.last() {
+                write.open_table(COMMITTED)?.insert((), last.record.id.as_u128())?;
             }
             let mut flows = write.open_table(FLOWS)?;
             for flow in forget {
@@ -138,14 +144,6 @@ impl StoreWriter {
             Ok(write.commit()?)
         };
         run().map_err(partition.fail())
-    }
-
-    fn forget(&self, flows: &[FlowId]) -> Result<(), StoreError> {
-        let newest = self.shared.series(Kind::Main).read().newest();
-        match newest {
-            Some((_, partition)) => self.transact(&partition, None, &[], flows),
-            None => Ok(()),
-        }
     }
 
     /// After an I/O error redb refuses everything until the file is opened anew. A
@@ -173,19 +171,17 @@ impl StoreWriter {
 
 fn put(write: &WriteTransaction, committing: &Committing, keep: bool) -> Result<(), redb::Error> {
     let id = committing.record.id.as_u128();
-    let mut records = write.open_table(RECORDS)?;
-    let known = records.get(id)?.is_some();
-    if keep && !known {
-        records.insert(id, codec::encode(&committing.record.draft).as_slice())?;
+    if keep {
+        let row = codec::encode(&committing.record.draft);
+        write.open_table(RECORDS)?.insert(id, row.as_slice())?;
     }
-    drop(records);
     match &committing.origin {
-        Origin::Denied(parts) if !known => parts.iter().try_for_each(|part| account(write, part)),
+        Origin::Denied(parts) => parts.iter().try_for_each(|part| account(write, part)),
         Origin::Flow(flow) => {
             write.open_table(FLOWS)?.insert(flow_bytes(flow).as_slice(), ())?;
             Ok(())
         }
-        Origin::Userspace | Origin::Denied(_) => Ok(()),
+        Origin::Userspace => Ok(()),
     }
 }
 

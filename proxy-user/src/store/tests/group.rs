@@ -10,11 +10,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use proxy_common::address::{Address, FlowKey};
 
+use super::support::flow;
 use crate::{
     config::{Overload, StoreFailure},
-    record::{Batch, Commit, CommitError, Entry, FlowId, Origin, tests::draft},
+    record::{Batch, Commit, CommitError, Entry, Origin, tests::draft},
     store::{Pressure, Writer, WriterOptions},
 };
 
@@ -45,19 +45,6 @@ fn options() -> WriterOptions {
 
 fn entry(origin: Origin) -> Entry {
     Entry { draft: draft(), origin }
-}
-
-fn flow(port: u16) -> FlowId {
-    let address = Address::UNSPECIFIED;
-    let key = FlowKey {
-        client: address,
-        service: address,
-        client_port: port,
-        service_port: 1,
-        protocol: 6,
-        pad: [0; 3],
-    };
-    FlowId { key, started: 1 }
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -1,3 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod books;
+mod broken;
+mod codec;
+mod commit;
+mod filters;
 mod group;
+mod retention;
+mod summary;
+mod support;

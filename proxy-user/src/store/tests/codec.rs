@@ -1,0 +1,122 @@
+//! Records as bytes, and back.
+
+use std::net::IpAddr;
+
+use proptest::{collection::btree_map, option, prelude::*, sample::select};
+use proxy_common::{country::Country, reason::Reason};
+use uuid::Uuid;
+
+use crate::{
+    record::{
+        CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict, tests::draft,
+    },
+    store::codec::{decode, encode},
+};
+
+fn sources() -> impl Strategy<Value = Source> {
+    let address = any::<IpAddr>().prop_map(Source::Address);
+    prop_oneof![Just(Source::Many), address]
+}
+
+fn locations() -> impl Strategy<Value = Location> {
+    let country = (0..=Country::COUNT).prop_map(Country::from_number);
+    (country, any::<String>(), any::<String>()).prop_map(|(country, city, subdivision)| Location {
+        country,
+        city,
+        subdivision,
+    })
+}
+
+prop_compose! {
+    fn drafts()(
+        (service_id, host, target) in any::<(String, String, String)>(),
+        (timestamp, started_at, duration_ms) in any::<(i64, i64, u64)>(),
+        (listen_port, source_port) in any::<(u16, u16)>(),
+        (bytes_upload, bytes_download) in any::<(u64, u64)>(),
+        (packets_upload, packets_download) in any::<(u64, u64)>(),
+        verdict in select(&Verdict::ALL),
+        source in sources(),
+        location in locations(),
+        (reason, observed_reason) in
+            (option::of(select(Reason::ALL)), option::of(select(Reason::ALL))),
+        close_reason in option::of(select(&CloseReason::ALL)),
+        metadata in btree_map(any::<String>(), any::<String>(), 0..4),
+    ) -> Draft {
+        Draft {
+            service_id,
+            timestamp: Timestamp(timestamp),
+            started_at: Timestamp(started_at),
+            duration_ms,
+            protocol: Protocol::Tcp,
+            verdict,
+            host,
+            listen_port,
+            bytes_upload,
+            bytes_download,
+            packets_upload,
+            packets_download,
+            source,
+            source_port,
+            location,
+            reason,
+            observed_reason,
+            close_reason,
+            target,
+            metadata,
+        }
+    }
+}
+
+#[test]
+fn a_country_that_cannot_be_is_none_instead_of_a_panic_when_it_is_shown() {
+    let country = Country::from_stored(Country::COUNT + 1);
+    let location = Location { country, ..Location::default() };
+    assert_eq!(decode(Uuid::nil(), &encode(&Draft { location, ..draft() })), None);
+}
+
+proptest! {
+    #[test]
+    fn a_record_is_read_as_it_was_written(draft in drafts()) {
+        let id = Uuid::from_u128(7);
+        prop_assert_eq!(decode(id, &encode(&draft)), Some(Record { id, draft }));
+    }
+
+    #[test]
+    fn half_a_record_is_none(draft in drafts(), cut: prop::sample::Index) {
+        let bytes = encode(&draft);
+        prop_assert_eq!(decode(Uuid::nil(), &bytes[..cut.index(bytes.len())]), None);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_none(draft in drafts(), version: u8) {
+        let mut bytes = encode(&draft);
+        prop_assume!(version != bytes[0]);
+        bytes[0] = version;
+        prop_assert_eq!(decode(Uuid::nil(), &bytes), None);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(mut bytes: Vec<u8>, versioned: bool) {
+        if let (true, Some(first)) = (versioned, bytes.first_mut()) {
+            *first = 1;
+        }
+        // What is read can also be shown.
+        if let Some(record) = decode(Uuid::nil(), &bytes) {
+            serde_json::to_string(&record).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_record_with_a_changed_byte_is_read_or_refused(
+        draft in drafts(),
+        at: prop::sample::Index,
+        changed: u8,
+    ) {
+        let mut bytes = encode(&draft);
+        let at = at.index(bytes.len());
+        bytes[at] = changed;
+        if let Some(record) = decode(Uuid::nil(), &bytes) {
+            serde_json::to_string(&record).unwrap();
+        }
+    }
+}
