@@ -60,7 +60,7 @@ pub fn refusal(
     let heard = connect_within(from, to, limit).and_then(|mut stream| {
         stream.set_read_timeout(Some(limit))?;
         stream.write_all(b"?")?;
-        stream.read(&mut [0])
+        read(&mut stream, &mut [0])
     });
     match heard.map_err(|error| error.kind()) {
         Ok(0) => Ok(Some(Refusal::End)),
@@ -113,9 +113,19 @@ pub fn discard(from: &mut impl Read) -> io::Result<u64> {
     let mut buffer = vec![0; 128 << 10];
     let mut total = 0;
     loop {
-        match from.read(&mut buffer)? {
+        match read(from, &mut buffer)? {
             0 => return Ok(total),
             count => total += count as u64,
+        }
+    }
+}
+
+/// One read. A machine that is paused interrupts those with a time limit (signal(7)).
+fn read(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
         }
     }
 }

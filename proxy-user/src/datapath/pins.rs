@@ -10,7 +10,10 @@ use std::{
 };
 
 use proxy_common::LAYOUT_VERSION;
-use rustix::mount::MountFlags;
+use rustix::{
+    fs::{FlockOperation, flock},
+    mount::MountFlags,
+};
 
 use super::DatapathError;
 
@@ -36,8 +39,13 @@ impl Pins {
     pub fn prepare(bpffs: &Path) -> Result<Self, DatapathError> {
         let root = bpffs.parent().unwrap_or(bpffs);
         if !is_bpffs(root)? {
-            mount(root)?;
+            let _alone = lock(root)?;
+            // A Weir of another network namespace may have been first.
+            if !is_bpffs(root)? {
+                mount(root)?;
+            }
         }
+        let _alone = lock(root)?;
         let pins = Self::locate(bpffs)?;
         let links = pins.links();
         fs::create_dir_all(&links).map_err(at(&links))?;
@@ -80,12 +88,21 @@ impl Pins {
             remove_tree(&version.join("links"))?;
         }
         remove_tree(&self.namespace)?;
-        if let Some(root) = self.namespace.parent() {
+        if let Some(bpffs) = self.namespace.parent() {
+            let _alone = lock(bpffs.parent().unwrap_or(bpffs))?;
             // Other network namespaces may have theirs in it.
-            let _ = fs::remove_dir(root);
+            let _ = fs::remove_dir(bpffs);
         }
         Ok(())
     }
+}
+
+/// Keeps Weirs of other network namespaces from mounting, making or removing
+/// directories at the same time, until it is dropped.
+fn lock(root: &Path) -> Result<fs::File, DatapathError> {
+    let directory = fs::File::open(root).map_err(at(root))?;
+    flock(&directory, FlockOperation::LockExclusive).map_err(|error| at(root)(error.into()))?;
+    Ok(directory)
 }
 
 /// bpffs knows no recursive removal of what is open; names go one by one.
