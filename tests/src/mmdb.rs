@@ -162,7 +162,7 @@ fn metadata(schema: Schema, nodes: usize, build_epoch: u64) -> Value {
         ("binary_format_minor_version", Value::Number(UINT16, 0)),
         ("build_epoch", Value::Number(UINT64, build_epoch)),
         ("database_type", text(&format!("Weir-Test-{schema:?}"))),
-        ("description", Value::Map(vec![("en", text("made by Weir's tests"))])),
+        ("description", Value::Map(description(schema))),
         ("ip_version", Value::Number(UINT16, 6)),
         ("languages", Value::Array(vec![text("en")])),
         ("node_count", Value::Number(UINT32, nodes as u64)),
@@ -212,5 +212,13 @@ fn control(out: &mut Vec<u8>, kind: u8, size: usize) {
         out.extend([size, kind - 7]);
     } else {
         out.push(kind << 5 | size);
+    }
+}
+
+/// Those of ip-location-db have none.
+fn description(schema: Schema) -> Vec<(&'static str, Value)> {
+    match schema {
+        Schema::Flat => Vec::new(),
+        _ => vec![("en", text("made by Weir's tests"))],
     }
 }

@@ -1,7 +1,7 @@
 //! One country database, whole in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     net::{IpAddr, Ipv6Addr},
     path::{Path, PathBuf},
@@ -11,6 +11,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maxminddb::{LookupResult, MaxMindDbError, PathElement, Reader, WithinOptions, path};
 use proxy_common::country::{Country, CountrySet};
+use serde::de::IgnoredAny;
 
 use crate::record::{Location, Timestamp};
 
@@ -72,20 +73,27 @@ impl Database {
     pub(super) fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, GeoError> {
         let damaged = |source| GeoError::Damaged { path: path.to_owned(), source };
         let reader = Reader::from_source(bytes).map_err(damaged)?;
-        reader.verify().map_err(damaged)?;
         let database = Self { reader, identity: NEXT_IDENTITY.fetch_add(1, Relaxed) };
-        if !database.has_countries() {
+        if !database.has_countries().map_err(damaged)? {
             let schema = database.schema().to_owned();
             return Err(GeoError::NoCountry { path: path.to_owned(), schema });
         }
         Ok(database)
     }
 
-    fn has_countries(&self) -> bool {
-        let networks = self.reader.networks(WithinOptions::default());
-        networks.is_ok_and(|mut networks| {
-            networks.any(|found| found.is_ok_and(|found| country_of(&found).is_some()))
-        })
+    /// Reads every record once. The reader's own `verify` also wants metadata that
+    /// databases in the field leave out, such as a description.
+    fn has_countries(&self) -> Result<bool, MaxMindDbError> {
+        let mut seen = HashSet::new();
+        let mut has_countries = false;
+        for found in self.reader.networks(WithinOptions::default())? {
+            let found = found?;
+            if found.offset().is_some_and(|offset| seen.insert(offset)) {
+                found.decode::<IgnoredAny>()?;
+                has_countries |= country_of(&found).is_some();
+            }
+        }
+        Ok(has_countries)
     }
 
     /// Changes with each load.
