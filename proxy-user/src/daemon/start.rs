@@ -70,7 +70,8 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
     let engine_thread = engine.start(known, inherited).context("the engine cannot be started")?;
     let files = limits::raise().context("the file-descriptor limit cannot be raised")?;
     let limits = Limits::within(files, OWN_FILES);
-    let relay = Listeners::new(Arc::clone(&gate) as _, Arc::new(inbox.clone()), limits);
+    let relay = Listeners::new(Arc::clone(&gate) as _, Arc::new(inbox.clone()), limits)
+        .context("the relay cannot be started")?;
     let first_table = datapath.as_ref().map_or(1, Datapath::next_table);
     let core = Arc::new(Core {
         config_path: path.to_owned(),

@@ -22,6 +22,7 @@ use super::{
     session::Session,
     socket,
     stats::Place,
+    workers::Workers,
 };
 use crate::config::Service;
 
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) pipes: Arc<PipePool>,
     pub(super) intake: watch::Sender<Intake>,
     pub(super) sessions: TaskTracker,
+    pub(super) workers: Workers,
 }
 
 /// Accepts until aborted. `owner` is whose connections they are; a reload may

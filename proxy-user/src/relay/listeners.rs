@@ -1,6 +1,6 @@
 //! The published services and their listening sockets.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio::{
@@ -21,6 +21,7 @@ use super::{
     published::Published,
     rebind::bind_missing,
     stats::Stats,
+    workers::Workers,
 };
 use crate::config::Service;
 
@@ -36,7 +37,10 @@ pub struct Listeners {
 
 impl Listeners {
     /// Nothing published yet.
-    pub fn new(gate: Arc<dyn Gate>, journal: Arc<dyn Journal>, limits: Limits) -> Self {
+    ///
+    /// # Errors
+    /// Where threads cannot be started.
+    pub fn new(gate: Arc<dyn Gate>, journal: Arc<dyn Journal>, limits: Limits) -> io::Result<Self> {
         let shared = Shared {
             gate,
             journal,
@@ -44,8 +48,10 @@ impl Listeners {
             pipes: PipePool::new(limits.pipes),
             intake: watch::Sender::default(),
             sessions: TaskTracker::new(),
+            workers: Workers::start()?,
         };
-        Self { shared: Arc::new(shared), services: RwLock::default(), sockets: Mutex::default() }
+        let (services, sockets) = (RwLock::default(), Mutex::default());
+        Ok(Self { shared: Arc::new(shared), services, sockets })
     }
 
     /// Publishes exactly the relayed ones of `services`. Sockets of addresses that

@@ -3,12 +3,13 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
 
 use super::{
     accept::{Shared, accept},
     published::Published,
     socket,
+    workers::Workers,
 };
 
 /// A service's port could not be listened on. Nothing was changed.
@@ -26,20 +27,30 @@ pub struct ListenError {
 /// A bound socket on which nothing is accepted yet.
 pub(super) struct Bound {
     local: SocketAddr,
-    listener: TcpListener,
+    /// One socket, known to every worker by a descriptor of its own.
+    listeners: Vec<(Handle, TcpListener)>,
 }
 
 impl Bound {
-    pub(super) fn new(address: SocketAddr) -> io::Result<Self> {
-        let listener = socket::listen(address)?;
-        Ok(Self { local: listener.local_addr()?, listener })
+    pub(super) fn new(address: SocketAddr, workers: &Workers) -> io::Result<Self> {
+        let socket = socket::listen(address)?;
+        let listen = |runtime: &Handle| {
+            let _context = runtime.enter();
+            let listener = TcpListener::from_std(socket.try_clone()?)?;
+            Ok((runtime.clone(), listener))
+        };
+        let listeners = workers.runtimes().map(listen).collect::<io::Result<_>>()?;
+        Ok(Self { local: socket.local_addr()?, listeners })
     }
 
     /// Starts accepting for `owner`.
     pub(super) fn start(self, owner: Arc<Published>, shared: &Arc<Shared>) -> Listening {
         let owner = Arc::new(ArcSwap::new(owner));
-        let task = tokio::spawn(accept(self.listener, Arc::clone(&owner), Arc::clone(shared)));
-        Listening { local: self.local, owner, task }
+        let accept_on = |(runtime, listener): (Handle, TcpListener)| {
+            runtime.spawn(accept(listener, Arc::clone(&owner), Arc::clone(shared)))
+        };
+        let tasks = self.listeners.into_iter().map(accept_on).collect();
+        Listening { local: self.local, owner, tasks }
     }
 }
 
@@ -47,7 +58,7 @@ impl Bound {
 pub(super) struct Listening {
     local: SocketAddr,
     owner: Arc<ArcSwap<Published>>,
-    task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Listening {
@@ -68,8 +79,12 @@ impl Listening {
 
     /// Closes the socket; when this returns, the port refuses.
     pub(super) async fn stop(self) {
-        self.task.abort();
-        // Cancelled is what was asked for, and a panic has been printed.
-        let _ = self.task.await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            // Cancelled is what was asked for, and a panic has been printed.
+            let _ = task.await;
+        }
     }
 }

@@ -23,6 +23,7 @@ mod socket;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use crate::flow::{Admission, Bytes, Ended, Fate, Opened, Outcome};
 pub use contract::{Gate, Journal};

@@ -10,6 +10,7 @@ use super::{
     plan::Plan,
     published::Published,
     socket,
+    workers::Workers,
 };
 
 type Sockets = BTreeMap<SocketAddr, Listening>;
@@ -31,7 +32,7 @@ pub(super) async fn bind_missing(
         if sockets.contains_key(&address) {
             continue;
         }
-        match bind(address, plan, sockets, &mut yielded).await {
+        match bind(address, plan, (sockets, &mut yielded), &shared.workers).await {
             Ok(socket) => bound.push((address, socket)),
             Err(error) if plan.is_optional(address) && socket::is_without_ipv6(&error) => {
                 info!(%address, "this host has no IPv6: IPv4 alone is served");
@@ -50,10 +51,10 @@ pub(super) async fn bind_missing(
 async fn bind(
     address: SocketAddr,
     plan: &Plan,
-    sockets: &mut Sockets,
-    yielded: &mut Yielded,
+    (sockets, yielded): (&mut Sockets, &mut Yielded),
+    workers: &Workers,
 ) -> io::Result<Bound> {
-    match Bound::new(address) {
+    match Bound::new(address, workers) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let goes = |other: &SocketAddr| {
                 other.port() == address.port() && plan.service_at(*other).is_none()
@@ -66,7 +67,7 @@ async fn bind(
                 yielded.push((other, socket.owner()));
                 socket.stop().await;
             }
-            Bound::new(address)
+            Bound::new(address, workers)
         }
         result => result,
     }
@@ -74,7 +75,7 @@ async fn bind(
 
 fn restore(yielded: Yielded, sockets: &mut Sockets, shared: &Arc<Shared>) {
     for (address, owner) in yielded {
-        match Bound::new(address) {
+        match Bound::new(address, &shared.workers) {
             Ok(socket) => {
                 sockets.insert(address, socket.start(owner, shared));
             }

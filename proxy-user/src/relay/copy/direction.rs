@@ -90,11 +90,19 @@ impl Direction {
             self.held = Held::Pipe(lease);
             return Ok(moved);
         }
-        let mut buffer = Buffer::take();
+        let mut buffer = self.buffer();
         let read = read(source, &mut buffer)?;
         self.bulk = read == BUFFER_BYTES;
         self.held = Held::Buffer(buffer);
         Ok(read)
+    }
+
+    /// The buffer that is held, or the thread's.
+    fn buffer(&mut self) -> Buffer {
+        match mem::replace(&mut self.held, Held::Nothing) {
+            Held::Buffer(buffer) => buffer,
+            Held::Nothing | Held::Pipe(_) => Buffer::take(),
+        }
     }
 
     /// The pipe to splice through, where that is worth it. What was held besides

@@ -102,6 +102,7 @@ impl Relay {
     pub(super) fn with(limits: Limits) -> Self {
         let (door, notes) = (Arc::<Door>::default(), Arc::<Notes>::default());
         let listeners = Listeners::new(Arc::clone(&door) as _, Arc::clone(&notes) as _, limits);
+        let listeners = listeners.expect("threads");
         Self { listeners, door, notes }
     }
 
