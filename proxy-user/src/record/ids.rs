@@ -29,9 +29,11 @@ impl Ids {
     /// half of the counter, within one it goes up by one.
     pub fn next(&mut self, now: Timestamp) -> Uuid {
         let milliseconds = u128::try_from(now.0).unwrap_or(0) & 0xffff_ffff_ffff;
-        let fresh = milliseconds << COUNTER_BITS | random() & (COUNTER_MASK >> 1);
-        let in_new_millisecond = milliseconds > self.last >> COUNTER_BITS;
-        self.last = if in_new_millisecond { fresh } else { self.last + 1 };
+        self.last = if milliseconds > self.last >> COUNTER_BITS {
+            milliseconds << COUNTER_BITS | random() & (COUNTER_MASK >> 1)
+        } else {
+            self.last + 1
+        };
         assemble(self.last)
     }
 }

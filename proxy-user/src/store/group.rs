@@ -132,7 +132,11 @@ impl Writer {
             self.shared.drained.wait(&mut queue);
         }
         queue.entries.push_back((Instant::now(), entry));
-        self.shared.filled.notify_one();
+        // In between the thread waits for time to pass: waking it for each entry costs
+        // as much as writing it.
+        if matches!(queue.entries.len(), 1 | MOST_PER_COMMIT) {
+            self.shared.filled.notify_one();
+        }
     }
 
     /// Lets the store forget notes of flows whose kernel entries are gone.
