@@ -1,57 +1,83 @@
 //! Client and service addresses.
 
-/// An IP address in 16 bytes, network byte order; IPv4 is stored v4-mapped
+/// An IP address in 16 bytes of memory, network byte order; IPv4 is stored v4-mapped
 /// (RFC 4291, 2.5.5.2), so a mapped address and its IPv4 form are one value.
+///
+/// Held as two words: the kernel programs copy and compare it by words that way, and
+/// byte by byte where it is an array of bytes.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
-    /// Network byte order.
-    pub octets: [u8; 16],
+    words: [u64; 2],
 }
 
-const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+/// The second word of a mapped address, but for the IPv4 part.
+const MAPPED: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+/// Where the IPv4 part is not.
+const MAPPED_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 impl Address {
     /// `::`, the wildcard in listener keys.
-    pub const UNSPECIFIED: Self = Self { octets: [0; 16] };
+    pub const UNSPECIFIED: Self = Self { words: [0; 2] };
 
     /// An IPv4 address from its octets in network byte order.
     #[inline(always)]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let mut mapped = [0; 16];
-        mapped[10] = 0xff;
-        mapped[11] = 0xff;
-        mapped[12] = octets[0];
-        mapped[13] = octets[1];
-        mapped[14] = octets[2];
-        mapped[15] = octets[3];
-        Self { octets: mapped }
+        let [a, b, c, d] = octets;
+        Self { words: [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])] }
     }
 
     /// An IPv6 address from its octets in network byte order. A v4-mapped one is
     /// the IPv4 address it holds.
     #[inline(always)]
     pub const fn v6(octets: [u8; 16]) -> Self {
-        Self { octets }
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+        let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        let second = u64::from_ne_bytes([i, j, k, l, m, n, o, p]);
+        Self { words: [first, second] }
+    }
+
+    /// Network byte order.
+    #[inline(always)]
+    pub const fn octets(&self) -> [u8; 16] {
+        let [a, b, c, d, e, f, g, h] = self.words[0].to_ne_bytes();
+        let [i, j, k, l, m, n, o, p] = self.words[1].to_ne_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
+
+    /// The two halves, as they lie in memory.
+    #[inline(always)]
+    pub const fn words(&self) -> [u64; 2] {
+        self.words
     }
 
     /// The IPv4 octets, or `None` for an IPv6 address.
     #[inline(always)]
-    pub fn as_v4(&self) -> Option<[u8; 4]> {
-        let o = &self.octets;
-        let mut mapped = true;
-        let mut i = 0;
-        while i < V4_MAPPED.len() {
-            mapped &= o[i] == V4_MAPPED[i];
-            i += 1;
+    pub const fn as_v4(&self) -> Option<[u8; 4]> {
+        if self.words[0] != 0 || self.words[1] & MAPPED_MASK != MAPPED {
+            return None;
         }
-        mapped.then_some([o[12], o[13], o[14], o[15]])
+        let [_, _, _, _, a, b, c, d] = self.words[1].to_ne_bytes();
+        Some([a, b, c, d])
     }
 
     /// The family of the unwrapped address.
     #[inline(always)]
-    pub fn family(&self) -> Family {
+    pub const fn family(&self) -> Family {
         if self.as_v4().is_some() { Family::V4 } else { Family::V6 }
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By number, IPv4 within `::ffff:0:0/96`.
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.octets().cmp(&other.octets())
     }
 }
 
@@ -68,7 +94,7 @@ impl From<Address> for core::net::IpAddr {
     fn from(address: Address) -> Self {
         match address.as_v4() {
             Some(octets) => Self::from(octets),
-            None => Self::from(address.octets),
+            None => Self::from(address.octets()),
         }
     }
 }
@@ -106,10 +132,8 @@ pub struct FlowKey {
     pub client_port: u16,
     /// Host byte order.
     pub service_port: u16,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Zero.
-    pub pad: [u8; 3],
+    /// IP protocol number; a word, so that nothing is left to pad.
+    pub protocol: u32,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40);

@@ -48,8 +48,8 @@ pub fn is_repeat(mark: Mark, previous: u64) -> bool {
 /// A keyed 64-bit hash: without the key nobody can choose attempts that collide.
 #[inline(always)]
 fn hash(key: &[u64; 2], flow: &FlowKey, sequence: u32) -> u64 {
-    let client = words(&flow.client.octets);
-    let service = words(&flow.service.octets);
+    let client = flow.client.words();
+    let service = flow.service.words();
     let ports = u64::from(flow.client_port) << 48
         | u64::from(flow.service_port) << 32
         | u64::from(sequence);
@@ -66,18 +66,6 @@ fn mix(mut word: u64, key: u64) -> u64 {
     word = (word ^ (word >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     word = (word ^ key ^ (word >> 29)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     word ^ (word >> 32)
-}
-
-#[inline(always)]
-fn words(octets: &[u8; 16]) -> [u64; 2] {
-    let both = u128::from_ne_bytes(*octets);
-    [low(both), low(both >> 64)]
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the low half is asked for")]
-const fn low(word: u128) -> u64 {
-    word as u64
 }
 
 const _: () = assert!(SLOT_BITS == SECONDS_BITS);

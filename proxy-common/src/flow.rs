@@ -1,6 +1,18 @@
 //! A flow's state, as the kernel map holds it.
 
-use crate::{reason::Reason, tables::ServiceSlot};
+use crate::{address::FlowKey, reason::Reason, tables::ServiceSlot, verdict::Judgement};
+
+/// One flow: a 5-tuple may have several, one after another.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId {
+    /// The 5-tuple.
+    pub key: FlowKey,
+    /// Its start, [`FlowState::started`].
+    pub started: u64,
+}
+
+const _: () = assert!(size_of::<FlowId>() == 48);
 
 /// One direction of a TCP flow. Positions are 64-bit offsets from `base`.
 #[repr(C)]
@@ -11,7 +23,7 @@ pub struct Half {
     pub base: u32,
     /// 1 once `base` is known.
     pub known: u32,
-    /// Highest position sent, a FIN included.
+    /// Highest position sent, a FIN included; of the client's, in order.
     pub sent: u64,
     /// Highest position that the other end acknowledged.
     pub acked: u64,
@@ -41,7 +53,7 @@ impl Half {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState {
-    /// First packet; with the key, the flow's identity.
+    /// First packet, precisely; with the key, the flow's identity.
     pub started: u64,
     /// Last packet.
     pub last_packet: u64,
@@ -88,6 +100,18 @@ impl FlowState {
     pub const RELAYED: u32 = 1 << 8;
     /// Country rules were asked and did not apply to this client.
     pub const COUNTRY_EXEMPT: u32 = 1 << 9;
+
+    /// Takes what was said of the client beside "pass".
+    #[inline(always)]
+    pub fn note(&mut self, judgement: &Judgement) {
+        self.observed = match judgement.observed {
+            Some(reason) => reason as u8,
+            None => 0,
+        };
+        if judgement.country_exempt {
+            self.flags |= Self::COUNTRY_EXEMPT;
+        }
+    }
 
     /// Whether all of `flags` are set.
     #[inline]

@@ -28,4 +28,4 @@ pub mod verdict;
 
 /// Version of every layout in this crate. Part of the pin path, so that a daemon
 /// never reads maps that another layout wrote.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;

@@ -46,6 +46,9 @@ outcomes! {
     Opened = 11, "opened";
     /// A connection ended.
     Closed = 12, "closed";
+    /// There was no room for an ended flow whose place a new connection takes: that
+    /// one is counted from where the entry is gone.
+    ParkedFull = 13, "parked_full";
 }
 
 /// Number of outcomes.

@@ -50,7 +50,6 @@ impl Segment {
 }
 
 /// One TCP packet.
-#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Source address.
@@ -63,8 +62,6 @@ pub struct Packet {
     pub destination_port: u16,
     /// IP protocol number.
     pub protocol: u8,
-    /// Zero.
-    pub pad: [u8; 3],
     /// The TCP part.
     pub segment: Segment,
 }
@@ -78,8 +75,7 @@ impl Packet {
             service: self.destination,
             client_port: self.source_port,
             service_port: self.destination_port,
-            protocol: self.protocol,
-            pad: [0; 3],
+            protocol: self.protocol as u32,
         }
     }
 
@@ -91,8 +87,7 @@ impl Packet {
             service: self.source,
             client_port: self.destination_port,
             service_port: self.source_port,
-            protocol: self.protocol,
-            pad: [0; 3],
+            protocol: self.protocol as u32,
         }
     }
 }

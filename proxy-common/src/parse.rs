@@ -8,10 +8,40 @@ use crate::{
     packet::{Packet, Segment},
 };
 
+/// Bytes of a frame, aligned so that fields of headers are read whole and not byte by
+/// byte.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Bytes<N> {
+    #[inline(always)]
+    const fn be16(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.0[at], self.0[at + 1]])
+    }
+
+    #[inline(always)]
+    const fn be32(&self, at: usize) -> u32 {
+        u32::from_be_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+
+    #[inline(always)]
+    fn v6(&self, at: usize) -> Address {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&self.0[at..at + 16]);
+        Address::v6(octets)
+    }
+
+    #[inline(always)]
+    const fn v4(&self, at: usize) -> Address {
+        Address::v4([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
+    }
+}
+
 /// A frame's bytes.
 pub trait Frame {
     /// `N` bytes at `offset`, or `None` where the frame is shorter.
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+    fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>>;
     /// Bytes in the frame, link layer included.
     fn length(&self) -> u32;
     /// Wire packets that the kernel merged into this one with `payload` bytes of
@@ -33,6 +63,9 @@ pub enum Link {
 pub enum Parsed {
     /// A TCP packet, whole or a first fragment.
     Packet(Packet),
+    /// A first fragment that ends within its TCP header: its ports can be judged, and
+    /// the rest (flags, acknowledgment) is zero.
+    TinyFragment(Packet),
     /// Neither IPv4 nor IPv6, or IP that carries none of the transports served.
     Other,
     /// A fragment other than the first.
@@ -48,8 +81,9 @@ const ETHERTYPE_QINQ: u16 = 0x88a8;
 const ETHERNET_HEADER: u32 = 14;
 const VLAN_TAG: u32 = 4;
 const MAX_VLAN_TAGS: u32 = 2;
-/// Extension headers that are followed; a packet with more has no transport.
-const MAX_EXTENSIONS: u32 = 8;
+/// Extension headers that are followed. The host follows any number; so many of the
+/// shortest fill a packet of 1,500 bytes.
+const MAX_EXTENSIONS: u32 = 184;
 
 /// Parses one frame.
 #[inline(always)]
@@ -57,8 +91,8 @@ pub fn parse<F: Frame>(frame: &F, link: Link) -> Parsed {
     match link {
         Link::Ethernet => ethernet(frame),
         Link::None => match frame.read::<1>(0) {
-            Some([first]) if first >> 4 == 4 => ipv4(frame, 0),
-            Some([first]) if first >> 4 == 6 => ipv6(frame, 0),
+            Some(Bytes([first])) if first >> 4 == 4 => ipv4(frame, 0),
+            Some(Bytes([first])) if first >> 4 == 6 => ipv6(frame, 0),
             _ => Parsed::Other,
         },
     }
@@ -72,7 +106,7 @@ fn ethernet<F: Frame>(frame: &F) -> Parsed {
         let Some(kind) = frame.read::<2>(at - 2) else {
             return Parsed::Other;
         };
-        match u16::from_be_bytes(kind) {
+        match kind.be16(0) {
             ETHERTYPE_IPV4 => return ipv4(frame, at),
             ETHERTYPE_IPV6 => return ipv6(frame, at),
             ETHERTYPE_VLAN | ETHERTYPE_QINQ if tags < MAX_VLAN_TAGS => {
@@ -101,23 +135,25 @@ fn ipv4<F: Frame>(frame: &F, at: u32) -> Parsed {
     let Some(header) = frame.read::<20>(at) else {
         return Parsed::NoTransport;
     };
-    let header_length = u32::from(header[0] & 0x0f) * 4;
-    if header[0] >> 4 != 4 || header_length < 20 {
+    let header_length = u32::from(header.0[0] & 0x0f) * 4;
+    if header.0[0] >> 4 != 4 || header_length < 20 {
         return Parsed::NoTransport;
     }
-    if header[9] != PROTOCOL_TCP {
-        return Parsed::Other;
+    match header.0[9] {
+        PROTOCOL_TCP => {}
+        ENCRYPTED | AUTHENTICATED => return Parsed::NoTransport,
+        _ => return Parsed::Other,
     }
-    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    let fragment = header.be16(6);
     if fragment & 0x1fff != 0 {
         return Parsed::LaterFragment;
     }
-    let total = u32::from(u16::from_be_bytes([header[2], header[3]]));
+    let total = u32::from(header.be16(2));
     tcp(
         frame,
         &Transport {
-            source: Address::v4([header[12], header[13], header[14], header[15]]),
-            destination: Address::v4([header[16], header[17], header[18], header[19]]),
+            source: header.v4(12),
+            destination: header.v4(16),
             at: at + header_length,
             length: ip_length(frame, at, total).saturating_sub(header_length),
             fragment: fragment & 0x2000 != 0,
@@ -137,48 +173,52 @@ fn ipv6<F: Frame>(frame: &F, at: u32) -> Parsed {
     let Some(header) = frame.read::<40>(at) else {
         return Parsed::NoTransport;
     };
-    if header[0] >> 4 != 6 {
+    if header.0[0] >> 4 != 6 {
         return Parsed::NoTransport;
     }
-    let mut source = [0; 16];
-    let mut destination = [0; 16];
-    source.copy_from_slice(&header[8..24]);
-    destination.copy_from_slice(&header[24..40]);
-    let field = u32::from(u16::from_be_bytes([header[4], header[5]]));
+    let field = u32::from(header.be16(4));
     let end = if field == 0 { frame.length() } else { at + 40 + field };
-    let mut next = header[6];
+    let mut next = header.0[6];
     let mut here = at + 40;
     let mut first_fragment = false;
     let mut followed = 0;
     while next != PROTOCOL_TCP {
-        let (Some(extension), true) = (Extension::of(next), followed < MAX_EXTENSIONS) else {
-            return if Extension::of(next).is_some() { Parsed::NoTransport } else { Parsed::Other };
+        if next == ENCRYPTED || followed == MAX_EXTENSIONS {
+            return Parsed::NoTransport;
+        }
+        let Some(extension) = Extension::of(next) else {
+            return Parsed::Other;
         };
         let Some(bytes) = frame.read::<4>(here) else {
             return Parsed::NoTransport;
         };
         if extension == Extension::Fragment {
-            let field = u16::from_be_bytes([bytes[2], bytes[3]]);
+            let field = bytes.be16(2);
             if field & 0xfff8 != 0 {
                 return Parsed::LaterFragment;
             }
             first_fragment = field & 1 != 0;
         }
-        next = bytes[0];
-        here += extension.length(bytes[1]);
+        next = bytes.0[0];
+        here += extension.length(bytes.0[1]);
         followed += 1;
     }
     tcp(
         frame,
         &Transport {
-            source: Address::v6(source),
-            destination: Address::v6(destination),
+            source: header.v6(8),
+            destination: header.v6(24),
             at: here,
             length: end.saturating_sub(here),
             fragment: first_fragment,
         },
     )
 }
+
+/// Encapsulating security payload (RFC 4303): what follows is hidden.
+const ENCRYPTED: u8 = 50;
+/// Authentication header (RFC 4302).
+const AUTHENTICATED: u8 = 51;
 
 /// IPv6 extension headers by how their length is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -198,7 +238,7 @@ impl Extension {
         match header {
             0 | 43 | 60 | 135 | 139 | 140 => Some(Self::Options),
             44 => Some(Self::Fragment),
-            51 => Some(Self::Authentication),
+            AUTHENTICATED => Some(Self::Authentication),
             _ => None,
         }
     }
@@ -217,11 +257,14 @@ impl Extension {
 #[inline(always)]
 fn tcp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
     let Some(header) = frame.read::<20>(transport.at) else {
-        return Parsed::NoTransport;
+        return tiny(frame, transport);
     };
-    let header_length = u32::from(header[12] >> 4) * 4;
-    if header_length < 20 || transport.length < header_length {
+    let header_length = u32::from(header.0[12] >> 4) * 4;
+    if header_length < 20 {
         return Parsed::NoTransport;
+    }
+    if transport.length < header_length {
+        return tiny(frame, transport);
     }
     let payload = if transport.fragment {
         // Only the first piece is here: the bound of what it may hold.
@@ -232,17 +275,36 @@ fn tcp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
     Parsed::Packet(Packet {
         source: transport.source,
         destination: transport.destination,
-        source_port: u16::from_be_bytes([header[0], header[1]]),
-        destination_port: u16::from_be_bytes([header[2], header[3]]),
+        source_port: header.be16(0),
+        destination_port: header.be16(2),
         protocol: PROTOCOL_TCP,
-        pad: [0; 3],
         segment: Segment {
-            sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-            acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+            sequence: header.be32(4),
+            acknowledgment: header.be32(8),
             payload,
             packets: frame.merged(payload),
-            flags: header[13],
+            flags: header.0[13],
             pad: 0,
         },
+    })
+}
+
+/// What ends within the TCP header. The host puts fragments together before it looks,
+/// so the first eight bytes of one are enough to be judged by (RFC 1858, 3).
+#[inline(always)]
+fn tiny<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
+    let Some(start) = frame.read::<8>(transport.at) else {
+        return Parsed::NoTransport;
+    };
+    if !transport.fragment {
+        return Parsed::NoTransport;
+    }
+    Parsed::TinyFragment(Packet {
+        source: transport.source,
+        destination: transport.destination,
+        source_port: start.be16(0),
+        destination_port: start.be16(2),
+        protocol: PROTOCOL_TCP,
+        segment: Segment { sequence: start.be32(4), packets: 1, ..Segment::default() },
     })
 }

@@ -66,17 +66,49 @@ impl FlowState {
         !self.has(Self::PARTIAL) && self.up.base == syn.sequence.wrapping_add(1)
     }
 
-    /// Takes the service's SYN-ACK into a half-open flow.
+    /// A half-open flow of which only the service's SYN-ACK was seen.
+    #[inline(always)]
+    pub fn answered(syn_ack: &Segment, now: u64) -> Self {
+        let mut state =
+            Self { started: now, last_packet: now, last_payload: now, ..Self::default() };
+        state.up.base = syn_ack.acknowledgment;
+        state.up.known = 1;
+        state.answer(syn_ack);
+        state
+    }
+
+    /// Whether the service's SYN-ACK answers the SYN that this flow began with.
+    #[inline(always)]
+    pub const fn is_answered_by(&self, syn_ack: &Segment) -> bool {
+        !self.has(Self::PARTIAL)
+            && syn_ack.acknowledgment.wrapping_sub(self.up.base) as u64 <= self.up.sent
+    }
+
+    /// Whether the service's SYN-ACK was seen.
+    #[inline(always)]
+    pub const fn is_answered(&self) -> bool {
+        !self.has(Self::PARTIAL) && self.down.known == 1
+    }
+
+    /// Counts from here on: what the service sends belongs to a handshake that was not
+    /// followed.
+    #[inline(always)]
+    pub fn turn_partial(&mut self, segment: &Segment) {
+        self.flags |= Self::PARTIAL;
+        self.up.base = segment.acknowledgment;
+        self.up.sent = 0;
+        self.down.base = segment.sequence;
+        self.down.known = 1;
+    }
+
+    /// Takes the service's SYN-ACK into a half-open flow that it answers.
     #[inline(always)]
     pub fn answer(&mut self, syn_ack: &Segment) {
         self.down.base = syn_ack.sequence.wrapping_add(1);
         self.down.known = 1;
         self.down.packets += u64::from(syn_ack.packets);
         // What a fast-open SYN carried and the service took.
-        let taken = u64::from(syn_ack.acknowledgment.wrapping_sub(self.up.base));
-        if taken <= self.up.sent {
-            self.up.acked = taken;
-        }
+        self.up.acked = u64::from(syn_ack.acknowledgment.wrapping_sub(self.up.base));
     }
 
     /// Whether a client's segment completes the handshake: it acknowledges our
@@ -111,9 +143,9 @@ impl FlowState {
         if segment.has(Segment::RST) {
             return self.on_reset::<C>(direction, segment);
         }
-        let mut fresh = send::<C>(own, segment);
+        let mut fresh = send::<C>(own, direction, segment);
         if segment.has(Segment::ACK) {
-            fresh |= acknowledge::<C>(peer, segment.acknowledgment);
+            fresh |= acknowledge::<C>(peer, direction, segment.acknowledgment);
         }
         if fresh {
             self.last_payload = now;
@@ -122,7 +154,9 @@ impl FlowState {
         self.up.fin_acked() && self.down.fin_acked() && self.end::<C>(0)
     }
 
-    /// A client's RST counts only where the host accepts it (RFC 5961, 3.2).
+    /// A client's RST counts only where the host accepts it (RFC 5961, 3.2): at the
+    /// next byte that it expects, which lies between what it acknowledged and what
+    /// came in order.
     #[inline(always)]
     fn on_reset<C: Cells>(&mut self, direction: Direction, segment: &Segment) -> bool {
         match direction {
@@ -168,8 +202,11 @@ fn position(half: &Half, sequence: u32) -> Option<u64> {
 }
 
 /// Takes what a segment sends; whether any of it is new payload.
+///
+/// The host sends in order. Of a client's only what came in order counts as sent: what
+/// lies further ahead may be forged, and is counted once the host acknowledges it.
 #[inline(always)]
-fn send<C: Cells>(own: &mut Half, segment: &Segment) -> bool {
+fn send<C: Cells>(own: &mut Half, direction: Direction, segment: &Segment) -> bool {
     if own.known == 0 || segment.has(Segment::SYN) {
         return false;
     }
@@ -181,19 +218,39 @@ fn send<C: Cells>(own: &mut Half, segment: &Segment) -> bool {
         return false;
     }
     if segment.has(Segment::FIN) {
-        own.fin = end + 1;
+        note_fin_at(own, end + 1);
     }
-    C::raise(&mut own.sent, end + u64::from(segment.has(Segment::FIN))) && segment.payload > 0
+    let in_order = matches!(direction, Direction::Down) || at <= own.sent;
+    let end = end + u64::from(segment.has(Segment::FIN));
+    in_order && C::raise(&mut own.sent, end) && segment.payload > 0
 }
 
-/// Takes an acknowledgement; whether it is of something new.
+/// The stream ends at the first FIN: a later one is forged, and so is one that data
+/// was acknowledged beyond.
 #[inline(always)]
-fn acknowledge<C: Cells>(peer: &mut Half, acknowledgment: u32) -> bool {
+fn note_fin_at(own: &mut Half, fin: u64) {
+    if own.fin == 0 || fin < own.fin || own.fin < own.acked {
+        own.fin = fin;
+    }
+}
+
+/// Takes an acknowledgement; whether it is of something new. The host acknowledges
+/// only what it has; a client's word is bounded by what the host sent.
+#[inline(always)]
+fn acknowledge<C: Cells>(peer: &mut Half, direction: Direction, acknowledgment: u32) -> bool {
     if peer.known == 0 {
         return false;
     }
-    match position(peer, acknowledgment) {
-        Some(at) if at > peer.acked && at <= peer.sent => C::raise(&mut peer.acked, at),
-        _ => false,
+    let Some(at) = position(peer, acknowledgment) else {
+        return false;
+    };
+    match direction {
+        Direction::Up if at > peer.sent => false,
+        Direction::Down if at > peer.acked + MAX_WINDOW => false,
+        Direction::Up => C::raise(&mut peer.acked, at),
+        Direction::Down => {
+            C::raise(&mut peer.sent, at);
+            C::raise(&mut peer.acked, at)
+        }
     }
 }

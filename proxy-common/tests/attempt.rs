@@ -16,8 +16,7 @@ fn flow(client: u32, port: u16) -> FlowKey {
         service: Address::v4([192, 0, 2, 1]),
         client_port: port,
         service_port: 22,
-        protocol: PROTOCOL_TCP,
-        pad: [0; 3],
+        protocol: PROTOCOL_TCP.into(),
     }
 }
 

@@ -1,14 +1,14 @@
 //! The parser on slices: nothing makes it panic, and what it finds is in the frame.
 
 use proptest::prelude::*;
-use proxy_common::parse::{Frame, Link, Parsed, parse};
+use proxy_common::parse::{Bytes, Frame, Link, Parsed, parse};
 
 struct Slice<'a>(&'a [u8]);
 
 impl Frame for Slice<'_> {
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
         let from = usize::try_from(offset).ok()?;
-        self.0.get(from..from.checked_add(N)?)?.try_into().ok()
+        Some(Bytes(self.0.get(from..from.checked_add(N)?)?.try_into().ok()?))
     }
 
     fn length(&self) -> u32 {

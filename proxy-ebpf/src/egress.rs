@@ -1,11 +1,16 @@
 //! The way out: counting only.
 
-use proxy_common::{flow::FlowState, outcome::Outcome, packet::Packet, tcp::Direction};
+use proxy_common::{
+    flow::FlowState,
+    outcome::Outcome,
+    packet::{Packet, Segment},
+    tcp::Direction,
+};
 
 use crate::{
     atomics::Shared,
     handshake,
-    ingress::closed,
+    ingress::{closed, hand_over},
     lookup::{listener, now, root},
     maps::FLOWS,
 };
@@ -17,17 +22,33 @@ pub fn outbound(packet: &Packet) -> Outcome {
         return Outcome::NoPolicy;
     };
     // One look-up spares the packets of other ports the larger one.
-    if listener(generation, &packet.source, packet.source_port, packet.protocol).is_none() {
+    let Some(listener) = listener(generation, &packet.source, packet.source_port, packet.protocol)
+    else {
         return Outcome::NotOurs;
-    }
+    };
     let key = packet.key_outbound();
     let Some(flow) = FLOWS.get_ptr_mut(&key) else {
-        return handshake::outbound(packet, &key);
+        return handshake::outbound(packet, &key, listener);
     };
-    // SAFETY: a map value; not preallocated, so freed after a grace period.
+    // SAFETY: a map value, valid memory for the program's run; see `ingress::inbound`.
     let flow: &mut FlowState = unsafe { &mut *flow };
+    if begins_anew(flow, &packet.segment) {
+        if !hand_over(&key, flow) {
+            return Outcome::Flow;
+        }
+        return handshake::outbound(packet, &key, listener);
+    }
     if flow.on_segment::<Shared>(Direction::Down, &packet.segment, now()) {
         closed(&key, flow);
     }
     Outcome::Flow
+}
+
+/// The host accepts another SYN of a 5-tuple whose flow never ended here: it had given
+/// that connection up.
+#[inline(always)]
+fn begins_anew(flow: &FlowState, segment: &Segment) -> bool {
+    segment.has(Segment::SYN | Segment::ACK)
+        && !flow.has(FlowState::ENDED)
+        && !flow.is_answered_by(segment)
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{
     },
     programs::{TcContext, XdpContext},
 };
-use proxy_common::parse::{Frame, Link};
+use proxy_common::parse::{Bytes, Frame, Link};
 
 /// Length of an Ethernet header.
 const ETHERNET: u32 = 14;
@@ -36,8 +36,8 @@ impl<'a> SkbFrame<'a> {
     /// From where the program's view of the buffer begins, also outside its linear
     /// part.
     #[inline(always)]
-    fn read_any<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+    fn read_any<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
+        let mut bytes = MaybeUninit::<Bytes<N>>::uninit();
         // SAFETY: the helper writes all N bytes or fails.
         unsafe {
             let skb = self.ctx.skb.skb.cast();
@@ -50,8 +50,8 @@ impl<'a> SkbFrame<'a> {
 
     /// From the network header on, in the linear part only.
     #[inline(always)]
-    fn read_network<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+    fn read_network<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
+        let mut bytes = MaybeUninit::<Bytes<N>>::uninit();
         let (start, size) = (BPF_HDR_START_NET, N as u32);
         // SAFETY: the helper writes all N bytes or fails.
         unsafe {
@@ -67,7 +67,7 @@ impl<'a> SkbFrame<'a> {
 
 impl Frame for SkbFrame<'_> {
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
         if matches!(self.link, Link::None) {
             return self.read_any(offset);
         }
@@ -75,7 +75,7 @@ impl Frame for SkbFrame<'_> {
             // SAFETY: the context's skb is valid for the program's whole run.
             let protocol = unsafe { (*self.ctx.skb.skb).protocol } as u16;
             // SAFETY: N is 2.
-            return Some(unsafe { core::mem::transmute_copy(&protocol) });
+            return Some(Bytes(unsafe { core::mem::transmute_copy(&protocol) }));
         }
         match self.read_network(offset - ETHERNET) {
             Some(bytes) => Some(bytes),
@@ -116,8 +116,8 @@ impl<'a> XdpFrame<'a> {
 
 impl Frame for XdpFrame<'_> {
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+    fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
+        let mut bytes = MaybeUninit::<Bytes<N>>::uninit();
         // SAFETY: the helper writes all N bytes or fails.
         unsafe {
             match bpf_xdp_load_bytes(self.ctx.ctx, offset, bytes.as_mut_ptr().cast(), N as u32) {

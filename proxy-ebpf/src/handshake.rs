@@ -1,5 +1,10 @@
 //! From the first packet to an established flow.
+//!
+//! The host's own packets decide: its SYN-ACK says which SYN it took, and what it
+//! sends after that says that the handshake is complete for it. The client's ACK says
+//! so earlier, where it fits.
 
+use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{
     address::FlowKey,
     flow::FlowState,
@@ -14,8 +19,8 @@ use crate::{
     atomics::Shared,
     exit::count,
     ingress::closed,
-    lookup::now,
-    maps::{FLOWS, HALF_OPEN},
+    lookup::{now, precisely_now},
+    maps::{FLOWS, FRESH, HALF_OPEN},
 };
 
 /// Follows an admitted packet that belongs to no established flow.
@@ -29,48 +34,53 @@ pub fn inbound(
 ) {
     let segment = &packet.segment;
     if let Some(half) = HALF_OPEN.get_ptr_mut(key) {
-        // SAFETY: a map value, valid for the program's run.
+        // SAFETY: a map value, valid memory for the program's run.
         let half = unsafe { &mut *half };
-        if segment.opens() && half.is_same_opening(segment) {
-            Shared::add(&mut half.up.packets, u64::from(segment.packets));
-            return;
-        }
         if !segment.opens() {
             advance(segment, key, half);
             return;
         }
+        if half.is_same_opening(segment) {
+            Shared::add(&mut half.up.packets, u64::from(segment.packets));
+            return;
+        }
+        if half.is_answered() {
+            // Another SYN ends no handshake under way (RFC 9293, 3.10.7.4): should the
+            // host take it all the same, its SYN-ACK says so.
+            return;
+        }
     }
-    let fresh = if segment.opens() {
-        FlowState::opening(segment, now())
+    let Some(fresh) = fresh() else { return };
+    if segment.opens() {
+        *fresh = FlowState::opening(segment, precisely_now());
     } else if segment.flags & (Segment::SYN | Segment::FIN | Segment::RST | Segment::ACK)
         == Segment::ACK
     {
-        FlowState::midway(segment, now())
+        *fresh = FlowState::midway(segment, precisely_now());
     } else {
         return;
-    };
-    begin(key, fresh, listener, judgement, generation);
+    }
+    fresh.note(judgement);
+    begin(key, fresh, listener, generation);
 }
 
+/// Room for a new flow's state.
 #[inline(always)]
-fn begin(
-    key: &FlowKey,
-    mut half: FlowState,
-    listener: &Listener,
-    judgement: &Judgement,
-    generation: u32,
-) {
+fn fresh() -> Option<&'static mut FlowState> {
+    // SAFETY: this CPU's own map value, which no other program uses meanwhile.
+    FRESH.get_ptr_mut(0).map(|state| unsafe { &mut *state })
+}
+
+/// Puts a new flow among the half-open ones.
+#[inline(always)]
+fn begin(key: &FlowKey, half: &mut FlowState, listener: &Listener, generation: u32) {
     half.service = listener.service;
     half.generation = generation;
-    half.observed = judgement.observed.map_or(0, |reason| reason as u8);
     if listener.has(Listener::RELAYED) {
         half.flags |= FlowState::RELAYED;
     }
-    if judgement.country_exempt {
-        half.flags |= FlowState::COUNTRY_EXEMPT;
-    }
     // The map forgets its oldest; it is never full.
-    let _ = HALF_OPEN.insert(key, &half, 0);
+    let _ = HALF_OPEN.insert(key, &*half, 0);
 }
 
 /// A further packet of the client's on a half-open flow.
@@ -83,43 +93,70 @@ fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
     }
 }
 
-/// The host's packet on a half-open flow: its SYN-ACK, its refusal, or the answer
-/// that shows a flow met midway to be real.
+/// The host's packet on a flow that is not established: its SYN-ACK, its refusal, or
+/// the segment that shows that it is established for the host.
 #[inline(always)]
-pub fn outbound(packet: &Packet, key: &FlowKey) -> Outcome {
+pub fn outbound(packet: &Packet, key: &FlowKey, listener: &Listener) -> Outcome {
     let segment = &packet.segment;
-    let Some(half) = HALF_OPEN.get_ptr_mut(key) else {
-        return Outcome::NotOurs;
-    };
-    // SAFETY: a map value, valid for the program's run.
-    let half = unsafe { &mut *half };
+    let half = HALF_OPEN.get_ptr_mut(key);
     if segment.has(Segment::RST) {
+        if half.is_none() {
+            return Outcome::NotOurs;
+        }
         let _ = HALF_OPEN.remove(key);
         return Outcome::Refused;
     }
     if segment.has(Segment::SYN | Segment::ACK) {
-        half.answer(segment);
-    } else if half.has(FlowState::PARTIAL) && segment.has(Segment::ACK) {
+        answer(segment, key, half, listener);
+        return Outcome::Flow;
+    }
+    let Some(half) = half else {
+        return Outcome::NotOurs;
+    };
+    // SAFETY: a map value, valid memory for the program's run.
+    let half = unsafe { &mut *half };
+    if segment.has(Segment::ACK) {
+        if !half.has(FlowState::PARTIAL) && !half.is_answered() {
+            half.turn_partial(segment);
+        }
         establish(key, half, Direction::Down, segment);
     }
     Outcome::Flow
+}
+
+/// The host's SYN-ACK. Where it answers no SYN that was seen (it came in pieces, or was
+/// pushed out), the flow begins here, and its client is judged with its next packet.
+#[inline(always)]
+fn answer(segment: &Segment, key: &FlowKey, half: Option<*mut FlowState>, listener: &Listener) {
+    if let Some(half) = half {
+        // SAFETY: a map value, valid memory for the program's run.
+        let half = unsafe { &mut *half };
+        if half.is_answered_by(segment) {
+            half.answer(segment);
+            return;
+        }
+    }
+    let Some(fresh) = fresh() else { return };
+    *fresh = FlowState::answered(segment, precisely_now());
+    begin(key, fresh, listener, 0);
 }
 
 /// Moves a half-open flow among the established ones and counts `segment` there.
 #[inline(always)]
 fn establish(key: &FlowKey, half: &mut FlowState, direction: Direction, segment: &Segment) {
     half.flags |= FlowState::ESTABLISHED;
-    if FLOWS.insert(key, &*half, 0).is_err() {
+    let opened = FLOWS.insert(key, &*half, BPF_NOEXIST.into()).is_ok();
+    let Some(flow) = FLOWS.get_ptr_mut(key) else {
         count(Outcome::FlowsFull);
         return;
-    }
+    };
     let _ = HALF_OPEN.remove(key);
-    count(Outcome::Opened);
-    if let Some(flow) = FLOWS.get_ptr_mut(key) {
-        // SAFETY: a map value; not preallocated, so freed after a grace period.
-        let flow = unsafe { &mut *flow };
-        if flow.on_segment::<Shared>(direction, segment, now()) {
-            closed(key, flow);
-        }
+    if opened {
+        count(Outcome::Opened);
+    }
+    // SAFETY: a map value, valid memory for the program's run.
+    let flow = unsafe { &mut *flow };
+    if flow.on_segment::<Shared>(direction, segment, now()) {
+        closed(key, flow);
     }
 }

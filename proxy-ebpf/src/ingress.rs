@@ -3,7 +3,7 @@
 use proxy_common::{
     address::FlowKey,
     event::{ClosedEvent, CutEvent, Hook, KIND_CLOSED, KIND_CUT},
-    flow::FlowState,
+    flow::{FlowId, FlowState},
     outcome::Outcome,
     packet::Packet,
     tables::Listener,
@@ -16,7 +16,7 @@ use crate::{
     exit::count,
     handshake,
     lookup::{is_local, listener, now, root, verdict},
-    maps::{EVENTS, FLOWS},
+    maps::{EVENTS, FLOWS, PARKED},
 };
 
 /// Where a packet came in.
@@ -24,6 +24,9 @@ use crate::{
 pub struct Arrival {
     pub hook: Hook,
     pub interface: u32,
+    /// Whether flows are followed here: XDP only drops, and what a VLAN's own interface
+    /// will see is counted there.
+    pub follows: bool,
 }
 
 /// Judges and counts a packet on its way in.
@@ -38,15 +41,16 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
         return Outcome::NotOurs;
     };
     let key = packet.key_inbound();
+    let mut ended = None;
     if let Some(flow) = FLOWS.get_ptr_mut(&key) {
-        // SAFETY: a map value; not preallocated, so freed after a grace period.
+        // SAFETY: a map value, valid memory for the program's run. An entry that is
+        // deleted meanwhile may already be another flow's: that one then has a packet
+        // too many.
         let flow = unsafe { &mut *flow };
         if !(flow.has(FlowState::ENDED) && packet.segment.opens()) {
             return known(packet, &key, flow, listener, generation, arrival);
         }
-        if matches!(arrival.hook, Hook::Tc) && !hand_over(&key, flow) {
-            return Outcome::Flow;
-        }
+        ended = Some(flow);
     }
     if !is_local(&packet.destination) {
         return Outcome::NotOurs;
@@ -57,10 +61,15 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     if let Some(reason) = judgement.denied {
         return deny(packet, root, listener, reason, arrival);
     }
-    // XDP only drops: what passes is followed at TC ingress.
-    if matches!(arrival.hook, Hook::Tc) {
-        handshake::inbound(packet, &key, listener, &judgement, generation);
+    if !arrival.follows {
+        return Outcome::Admitted;
     }
+    if let Some(flow) = ended
+        && !hand_over(&key, flow)
+    {
+        return Outcome::Flow;
+    }
+    handshake::inbound(packet, &key, listener, &judgement, generation);
     Outcome::Admitted
 }
 
@@ -77,15 +86,16 @@ fn known(
     if flow.has(FlowState::CUT) {
         return Outcome::Cut;
     }
-    if matches!(arrival.hook, Hook::Xdp) {
+    if !arrival.follows {
         return Outcome::Flow;
     }
-    if flow.generation != generation && !flow.has(FlowState::ENDED) {
+    if flow.generation != generation {
         if let Some(judgement) = verdict(packet, listener) {
             if let Some(reason) = judgement.denied {
                 flow.cut = reason as u8;
                 return cut(key, flow);
             }
+            flow.note(&judgement);
         }
         flow.generation = generation;
     }
@@ -97,7 +107,9 @@ fn known(
 
 #[inline(always)]
 fn cut(key: &FlowKey, flow: &mut FlowState) -> Outcome {
-    if Shared::set(&mut flow.flags, FlowState::CUT) & FlowState::CUT == 0 {
+    let before = Shared::set(&mut flow.flags, FlowState::CUT);
+    // Of one that has ended there is nothing left to be told.
+    if before & (FlowState::CUT | FlowState::ENDED) == 0 {
         match EVENTS.reserve::<CutEvent>(0) {
             Some(mut event) => {
                 event.write(CutEvent { kind: KIND_CUT, pad: 0, key: *key });
@@ -116,20 +128,33 @@ pub fn closed(key: &FlowKey, flow: &FlowState) {
     tell(key, flow, 0);
 }
 
-/// A new connection takes an ended flow's place: its state goes to the daemon
-/// first. False where that failed; the entry stays for the sweep then.
+/// A new connection takes a flow's place, whose state waits elsewhere until its record
+/// is safe. False where there is no room for it: the entry stays.
 #[inline(always)]
-fn hand_over(key: &FlowKey, flow: &FlowState) -> bool {
-    tell(key, flow, 1) && FLOWS.remove(key).is_ok()
+pub fn hand_over(key: &FlowKey, flow: &FlowState) -> bool {
+    let id = FlowId { key: *key, started: flow.started };
+    if PARKED.insert(&id, flow, 0).is_err() {
+        count(Outcome::ParkedFull);
+        return false;
+    }
+    tell(key, flow, 1);
+    FLOWS.remove(key).is_ok()
 }
 
 #[inline(always)]
-fn tell(key: &FlowKey, flow: &FlowState, replaced: u32) -> bool {
+fn tell(key: &FlowKey, flow: &FlowState, replaced: u32) {
     let Some(mut event) = EVENTS.reserve::<ClosedEvent>(0) else {
         count(Outcome::RingFull);
-        return false;
+        return;
     };
-    event.write(ClosedEvent { kind: KIND_CLOSED, replaced, key: *key, state: *flow });
+    let room: *mut ClosedEvent = event.as_mut_ptr();
+    // SAFETY: reserved memory of this size. Written field by field: a whole event does
+    // not fit on the stack.
+    unsafe {
+        (&raw mut (*room).kind).write(KIND_CLOSED);
+        (&raw mut (*room).replaced).write(replaced);
+        (&raw mut (*room).key).write(*key);
+        (&raw mut (*room).state).write(*flow);
+    }
     event.submit(0);
-    true
 }

@@ -1,6 +1,9 @@
 //! Look-ups in the tables of one generation.
 
-use aya_ebpf::{helpers::bpf_ktime_get_coarse_ns, maps::lpm_trie::Key};
+use aya_ebpf::{
+    helpers::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
+    maps::lpm_trie::Key,
+};
 use proxy_common::{
     address::Address,
     country::Country,
@@ -21,6 +24,14 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
+/// Monotonic clock, nanoseconds: what tells two flows of one 5-tuple apart, where the
+/// coarse clock may not have moved between them.
+#[inline(always)]
+pub fn precisely_now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
+}
+
 /// The root, once a generation is in force.
 #[inline(always)]
 pub fn root() -> Option<(&'static Root, u32)> {
@@ -39,7 +50,8 @@ pub fn listener(
     protocol: u8,
 ) -> Option<&'static Listener> {
     let mut key = ListenerKey::wildcard(generation, port, protocol, address.family());
-    // SAFETY: not preallocated, so elements are freed after a grace period.
+    // SAFETY: the daemon removes entries of a generation a grace period after the last
+    // packet that read its number.
     let wildcard = unsafe { LISTENERS.get(&key) }?;
     if wildcard.has(Listener::HAS_ADDRESSES) {
         key.address = *address;
@@ -56,7 +68,7 @@ pub fn listener(
 pub fn is_local(address: &Address) -> bool {
     match address.as_v4() {
         Some(octets) => LOCALS4.get(Key::new(32, octets)).is_some(),
-        None => LOCALS6.get(Key::new(128, address.octets)).is_some(),
+        None => LOCALS6.get(Key::new(128, address.octets())).is_some(),
     }
 }
 
@@ -77,7 +89,7 @@ impl Tables for KernelTables {
         let flags = match address.as_v4() {
             Some(address) => CIDRS4.get(Key::new(TABLE_BITS + 32, Prefix4 { table, address })),
             None => {
-                CIDRS6.get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets }))
+                CIDRS6.get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets() }))
             }
         };
         flags.map_or(CidrFlags::NONE, |flags| CidrFlags(*flags))
@@ -88,7 +100,7 @@ impl Tables for KernelTables {
         let stored = match address.as_v4() {
             Some(address) => COUNTRIES4.get(Key::new(TABLE_BITS + 32, Prefix4 { table, address })),
             None => COUNTRIES6
-                .get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets })),
+                .get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets() })),
         };
         Country::from_stored(*stored? as u16)
     }

@@ -77,21 +77,34 @@ pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
     match parse(&SkbFrame::new(ctx, link), link) {
-        Parsed::Packet(packet) => {
-            // SAFETY: the context's skb is valid for the program's whole run.
-            let interface = unsafe { (*ctx.skb.skb).ifindex };
-            inbound(&packet, Arrival { hook: Hook::Tc, interface })
-        }
+        Parsed::Packet(packet) => inbound(&packet, tc_arrival(ctx, !is_tagged(ctx))),
+        Parsed::TinyFragment(packet) => inbound(&packet, tc_arrival(ctx, false)),
         odd => unjudged(odd),
     }
 }
 
 #[inline(always)]
+fn tc_arrival(ctx: &TcContext, follows: bool) -> Arrival {
+    // SAFETY: the context's skb is valid for the program's whole run.
+    let interface = unsafe { (*ctx.skb.skb).ifindex };
+    Arrival { hook: Hook::Tc, interface, follows }
+}
+
+/// Whether a VLAN's own interface sees the packet as well. Tag 0 only sets a priority
+/// (IEEE 802.1Q).
+#[inline(always)]
+fn is_tagged(ctx: &TcContext) -> bool {
+    // SAFETY: the context's skb is valid for the program's whole run.
+    let (present, tag) = unsafe { ((*ctx.skb.skb).vlan_present, (*ctx.skb.skb).vlan_tci) };
+    present != 0 && tag & 0xfff != 0
+}
+
+#[inline(always)]
 fn xdp_inbound(ctx: &XdpContext) -> Outcome {
     match parse(&XdpFrame::new(ctx), Link::Ethernet) {
-        Parsed::Packet(packet) => {
+        Parsed::Packet(packet) | Parsed::TinyFragment(packet) => {
             let interface = ctx.ingress_ifindex() as u32;
-            inbound(&packet, Arrival { hook: Hook::Xdp, interface })
+            inbound(&packet, Arrival { hook: Hook::Xdp, interface, follows: false })
         }
         odd => unjudged(odd),
     }
@@ -100,7 +113,7 @@ fn xdp_inbound(ctx: &XdpContext) -> Outcome {
 #[inline(always)]
 fn tc_outbound(ctx: &TcContext, link: Link) -> Outcome {
     match parse(&SkbFrame::new(ctx, link), link) {
-        Parsed::Packet(packet) => outbound(&packet),
+        Parsed::Packet(packet) if !is_tagged(ctx) => outbound(&packet),
         _ => Outcome::NotOurs,
     }
 }
@@ -110,7 +123,7 @@ fn unjudged(parsed: Parsed) -> Outcome {
     match parsed {
         Parsed::LaterFragment => Outcome::LaterFragment,
         Parsed::NoTransport => Outcome::NoTransport,
-        Parsed::Other | Parsed::Packet(_) => Outcome::NotOurs,
+        Parsed::Other | Parsed::Packet(_) | Parsed::TinyFragment(_) => Outcome::NotOurs,
     }
 }
 

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use proxy_common::{
     address::FlowKey,
     attempt,
-    flow::FlowState,
+    flow::{FlowId, FlowState},
     outcome::OUTCOMES,
     policy::Rules,
     reason::KERNEL_REASONS,
@@ -55,11 +55,22 @@ pub static LOCALS4: LpmTrie<[u8; 4], u32> = LpmTrie::with_max_entries(65_536, 0)
 #[map]
 pub static LOCALS6: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(65_536, 0);
 
-/// Established flows. Not preallocated: an element is freed only after a grace
-/// period, so a pointer held across a removal never sees another flow.
+/// Established flows. Not preallocated: memory for a quarter of a million is taken as
+/// they come. An element that is removed may be another flow's at once, on the same
+/// CPU; a pointer held across that stays a map value's.
 #[map]
 pub static FLOWS: HashMap<FlowKey, FlowState> =
     HashMap::with_max_entries(262_144, BPF_F_NO_PREALLOC);
+
+/// Flows whose place a new connection took, until their record is safe.
+#[map]
+pub static PARKED: HashMap<FlowId, FlowState> =
+    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Where a new flow's state is put together: the stack has no room for it. Programs that
+/// use it do not interrupt each other, as TC runs with softirqs disabled.
+#[map]
+pub static FRESH: PerCpuArray<FlowState> = PerCpuArray::with_max_entries(1, 0);
 
 /// Handshakes under way, and flows met midway that were not answered yet. What a
 /// flood pushes out here costs no established flow.

@@ -16,7 +16,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/we
 
 /// Names of the maps that are pinned: all of them, so that restrictions, flows and
 /// counters outlive the daemon.
-const MAPS: [&str; 16] = [
+const MAPS: [&str; 17] = [
     "ROOT",
     "LISTENERS",
     "RULES",
@@ -27,6 +27,7 @@ const MAPS: [&str; 16] = [
     "LOCALS4",
     "LOCALS6",
     "FLOWS",
+    "PARKED",
     "HALF_OPEN",
     "ATTEMPTS",
     "DENIALS",
@@ -136,7 +137,10 @@ impl Maps {
         };
         Ok(Self {
             tables: Tables::take(tables)?,
-            flows: Flows::new(HashMap::try_from(take(ebpf, "FLOWS")?)?),
+            flows: Flows::new(
+                HashMap::try_from(take(ebpf, "FLOWS")?)?,
+                HashMap::try_from(take(ebpf, "PARKED")?)?,
+            ),
             counters: Counters::new(
                 PerCpuArray::try_from(take(ebpf, "DENIALS")?)?,
                 PerCpuArray::try_from(take(ebpf, "OUTCOME_COUNTS")?)?,

@@ -2,7 +2,7 @@
 
 use proxy_common::{
     address::FlowKey,
-    flow::FlowState,
+    flow::{FlowId, FlowState},
     policy::Rules,
     tables::{DenialCount, Listener, ListenerKey, Prefix4, Prefix6, Root},
 };
@@ -17,6 +17,7 @@ pub(super) struct Raw<T>(pub(super) T);
 trait Layout: Copy + 'static {}
 
 impl Layout for FlowKey {}
+impl Layout for FlowId {}
 impl Layout for FlowState {}
 impl Layout for Rules {}
 impl Layout for DenialCount {}

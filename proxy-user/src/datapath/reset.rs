@@ -80,7 +80,7 @@ fn answer_header(key: &FlowKey, segment: &Segment) -> Option<[u8; TCP_HEADER]> {
 fn checksum(key: &FlowKey, header: &[u8; TCP_HEADER]) -> u16 {
     let addresses = match (key.service.as_v4(), key.client.as_v4()) {
         (Some(from), Some(to)) => [from, to].concat(),
-        _ => [key.service.octets, key.client.octets].concat(),
+        _ => [key.service.octets(), key.client.octets()].concat(),
     };
     let pseudo = [0, PROTOCOL_TCP, 0, 20];
     let words =

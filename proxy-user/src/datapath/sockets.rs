@@ -32,7 +32,8 @@ fn request(flow: &FlowKey) -> [u8; MESSAGE] {
     put(4, &SOCK_DESTROY.to_ne_bytes());
     put(6, &(NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
     let v4 = flow.service.as_v4().zip(flow.client.as_v4());
-    put(16, &[if v4.is_some() { 2 } else { 10 }, flow.protocol]);
+    let [protocol, ..] = flow.protocol.to_le_bytes();
+    put(16, &[if v4.is_some() { 2 } else { 10 }, protocol]);
     put(20, &u32::MAX.to_ne_bytes());
     put(24, &flow.service_port.to_be_bytes());
     put(26, &flow.client_port.to_be_bytes());
@@ -40,8 +41,8 @@ fn request(flow: &FlowKey) -> [u8; MESSAGE] {
         put(28, &service);
         put(44, &client);
     } else {
-        put(28, &flow.service.octets);
-        put(44, &flow.client.octets);
+        put(28, &flow.service.octets());
+        put(44, &flow.client.octets());
     }
     // No interface, and `INET_DIAG_NOCOOKIE`.
     put(64, &u64::MAX.to_ne_bytes());

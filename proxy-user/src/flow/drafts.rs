@@ -91,8 +91,7 @@ pub(super) fn uncovered(
         service: nobody,
         client_port: 0,
         service_port: port,
-        protocol: proxy_common::address::PROTOCOL_TCP,
-        pad: [0; 3],
+        protocol: proxy_common::address::PROTOCOL_TCP.into(),
     };
     let mut draft = blank(&key, service, (now.monotonic, now.monotonic), now);
     draft.verdict = Verdict::Denied;

@@ -11,3 +11,4 @@ pub(crate) mod tests;
 pub use commit::*;
 pub use ids::Ids;
 pub use model::*;
+pub use proxy_common::flow::FlowId;

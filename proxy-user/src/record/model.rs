@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use proxy_common::{address::FlowKey, country::Country, reason::Reason};
+use proxy_common::{country::Country, flow::FlowId, reason::Reason};
 use uuid::Uuid;
 
 /// Milliseconds since the Unix epoch, UTC.
@@ -225,16 +225,6 @@ pub enum Origin {
     Flow(FlowId),
     /// So many denied attempts of the kernel's counters.
     Denied(Vec<Accounted>),
-}
-
-/// A flow's identity: its 5-tuple and when it began (kernel's monotonic clock,
-/// nanoseconds).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FlowId {
-    /// 5-tuple.
-    pub key: FlowKey,
-    /// [`proxy_common::flow::FlowState::started`].
-    pub started: u64,
 }
 
 /// Which kernel counter of denied attempts.

@@ -62,8 +62,7 @@ pub(super) fn flow_key(client: SocketAddr, service: SocketAddr) -> FlowKey {
         service: service.ip().into(),
         client_port: client.port(),
         service_port: service.port(),
-        protocol: PROTOCOL_TCP,
-        pad: [0; 3],
+        protocol: PROTOCOL_TCP.into(),
     }
 }
 

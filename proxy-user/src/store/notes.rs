@@ -114,11 +114,11 @@ const FLOW_BYTES: usize = 16 + 16 + 2 + 2 + 1 + 8;
 
 pub(super) fn flow_bytes(flow: &FlowId) -> [u8; FLOW_BYTES] {
     let mut bytes = [0; FLOW_BYTES];
-    bytes[..16].copy_from_slice(&flow.key.client.octets);
-    bytes[16..32].copy_from_slice(&flow.key.service.octets);
+    bytes[..16].copy_from_slice(&flow.key.client.octets());
+    bytes[16..32].copy_from_slice(&flow.key.service.octets());
     bytes[32..34].copy_from_slice(&flow.key.client_port.to_be_bytes());
     bytes[34..36].copy_from_slice(&flow.key.service_port.to_be_bytes());
-    bytes[36] = flow.key.protocol;
+    bytes[36] = flow.key.protocol.to_be_bytes()[3];
     bytes[37..].copy_from_slice(&flow.started.to_be_bytes());
     bytes
 }
@@ -134,8 +134,7 @@ fn flow_from(bytes: &[u8]) -> Option<FlowId> {
         service: Address::v6(*service),
         client_port: u16::from_be_bytes(*client_port),
         service_port: u16::from_be_bytes(*service_port),
-        protocol: *protocol,
-        pad: [0; 3],
+        protocol: (*protocol).into(),
     };
     Some(FlowId { key, started: u64::from_be_bytes(rest.try_into().ok()?) })
 }

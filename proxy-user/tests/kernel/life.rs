@@ -1,7 +1,7 @@
 //! A flow from its first packet to its record's figures.
 
 use proxy_common::{
-    flow::FlowState,
+    flow::{FlowId, FlowState},
     outcome::Outcome,
     packet::Segment,
     policy::{CidrFlags, Rules},
@@ -109,8 +109,115 @@ fn a_new_connection_on_an_ended_5_tuple_hands_the_old_one_over() -> Result {
     assert_eq!(kernel.events().len(), 1);
     kernel.receive(&Tcp { sequence: 900, ..client })?;
     let events = kernel.events();
-    assert!(matches!(events[..], [Event::Closed(event)] if event.replaced == 1), "{events:?}");
+    let [Event::Closed(event)] = events[..] else { return Err(format!("{events:?}").into()) };
+    assert_eq!(event.replaced, 1);
+    // It is there for a daemon that was killed with the event, until its record is safe.
+    assert_eq!(kernel.maps.flows.get(&event.key)?, None);
+    let waiting: Vec<_> = kernel.maps.flows.all().collect();
+    assert_eq!(waiting, [(event.key, event.state)]);
+    kernel.maps.flows.remove(&FlowId { key: event.key, started: event.state.started })?;
     assert_eq!(kernel.maps.flows.all().count(), 0);
+    Ok(())
+}
+
+/// The host had given a connection up without a word; the client comes again.
+#[test]
+fn a_connection_on_a_stale_5_tuple_is_a_flow_of_its_own() -> Result {
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
+    let client = syn("203.0.113.5", HOST4);
+    handshake(&mut kernel, &client)?;
+    kernel.receive(&client.segment(ACK, 8, 101, 300))?;
+    kernel.send(&client.reply().segment(ACK, 101, 308, 0))?;
+    let again = Tcp { sequence: 9_000_000, ..client };
+    kernel.receive(&again)?;
+    kernel.send(&again.reply().segment(Segment::SYN | ACK, 5000, 9_000_001, 0))?;
+    kernel.receive(&again.segment(ACK, 9_000_001, 5001, 70))?;
+    kernel.send(&again.reply().segment(ACK, 5001, 9_000_071, 0))?;
+    let old = closed(&mut kernel)?;
+    assert_eq!(old.up.payload(), 300);
+    let flows: Vec<_> = kernel.maps.flows.all().collect();
+    let fresh = flows.iter().find(|(_, state)| state.started != old.started);
+    assert_eq!(fresh.map(|(_, state)| state.up.payload()), Some(70), "{flows:?}");
+    Ok(())
+}
+
+/// A second SYN ends no handshake under way, whoever sent it.
+#[test]
+fn another_syn_hides_no_connection() -> Result {
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
+    let client = syn("203.0.113.5", HOST4);
+    kernel.receive(&client)?;
+    kernel.send(&client.reply().segment(Segment::SYN | ACK, 100, 8, 0))?;
+    kernel.receive(&Tcp { sequence: 700_000, ..client.clone() })?;
+    kernel.receive(&client.segment(ACK, 8, 101, 50))?;
+    assert_eq!(kernel.outcome(Outcome::Opened)?, 1);
+    Ok(())
+}
+
+/// What the host sends after its SYN-ACK says that it has a connection, whatever was
+/// seen of the client.
+#[test]
+fn the_hosts_own_packets_open_a_flow_that_the_clients_do_not() -> Result {
+    let client = syn("203.0.113.5", HOST4);
+    let host = client.reply();
+    for seen in [true, false] {
+        let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
+        if seen {
+            kernel.receive(&client)?;
+        }
+        kernel.send(&host.segment(Segment::SYN | ACK, 100, 8, 0))?;
+        // The client's ACK came in pieces; the host greets.
+        kernel.send(&host.segment(ACK, 101, 8, 20))?;
+        kernel.receive(&client.segment(ACK, 8, 121, 5))?;
+        kernel.send(&host.segment(ACK, 121, 13, 0))?;
+        let flows: Vec<_> = kernel.maps.flows.all().collect();
+        let [(_, state)] = flows[..] else { return Err(format!("{flows:?}").into()) };
+        assert_eq!((state.up.payload(), state.down.payload()), (5, 20));
+        assert!(!state.has(FlowState::PARTIAL));
+    }
+    Ok(())
+}
+
+/// A flow that nobody judged yet is judged with the client's first packet.
+#[test]
+fn a_flow_that_the_host_opened_is_judged_all_the_same() -> Result {
+    let blocked = [("198.51.100.0/24", CidrFlags::BLOCKED)];
+    let mut kernel = Kernel::new(&Rules { cidrs: 1, ..Rules::OPEN }, &blocked)?;
+    let client = syn("198.51.100.5", HOST4);
+    kernel.send(&client.reply().segment(Segment::SYN | ACK, 100, 8, 0))?;
+    kernel.send(&client.reply().segment(ACK, 101, 8, 20))?;
+    assert_eq!(kernel.receive(&client.segment(ACK, 8, 121, 5))?, Action::Drop);
+    Ok(())
+}
+
+/// An entry whose record is not written yet lets nobody in.
+#[test]
+fn what_follows_an_ended_flow_is_judged_by_the_policy_of_now() -> Result {
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
+    let client = syn("198.51.100.5", HOST4);
+    handshake(&mut kernel, &client)?;
+    kernel.send(&client.reply().segment(Segment::RST, 101, 0, 0))?;
+    let rules = Rules { cidrs: 1, ..Rules::OPEN };
+    kernel.maps.tables.install(&generation(&rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
+    assert_eq!(kernel.receive(&Tcp { sequence: 900, ..client.clone() })?, Action::Drop);
+    assert_eq!(kernel.receive(&client.segment(ACK, 901, 1, 5))?, Action::Drop);
+    Ok(())
+}
+
+/// Bytes ahead of a gap may be forged: no RST there ends the flow, and no FIN.
+#[test]
+fn what_lies_ahead_of_a_gap_ends_nothing() -> Result {
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
+    let client = syn("203.0.113.5", HOST4);
+    handshake(&mut kernel, &client)?;
+    kernel.receive(&client.segment(ACK, 500_008, 101, 1))?;
+    kernel.receive(&client.segment(Segment::RST, 500_009, 0, 0))?;
+    assert_eq!(kernel.events(), []);
+    kernel.receive(&client.segment(FIN, 8, 101, 10))?;
+    kernel.receive(&client.segment(FIN, 900_008, 101, 0))?;
+    kernel.send(&client.reply().segment(FIN, 101, 19, 0))?;
+    kernel.receive(&client.segment(ACK, 19, 102, 0))?;
+    assert_eq!(closed(&mut kernel)?.up.payload(), 10);
     Ok(())
 }
 

@@ -62,20 +62,66 @@ fn headers_before_tcp_are_followed_to_the_verdict() -> Result {
 fn what_cannot_be_judged_passes_and_is_counted() -> Result {
     let v4 = syn("198.51.100.7", HOST4);
     let v6 = syn("2001:db8:9::7", HOST6);
-    let nine = (0..9).map(|_| (60, vec![0; 7])).collect();
+    // More than fit into 1,500 bytes.
+    let endless = (0..185).map(|_| (60, vec![0; 7])).collect();
     let cases = [
         (Outcome::LaterFragment, Tcp { fragment: 100, ..v4 }),
         (
             Outcome::LaterFragment,
             Tcp { extensions: vec![(44, vec![0, 1, 0, 0, 0, 0, 9])], ..v6.clone() },
         ),
-        (Outcome::NoTransport, Tcp { extensions: nine, ..v6 }),
+        (Outcome::NoTransport, Tcp { extensions: endless, ..v6 }),
     ];
-    for (outcome, frame) in cases {
+    for hook in HOOKS {
+        for (outcome, frame) in &cases {
+            let mut kernel = everything_blocked()?;
+            let action = kernel.run(hook, &frame_for(hook, frame))?;
+            assert_eq!(action, Action::Pass, "{hook}: {outcome:?}");
+            // What XDP passes is counted at TC ingress.
+            let counted = u64::from(!hook.starts_with("weir_xdp"));
+            assert_eq!(kernel.outcome(*outcome)?, counted, "{hook}: {outcome:?}");
+        }
+    }
+    Ok(())
+}
+
+/// The host puts fragments together: a SYN in pieces is a SYN.
+#[test]
+fn a_first_fragment_that_ends_within_the_header_is_judged_by_its_ports() -> Result {
+    let v4 = Tcp { fragment: 0x2000, ..syn("198.51.100.7", HOST4) };
+    let v6 =
+        Tcp { extensions: vec![(44, vec![0, 0, 1, 0, 0, 0, 9])], ..syn("2001:db8:9::7", HOST6) };
+    for hook in HOOKS {
+        for frame in [&v4, &v6] {
+            let mut kernel = everything_blocked()?;
+            let other = Tcp { to_port: 23, ..frame.clone() };
+            // All but the last 12 bytes of the TCP header.
+            let pieces = [frame, &other].map(|frame| {
+                let mut bytes = frame_for(hook, frame);
+                bytes.truncate(bytes.len() - 12);
+                bytes
+            });
+            assert_eq!(kernel.run(hook, &pieces[0])?, Action::Drop, "{hook} {}", frame.from);
+            assert_eq!(kernel.run(hook, &pieces[1])?, Action::Pass, "{hook} {}", frame.from);
+        }
+    }
+    Ok(())
+}
+
+/// The host follows any number of extension headers.
+#[test]
+fn many_extension_headers_hide_nothing() -> Result {
+    for hook in HOOKS {
         let mut kernel = everything_blocked()?;
-        assert_eq!(kernel.receive(&frame)?, Action::Pass, "{outcome:?}");
-        assert_eq!(kernel.outcome(outcome)?, 1, "{outcome:?}");
-        assert_eq!(kernel.run("weir_xdp", &frame.bytes())?, Action::Pass, "{outcome:?}");
+        for count in [9, 60, 177] {
+            let extensions = (0..count).map(|_| (60, vec![0; 7])).collect();
+            let frame = Tcp { extensions, ..syn("2001:db8:9::7", HOST6) };
+            assert_eq!(
+                kernel.run(hook, &frame_for(hook, &frame))?,
+                Action::Drop,
+                "{hook}: {count}"
+            );
+        }
     }
     Ok(())
 }
@@ -91,13 +137,16 @@ fn truncated_frames_pass_at_every_length() -> Result {
         [Tcp { tags: vec![0x8100], options: vec![1; 8], ..syn("198.51.100.7", HOST4) }, deep]
     {
         let whole = frame.bytes();
+        // A first fragment with its ports is judged by them.
+        let judged = if frame.extensions.is_empty() { whole.len() } else { whole.len() - 12 };
         for hook in ["weir_ingress", "weir_xdp", "weir_xdp_frags", "weir_egress"] {
             // TEST_RUN itself wants the Ethernet header, and of a socket buffer the IP
             // header too.
             let least = if hook.starts_with("weir_xdp") { 14 } else { 14 + 4 + 40 };
             for length in least..whole.len() {
                 let action = kernel.run(hook, &whole[..length])?;
-                assert_eq!(action, Action::Pass, "{hook} {length}");
+                let drops = length >= judged && hook != "weir_egress";
+                assert_eq!(action == Action::Drop, drops, "{hook} {length}");
             }
         }
         assert_eq!(kernel.run("weir_ingress", &whole)?, Action::Drop);

@@ -61,8 +61,7 @@ pub(super) fn key(client: u8, port: u16, service: u16) -> FlowKey {
         service: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)).into(),
         client_port: port,
         service_port: 1000 + service,
-        protocol: PROTOCOL_TCP,
-        pad: [0; 3],
+        protocol: PROTOCOL_TCP.into(),
     }
 }
 

@@ -100,7 +100,6 @@ pub(super) fn flow(port: u16) -> FlowId {
         client_port: port,
         service_port: 1,
         protocol: 6,
-        pad: [0; 3],
     };
     FlowId { key, started: 1 }
 }
