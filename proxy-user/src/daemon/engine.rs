@@ -23,7 +23,7 @@ use crate::{
     policy::Policy,
     record::{CounterId, Entry, FlowId, Source},
     relay::Journal,
-    store::Writer,
+    store::{Pressure, Writer},
 };
 
 /// Longest time from an event or a report to its record.
@@ -159,6 +159,7 @@ impl Engine {
             }
             ticked = Instant::now();
             let drained = self.drain();
+            self.tracker.set_accepting(self.writer.pressure() != Pressure::Full);
             let counts = self.kernel.as_ref().filter(|_| drained);
             let counts = counts.map(|kernel| kernel.counts(&self.slots));
             self.tracker.tick(counts.as_deref(), &self.kernel, &Now::read());

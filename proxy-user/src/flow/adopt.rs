@@ -87,13 +87,13 @@ impl Tracker {
         table: &impl FlowTable,
         now: &Now,
     ) {
-        self.flush_aggregates(now);
         for count in counts {
             let lost = self.ledger.close(*count);
             self.uncovered(count.counter, lost, "events_lost", now);
         }
-        for view in self.relayed.expire(u64::MAX) {
-            self.relayed_view(view, table, now);
+        self.flush_aggregates(now);
+        for view in self.relayed.expire(u64::MAX, true) {
+            self.settle(view, table, now);
         }
         for (key, state) in flows {
             let flow = FlowId { key, started: state.started };

@@ -64,51 +64,38 @@ pub(super) fn aggregate(
     interface: Option<&str>,
     now: &Now,
 ) -> Draft {
-    let mut draft = denied(&aggregate.first, service, interface, now);
+    let mut draft = match &aggregate.first {
+        Some(first) => denied(first, service, interface, now),
+        None => nobodys(service, aggregate, now),
+    };
     draft.timestamp = now.wall_at(aggregate.last_time);
-    draft.duration_ms = aggregate.last_time.saturating_sub(aggregate.first.time) / 1_000_000;
+    draft.duration_ms = aggregate.last_time.saturating_sub(aggregate.first_time) / 1_000_000;
     let attempts: u64 = aggregate.attempts.values().sum();
-    suppress(&mut draft, attempts);
+    note(&mut draft, "suppressed", attempts.saturating_sub(1).to_string());
     match &aggregate.prefix {
         Some(prefix) => note(&mut draft, "source_prefix", prefix.to_string()),
-        None => many(&mut draft),
+        None => (draft.source, draft.source_port) = (Source::Many, 0),
+    }
+    for why in &aggregate.unseen {
+        note(&mut draft, why, "true");
     }
     draft
 }
 
-/// Denied attempts of which only the counter tells.
-pub(super) fn uncovered(
-    service: &ServiceInfo,
-    reason: Reason,
-    attempts: u64,
-    why: &str,
-    now: &Now,
-) -> Draft {
+/// Denied attempts of which only counters tell.
+fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
     let nobody = proxy_common::address::Address::UNSPECIFIED;
-    let port = service.listen.first().map_or(0, |listen| listen.port);
     let key = FlowKey {
         client: nobody,
         service: nobody,
         client_port: 0,
-        service_port: port,
+        service_port: service.listen.first().map_or(0, |listen| listen.port),
         protocol: proxy_common::address::PROTOCOL_TCP.into(),
     };
-    let mut draft = blank(&key, service, (now.monotonic, now.monotonic), now);
+    let mut draft = blank(&key, service, (aggregate.first_time, aggregate.last_time), now);
     draft.verdict = Verdict::Denied;
-    draft.reason = Some(reason);
-    suppress(&mut draft, attempts);
-    many(&mut draft);
-    note(&mut draft, why, "true");
+    draft.reason = Some(aggregate.reason);
     draft
-}
-
-fn suppress(draft: &mut Draft, attempts: u64) {
-    note(draft, "suppressed", attempts.saturating_sub(1).to_string());
-}
-
-fn many(draft: &mut Draft) {
-    draft.source = Source::Many;
-    draft.source_port = 0;
 }
 
 /// A flow as the kernel counted it.
@@ -119,7 +106,12 @@ pub(super) fn flow(
     close_reason: CloseReason,
     now: &Now,
 ) -> Draft {
-    let mut draft = blank(key, service, (state.started, state.last_packet), now);
+    let ended = match close_reason {
+        // The kernel saw no end: it is now.
+        CloseReason::Shutdown | CloseReason::ServiceRemoved => now.monotonic,
+        _ => state.last_packet,
+    };
+    let mut draft = blank(key, service, (state.started, ended.max(state.started)), now);
     counted(&mut draft, state);
     draft.close_reason = Some(close_reason);
     draft.observed_reason = state.observed();
@@ -129,6 +121,21 @@ pub(super) fn flow(
     if state.has(FlowState::COUNTRY_EXEMPT) {
         note(&mut draft, "country_exempt", "true");
     }
+    draft
+}
+
+/// A connection that ended before the relay accepted it.
+pub(super) fn unaccepted(
+    key: &FlowKey,
+    state: &FlowState,
+    service: &ServiceInfo,
+    close_reason: CloseReason,
+    now: &Now,
+) -> Draft {
+    let mut draft = flow(key, state, service, close_reason, now);
+    draft.verdict = Verdict::Error;
+    draft.reason = Some(Reason::ClientAborted);
+    nothing_served(&mut draft);
     draft
 }
 
@@ -203,7 +210,7 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
                 Fate::Served { target, bytes, close_reason } => {
                     draft.close_reason = Some(*close_reason);
                     draft.target = target.to_string();
-                    if state.is_none_or(|state| state.has(FlowState::PARTIAL)) {
+                    if state.is_none_or(|state| knows_less(state, *close_reason)) {
                         draft.bytes_upload = bytes.up;
                         draft.bytes_download = bytes.down;
                         draft.metadata.remove("partial");
@@ -213,6 +220,13 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
             }
         }
     }
+}
+
+/// Whether the relay counted what the kernel did not: it met the flow midway, or took
+/// for its end a reset that the host did not take.
+fn knows_less(state: &FlowState, close_reason: CloseReason) -> bool {
+    state.has(FlowState::PARTIAL)
+        || state.has(FlowState::CLIENT_RESET) && close_reason != CloseReason::ClientReset
 }
 
 fn abandoned(draft: &mut Draft, close_reason: CloseReason) {

@@ -2,7 +2,7 @@
 //! aggregates, whose number is bounded too (SPEC 5).
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     net::IpAddr,
 };
 
@@ -33,24 +33,35 @@ pub(super) struct Attempt {
 /// Attempts that share a record.
 #[derive(Clone, Debug)]
 pub(super) struct Aggregate {
-    pub(super) first: Attempt,
+    pub(super) service: ServiceSlot,
+    pub(super) reason: Reason,
+    /// `None`: only counters tell of these attempts.
+    pub(super) first: Option<Attempt>,
     /// `None`: of more sources than can be told apart.
     pub(super) prefix: Option<IpNet>,
+    pub(super) first_time: u64,
     pub(super) last_time: u64,
     pub(super) attempts: BTreeMap<CounterId, u64>,
+    /// Why counters tell of more than events did.
+    pub(super) unseen: BTreeSet<&'static str>,
 }
 
 impl Aggregate {
-    fn of(first: Attempt, prefix: Option<IpNet>) -> Self {
+    fn new((service, reason): Group, prefix: Option<IpNet>, time: u64) -> Self {
         Self {
-            first,
+            service,
+            reason,
+            first: None,
             prefix,
-            last_time: first.time,
-            attempts: BTreeMap::from([(first.counter, 1)]),
+            first_time: time,
+            last_time: time,
+            attempts: BTreeMap::new(),
+            unseen: BTreeSet::new(),
         }
     }
 
     fn add(&mut self, attempt: &Attempt) {
+        self.first.get_or_insert(*attempt);
         self.last_time = self.last_time.max(attempt.time);
         *self.attempts.entry(attempt.counter).or_default() += 1;
     }
@@ -107,18 +118,32 @@ impl Limiter {
         let group = (attempt.service, attempt.reason);
         let prefix = prefix_of(attempt.key.client.into());
         let room = self.prefixes.len() < MOST_PREFIXES;
-        match self.prefixes.entry((group, prefix)) {
-            Entry::Occupied(mut known) => known.get_mut().add(attempt),
+        let aggregate = match self.prefixes.entry((group, prefix)) {
+            Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(free) if room => {
-                free.insert(Aggregate::of(*attempt, Some(prefix)));
+                free.insert(Aggregate::new(group, Some(prefix), attempt.time))
             }
-            Entry::Vacant(_) => match self.rest.entry(group) {
-                Entry::Occupied(mut known) => known.get_mut().add(attempt),
-                Entry::Vacant(free) => {
-                    free.insert(Aggregate::of(*attempt, None));
-                }
-            },
-        }
+            Entry::Vacant(_) => self.rest(group, attempt.time),
+        };
+        aggregate.add(attempt);
+    }
+
+    /// Takes attempts that only a counter tells of.
+    pub(super) fn unseen(
+        &mut self,
+        reason: Reason,
+        counter: CounterId,
+        attempts: u64,
+        (why, time): (&'static str, u64),
+    ) {
+        let rest = self.rest((counter.service, reason), time);
+        rest.last_time = rest.last_time.max(time);
+        *rest.attempts.entry(counter).or_default() += attempts;
+        rest.unseen.insert(why);
+    }
+
+    fn rest(&mut self, group: Group, time: u64) -> &mut Aggregate {
+        self.rest.entry(group).or_insert_with(|| Aggregate::new(group, None, time))
     }
 }
 

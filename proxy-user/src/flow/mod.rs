@@ -9,6 +9,7 @@ mod limiter;
 mod relayed;
 mod report;
 mod services;
+mod sessions;
 mod tracker;
 
 #[cfg(test)]

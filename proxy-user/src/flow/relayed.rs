@@ -103,14 +103,23 @@ impl Relayed {
         waiting.is_some_and(|w| w.flows.iter().any(|(_, state)| state.started == flow.started))
     }
 
-    /// What has waited long enough.
-    pub(super) fn expire(&mut self, now: u64) -> Vec<View> {
+    /// Lets a report wait on: its flow goes on.
+    pub(super) fn wait_on(&mut self, report: Ended, now: u64) {
+        let waiting = self.waiting.entry(report.flow).or_default();
+        waiting.reports.push_front((now + REPORT_WAITS, report));
+    }
+
+    /// What has waited long enough. `accepting`: no connection stands in a listener's
+    /// queue for the store's sake.
+    pub(super) fn expire(&mut self, now: u64, accepting: bool) -> Vec<View> {
         let mut views = Vec::new();
         self.waiting.retain(|key, waiting| {
             while waiting.reports.front().is_some_and(|(until, _)| *until <= now) {
                 views.extend(waiting.reports.pop_front().map(|(_, report)| View::Report(report)));
             }
-            while waiting.open == 0 && waiting.flows.front().is_some_and(|(until, _)| *until <= now)
+            while accepting
+                && waiting.open == 0
+                && waiting.flows.front().is_some_and(|(until, _)| *until <= now)
             {
                 views.extend(waiting.flows.pop_front().map(|(_, state)| View::Flow(*key, state)));
             }

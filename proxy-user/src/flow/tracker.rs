@@ -16,7 +16,7 @@ use proxy_common::{
 };
 
 use super::{
-    Count, Directory, Ended, Now, Opened, Outcome, ServiceInfo, drafts,
+    Count, Directory, Now, ServiceInfo, drafts,
     ledger::Ledger,
     limiter::{Attempt, Limiter},
     relayed::{Relayed, View},
@@ -73,6 +73,7 @@ pub struct Tracker {
     pub(super) stale: Vec<FlowId>,
     /// Flows whose entries are deleted. The ring buffer may still hold an event.
     deleted: Vec<FlowId>,
+    pub(super) accepting: bool,
     pub(super) stats: TrackerStats,
     recorded_flows: BTreeMap<ServiceSlot, u64>,
     pub(super) out: Vec<Output>,
@@ -92,6 +93,7 @@ impl Tracker {
             ending: HashMap::new(),
             stale: Vec::new(),
             deleted: Vec::new(),
+            accepting: true,
             stats: TrackerStats::default(),
             recorded_flows: BTreeMap::new(),
             out: Vec::new(),
@@ -111,6 +113,12 @@ impl Tracker {
     /// Takes the names of the interfaces.
     pub fn set_interfaces(&mut self, interfaces: BTreeMap<u32, String>) {
         self.interfaces = interfaces;
+    }
+
+    /// Takes whether the relay accepts connections, or leaves them in the listeners'
+    /// queues.
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
     }
 
     /// Counts that could hide a loss.
@@ -174,21 +182,6 @@ impl Tracker {
         }
     }
 
-    /// The relay dials for a connection.
-    pub fn opened(&mut self, session: &Opened) {
-        self.relayed.opened(session);
-    }
-
-    /// The relay is done with a connection.
-    pub fn ended(&mut self, report: Ended, table: &impl FlowTable, now: &Now) {
-        // The flow whose end is known already needs no look at the kernel's map.
-        let expects_flow =
-            self.relayed.has_flow(&report.flow) || self.live(&report.flow, table).is_some();
-        if let Some(view) = self.relayed.ended(report, expects_flow, now.monotonic) {
-            self.relayed_view(view, table, now);
-        }
-    }
-
     /// Records are committed: their flows' entries may go.
     pub fn committed(&mut self, flows: &[FlowId]) {
         self.deleted.extend(flows);
@@ -210,9 +203,7 @@ impl Tracker {
             self.stats.lost_events += lost;
             self.uncovered(count.counter, lost, "events_lost", now);
         }
-        for view in self.relayed.expire(now.monotonic) {
-            self.relayed_view(view, table, now);
-        }
+        self.expire_sessions(table, now);
         self.finish_ending(table, now);
         let stale = std::mem::take(&mut self.stale);
         self.committed(&stale);
@@ -297,48 +288,22 @@ impl Tracker {
         why: CloseReason,
         now: &Now,
     ) {
+        self.recorded_as(key, state, |service| drafts::flow(&key, state, service, why, now));
+    }
+
+    pub(super) fn recorded_as(
+        &mut self,
+        key: FlowKey,
+        state: &FlowState,
+        draft: impl FnOnce(&ServiceInfo) -> Draft,
+    ) {
         let flow = FlowId { key, started: state.started };
         if !self.recorded.insert(flow) {
             return;
         }
         *self.recorded_flows.entry(state.service).or_default() += 1;
-        let service = self.service(state.service);
-        let draft = drafts::flow(&key, state, &service, why, now);
+        let draft = draft(&self.service(state.service));
         self.record(draft, Origin::Flow(flow));
-    }
-
-    pub(super) fn relayed_view(&mut self, view: View, table: &impl FlowTable, now: &Now) {
-        match view {
-            View::Both(report, state) => self.session(&report, Some(&state), now),
-            View::Report(report) => {
-                let state = self.live(&report.flow, table);
-                self.session(&report, state.as_ref(), now);
-            }
-            View::Flow(key, state) => self.flow_record(key, &state, close_reason(&state), now),
-        }
-    }
-
-    fn session(&mut self, report: &Ended, state: Option<&FlowState>, now: &Now) {
-        let origin = match state {
-            Some(state) => {
-                let flow = FlowId { key: report.flow, started: state.started };
-                self.recorded.insert(flow);
-                Origin::Flow(flow)
-            }
-            None => Origin::Userspace,
-        };
-        if state.is_none() && matches!(report.outcome, Outcome::Admitted { .. }) {
-            self.stats.without_flow += 1;
-        }
-        let service = ServiceInfo::from(&*report.service);
-        self.record(drafts::session(report, state, &service, now), origin);
-    }
-
-    /// The kernel's flow of a relayed connection that has no record yet.
-    fn live(&self, key: &FlowKey, table: &impl FlowTable) -> Option<FlowState> {
-        let state = table.get(key).filter(|state| state.has(FlowState::RELAYED))?;
-        let flow = FlowId { key: *key, started: state.started };
-        (!self.recorded.contains(&flow)).then_some(state)
     }
 
     /// Writes the aggregates of a second that is over.
@@ -356,8 +321,8 @@ impl Tracker {
     }
 
     fn aggregate(&mut self, aggregate: &super::limiter::Aggregate, now: &Now) {
-        let service = self.service(aggregate.first.service);
-        let interface = self.interface(&aggregate.first);
+        let service = self.service(aggregate.service);
+        let interface = aggregate.first.as_ref().and_then(|first| self.interface(first));
         let draft = drafts::aggregate(aggregate, &service, interface, now);
         let accounted = aggregate
             .attempts
@@ -367,14 +332,17 @@ impl Tracker {
         self.record(draft, Origin::Denied(accounted));
     }
 
-    /// Writes an aggregate of attempts that only the counter tells of.
-    pub(super) fn uncovered(&mut self, counter: CounterId, attempts: u64, why: &str, now: &Now) {
-        let Some(reason) = Reason::from_number(counter.reason).filter(|_| attempts > 0) else {
-            return;
-        };
-        let service = self.service(counter.service);
-        let draft = drafts::uncovered(&service, reason, attempts, why, now);
-        self.record(draft, Origin::Denied(vec![Accounted { counter, attempts }]));
+    /// Takes attempts that only the counter tells of into the second's aggregates.
+    pub(super) fn uncovered(
+        &mut self,
+        counter: CounterId,
+        attempts: u64,
+        why: &'static str,
+        now: &Now,
+    ) {
+        if let Some(reason) = Reason::from_number(counter.reason).filter(|_| attempts > 0) {
+            self.limiter.unseen(reason, counter, attempts, (why, now.monotonic));
+        }
     }
 
     fn service(&self, slot: ServiceSlot) -> ServiceInfo {
@@ -386,7 +354,7 @@ impl Tracker {
         self.interfaces.get(&attempt.interface).map(String::as_str)
     }
 
-    fn record(&mut self, draft: Draft, origin: Origin) {
+    pub(super) fn record(&mut self, draft: Draft, origin: Origin) {
         self.out.push(Output::Record(Box::new(Entry { draft, origin })));
     }
 }

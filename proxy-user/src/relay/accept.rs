@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 use arc_swap::ArcSwap;
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::watch,
     time::{Duration, sleep},
 };
@@ -22,7 +23,6 @@ use super::{
     session::Session,
     socket,
     stats::Place,
-    workers::Workers,
 };
 use crate::config::Service;
 
@@ -37,7 +37,8 @@ pub(super) struct Shared {
     pub(super) pipes: Arc<PipePool>,
     pub(super) intake: watch::Sender<Intake>,
     pub(super) sessions: TaskTracker,
-    pub(super) workers: Workers,
+    /// Of the workers, who end with the [`super::Listeners`].
+    pub(super) runtimes: Vec<Handle>,
 }
 
 /// Accepts until aborted. `owner` is whose connections they are; a reload may

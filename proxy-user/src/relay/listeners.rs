@@ -33,6 +33,7 @@ pub struct Listeners {
     services: RwLock<Services>,
     /// By the address asked for.
     sockets: Mutex<BTreeMap<SocketAddr, Listening>>,
+    _workers: Workers,
 }
 
 impl Listeners {
@@ -41,6 +42,7 @@ impl Listeners {
     /// # Errors
     /// Where threads cannot be started.
     pub fn new(gate: Arc<dyn Gate>, journal: Arc<dyn Journal>, limits: Limits) -> io::Result<Self> {
+        let workers = Workers::start()?;
         let shared = Shared {
             gate,
             journal,
@@ -48,10 +50,10 @@ impl Listeners {
             pipes: PipePool::new(limits.pipes),
             intake: watch::Sender::default(),
             sessions: TaskTracker::new(),
-            workers: Workers::start()?,
+            runtimes: workers.runtimes(),
         };
         let (services, sockets) = (RwLock::default(), Mutex::default());
-        Ok(Self { shared: Arc::new(shared), services, sockets })
+        Ok(Self { shared: Arc::new(shared), services, sockets, _workers: workers })
     }
 
     /// Publishes exactly the relayed ones of `services`. Sockets of addresses that

@@ -9,7 +9,6 @@ use super::{
     accept::{Shared, accept},
     published::Published,
     socket,
-    workers::Workers,
 };
 
 /// A service's port could not be listened on. Nothing was changed.
@@ -32,14 +31,14 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn new(address: SocketAddr, workers: &Workers) -> io::Result<Self> {
+    pub(super) fn new(address: SocketAddr, runtimes: &[Handle]) -> io::Result<Self> {
         let socket = socket::listen(address)?;
         let listen = |runtime: &Handle| {
             let _context = runtime.enter();
             let listener = TcpListener::from_std(socket.try_clone()?)?;
             Ok((runtime.clone(), listener))
         };
-        let listeners = workers.runtimes().map(listen).collect::<io::Result<_>>()?;
+        let listeners = runtimes.iter().map(listen).collect::<io::Result<_>>()?;
         Ok(Self { local: socket.local_addr()?, listeners })
     }
 

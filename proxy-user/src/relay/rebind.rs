@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
+use tokio::runtime::Handle;
 use tracing::{error, info};
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     plan::Plan,
     published::Published,
     socket,
-    workers::Workers,
 };
 
 type Sockets = BTreeMap<SocketAddr, Listening>;
@@ -32,7 +32,7 @@ pub(super) async fn bind_missing(
         if sockets.contains_key(&address) {
             continue;
         }
-        match bind(address, plan, (sockets, &mut yielded), &shared.workers).await {
+        match bind(address, plan, (sockets, &mut yielded), &shared.runtimes).await {
             Ok(socket) => bound.push((address, socket)),
             Err(error) if plan.is_optional(address) && socket::is_without_ipv6(&error) => {
                 info!(%address, "this host has no IPv6: IPv4 alone is served");
@@ -52,9 +52,9 @@ async fn bind(
     address: SocketAddr,
     plan: &Plan,
     (sockets, yielded): (&mut Sockets, &mut Yielded),
-    workers: &Workers,
+    runtimes: &[Handle],
 ) -> io::Result<Bound> {
-    match Bound::new(address, workers) {
+    match Bound::new(address, runtimes) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let goes = |other: &SocketAddr| {
                 other.port() == address.port() && plan.service_at(*other).is_none()
@@ -67,7 +67,7 @@ async fn bind(
                 yielded.push((other, socket.owner()));
                 socket.stop().await;
             }
-            Bound::new(address, workers)
+            Bound::new(address, runtimes)
         }
         result => result,
     }
@@ -75,7 +75,7 @@ async fn bind(
 
 fn restore(yielded: Yielded, sockets: &mut Sockets, shared: &Arc<Shared>) {
     for (address, owner) in yielded {
-        match Bound::new(address, &shared.workers) {
+        match Bound::new(address, &shared.runtimes) {
             Ok(socket) => {
                 sockets.insert(address, socket.start(owner, shared));
             }

@@ -44,12 +44,16 @@ fn lost_events_become_an_aggregate_of_many() {
     for _ in 0..5 {
         world.deny(1, 0, true);
     }
+    for cpu in [0, 1] {
+        world.deny(1, cpu, true);
+    }
     world.tick(20);
     world.tick(20);
+    world.tick(1000);
     let drafts = world.drafts();
-    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts.len(), 1, "one for all that a second lost");
     assert_eq!(drafts[0].source, Source::Many);
-    assert_eq!(drafts[0].metadata["suppressed"], "4");
+    assert_eq!(drafts[0].metadata["suppressed"], "6");
     assert_eq!(drafts[0].metadata["events_lost"], "true");
 }
 
@@ -57,7 +61,7 @@ fn lost_events_become_an_aggregate_of_many() {
 fn a_relayed_flow_takes_the_kernels_bytes_and_the_relays_reason() {
     let mut world = World::new();
     let flow = key(1, 5000, RELAY);
-    world.open(flow, RELAY);
+    world.open(flow, RELAY, false);
     world.table.get_mut(&flow).unwrap().up.acked = 11;
     world.report(flow);
     assert!(world.drafts().is_empty(), "the last packets are awaited");
@@ -70,11 +74,65 @@ fn a_relayed_flow_takes_the_kernels_bytes_and_the_relays_reason() {
     assert_eq!(drafts[0].target, "192.0.2.9:80");
 }
 
+/// The relay's socket takes what the client is slow to read.
+#[test]
+fn bytes_on_their_way_after_the_relays_close_are_counted() {
+    let mut world = World::new();
+    let flow = key(1, 5000, RELAY);
+    world.open(flow, RELAY, false);
+    world.report(flow);
+    for acked in 1..=5 {
+        world.tick(60_000);
+        let now = world.now().monotonic;
+        let state = world.table.get_mut(&flow).unwrap();
+        (state.down.acked, state.last_packet) = (acked, now);
+        assert!(world.drafts().is_empty(), "{acked}");
+    }
+    world.end(flow, false);
+    world.tick(20);
+    let drafts = world.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].bytes_download, 5);
+}
+
+#[test]
+fn a_reset_that_the_relay_never_saw_ends_no_count() {
+    let mut world = World::new();
+    let flow = key(1, 5000, RELAY);
+    world.open(flow, RELAY, false);
+    world.table.get_mut(&flow).unwrap().flags |= FlowState::CLIENT_RESET;
+    world.end(flow, false);
+    world.report(flow);
+    let drafts = world.drafts();
+    assert_eq!((drafts[0].bytes_upload, drafts[0].bytes_download), (1, 2));
+}
+
+#[test]
+fn a_connection_that_nobody_accepted_is_an_error_without_bytes() {
+    let flow = key(1, 5000, RELAY);
+    let mut accepted = World::new();
+    accepted.open(flow, RELAY, false);
+    let mut world = World::new();
+    let mut state = accepted.table[&flow];
+    state.up.acked = 9;
+    world.table.insert(flow, state);
+    world.end(flow, false);
+    world.tick(20);
+    assert!(world.drafts().is_empty(), "it may stand in the listener's queue");
+    world.tick(31_000);
+    let drafts = world.drafts();
+    assert_eq!(
+        (drafts[0].verdict, drafts[0].reason),
+        (Verdict::Error, Some(Reason::ClientAborted))
+    );
+    assert_eq!((drafts.len(), drafts[0].bytes_upload), (1, 0));
+}
+
 #[test]
 fn a_relayed_connection_that_the_kernel_missed_has_the_relays_bytes() {
     let mut world = World::new();
     let flow = key(1, 5000, RELAY);
-    world.open(flow, RELAY);
+    world.open(flow, RELAY, false);
     world.table.clear();
     world.report(flow);
     let drafts = world.drafts();
@@ -86,8 +144,8 @@ fn a_relayed_connection_that_the_kernel_missed_has_the_relays_bytes() {
 fn a_new_policy_ends_what_it_denies_and_nothing_else() {
     let mut world = World::new();
     let (denied, allowed) = (key(1, 5000, GUARD), key(2, 5000, GUARD));
-    world.open(denied, GUARD);
-    world.open(allowed, GUARD);
+    world.open(denied, GUARD, false);
+    world.open(allowed, GUARD, false);
     let flows: Vec<_> = world.table.iter().map(|(key, state)| (*key, *state)).collect();
     let judge = |_: &str, client| Judgement {
         denied: (client == std::net::IpAddr::from([198, 51, 100, 1]))
@@ -107,7 +165,7 @@ fn a_new_policy_ends_what_it_denies_and_nothing_else() {
 #[test]
 fn a_guarded_flow_of_a_removed_service_is_recorded_and_left_alone() {
     let mut world = World::new();
-    world.open(key(1, 5000, GUARD), GUARD);
+    world.open(key(1, 5000, GUARD), GUARD, false);
     world.tracker.set_services(vec![(RELAY, ServiceInfo::from(&service(RELAY)))]);
     world.sweep();
     assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::ServiceRemoved));
@@ -120,7 +178,7 @@ fn a_guarded_flow_of_a_removed_service_is_recorded_and_left_alone() {
 fn an_idle_guarded_flow_is_reset() {
     let mut world = World::new();
     let flow = key(1, 5000, GUARD);
-    world.open(flow, GUARD);
+    world.open(flow, GUARD, false);
     world.milliseconds += u64::try_from(Duration::from_hours(1).as_millis()).unwrap() + 1;
     world.sweep();
     world.tick(20);
@@ -133,8 +191,8 @@ fn an_idle_guarded_flow_is_reset() {
 #[test]
 fn relayed_flows_are_interrupted_by_a_crash_and_guarded_ones_go_on() {
     let mut world = World::new();
-    world.open(key(1, 5000, RELAY), RELAY);
-    world.open(key(2, 5000, GUARD), GUARD);
+    world.open(key(1, 5000, RELAY), RELAY, false);
+    world.open(key(2, 5000, GUARD), GUARD, false);
     world.crash();
     world.tick(20);
     let drafts = world.drafts();
@@ -150,7 +208,7 @@ fn relayed_flows_are_interrupted_by_a_crash_and_guarded_ones_go_on() {
 fn what_is_open_at_a_clean_stop_is_recorded() {
     let mut world = World::new();
     let flow = key(1, 5000, GUARD);
-    world.open(flow, GUARD);
+    world.open(flow, GUARD, false);
     world.table.get_mut(&flow).unwrap().flags |= FlowState::PARTIAL;
     world.finish();
     let drafts = world.drafts();

@@ -32,6 +32,8 @@ pub(super) const LIMIT: u32 = 3;
 pub(super) struct World {
     pub(super) tracker: Tracker,
     pub(super) table: Flows,
+    /// Flows whose place a new one took.
+    pub(super) parked: BTreeMap<FlowId, FlowState>,
     pub(super) attempts: BTreeMap<CounterId, u64>,
     /// Events on their way through the ring buffer.
     pub(super) ring: Vec<DeniedEvent>,
@@ -88,6 +90,7 @@ impl World {
         let mut world = Self {
             tracker: Tracker::new(1, LIMIT),
             table: HashMap::new(),
+            parked: BTreeMap::new(),
             attempts: BTreeMap::new(),
             ring: Vec::new(),
             closing: Vec::new(),
@@ -116,36 +119,39 @@ impl World {
         self.tracker = Tracker::new(1, LIMIT);
         let services = [GUARD, RELAY].map(|slot| (slot, ServiceInfo::from(&service(slot))));
         self.tracker.set_services(services.to_vec());
-        let flows: Vec<_> = self.table.iter().map(|(key, state)| (*key, *state)).collect();
+        let flows = self.flows();
         let now = self.now();
         let counts = self.counts();
         self.tracker.begin(&counts, &self.accounted, flows.into_iter(), &self.committed, &now);
         self.act();
     }
 
-    /// Whether the kernel or the store still has word of a flow.
-    pub(super) fn remembers(&self, flow: &FlowId) -> bool {
-        self.table.get(&flow.key).is_some_and(|state| state.started == flow.started)
-            || self.closing.iter().any(|e| e.key == flow.key && e.state.started == flow.started)
-            || self.written.iter().any(|entry| entry.origin == Origin::Flow(*flow))
+    /// All that the kernel's maps hold.
+    fn flows(&self) -> Vec<(FlowKey, FlowState)> {
+        let placed = self.table.iter().map(|(key, state)| (*key, *state));
+        placed.chain(self.parked.iter().map(|(flow, state)| (flow.key, *state))).collect()
     }
 
     /// The daemon is killed and started again: what was not committed is gone, the
-    /// relay's connections end with it.
+    /// relay's connections end with it. Events that were read with it are, too.
     pub(super) fn crash(&mut self) {
         self.pending.clear();
         self.sessions.clear();
         self.begin();
     }
 
-    pub(super) fn open(&mut self, key: FlowKey, service: u16) {
+    /// A connection is established, perhaps in an ended one's place, of which the event
+    /// may be lost.
+    pub(super) fn open(&mut self, key: FlowKey, service: u16, lost: bool) {
         let open = self.sessions.iter().any(|session| session.flow == key);
         if self.table.get(&key).is_some_and(|state| !state.has(FlowState::ENDED)) || open {
             return;
         }
         if let Some(state) = self.table.remove(&key) {
-            let event = ClosedEvent { kind: KIND_CLOSED, replaced: 1, key, state };
-            self.closing.push(event);
+            self.parked.insert(FlowId { key, started: state.started }, state);
+            if !lost {
+                self.closing.push(ClosedEvent { kind: KIND_CLOSED, replaced: 1, key, state });
+            }
         }
         let time = self.now().monotonic;
         let relayed = if service == RELAY { FlowState::RELAYED } else { 0 };
@@ -256,7 +262,7 @@ impl World {
 
     pub(super) fn sweep(&mut self) {
         self.drain();
-        let flows: Vec<_> = self.table.iter().map(|(key, state)| (*key, *state)).collect();
+        let flows = self.flows();
         let now = self.now();
         self.tracker.sweep(flows.into_iter(), &now);
         self.act();
@@ -264,7 +270,7 @@ impl World {
 
     pub(super) fn finish(&mut self) {
         self.drain();
-        let flows: Vec<_> = self.table.iter().map(|(key, state)| (*key, *state)).collect();
+        let flows = self.flows();
         let (counts, now) = (self.counts(), self.now());
         self.tracker.finish(&counts, flows.into_iter(), &self.table, &now);
         self.act();
@@ -299,6 +305,8 @@ impl World {
                 Output::Delete(flow) => {
                     if self.table.get(&flow.key).is_some_and(|s| s.started == flow.started) {
                         self.table.remove(&flow.key);
+                    } else {
+                        self.parked.remove(&flow);
                     }
                 }
                 Output::Forget(flow) => drop(self.committed.remove(&flow)),

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use proxy_common::reason::Reason;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::support::*;
 use crate::{
@@ -17,9 +17,7 @@ async fn a_denied_client_is_reset_and_the_target_sees_nothing() {
     let (listener, address) = target().await;
     relay.door.deny(OTHER);
     let service = relay.publish(service("db", address)).await;
-    let mut client = connect_from(OTHER, service).await;
-    let _ = client.write_all(b"let me in").await;
-    assert_reset(&mut client).await;
+    assert_turned_away(OTHER, service).await;
     let ended = relay.only_ended().await;
     assert_eq!(ended.outcome, Outcome::Denied(Reason::IpRestricted));
     assert_eq!(ended.flow.client, OTHER.into());
@@ -58,8 +56,7 @@ async fn a_second_session_is_over_the_limit(limits: Limits, max_connections: u32
     let address = relay.publish(service).await;
     let mut first = TcpStream::connect(address).await.unwrap();
     assert_echoes(&mut first, b"hello").await;
-    let mut second = TcpStream::connect(address).await.unwrap();
-    assert_reset(&mut second).await;
+    assert_turned_away(LOCALHOST, address).await;
     let ended = relay.first_ended().await;
     let Outcome::Admitted { fate, .. } = ended.outcome else { panic!("{ended:?}") };
     assert_eq!(fate, Fate::ConnectionLimit);
@@ -104,7 +101,6 @@ async fn nothing_is_served_while_records_cannot_be_written() {
     let relay = Relay::new();
     let address = relay.publish(service("db", echo(b"").await)).await;
     relay.listeners.set_intake(Intake::Refuse);
-    let mut client = TcpStream::connect(address).await.unwrap();
-    assert_reset(&mut client).await;
+    assert_turned_away(LOCALHOST, address).await;
     assert_eq!(relay.only_ended().await.outcome, Outcome::Refused);
 }

@@ -112,16 +112,16 @@ async fn what_outlasts_the_grace_is_reset() {
 fn a_session_whose_task_is_dropped_is_still_reported() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let relay = Relay::new();
-    let (client, target) = runtime.block_on(async {
+    let notes = Arc::clone(&relay.notes);
+    let (_client, target) = runtime.block_on(async {
         let target = echo(b"").await;
         let address = relay.publish(service("db", target)).await;
         let mut client = TcpStream::connect(address).await.unwrap();
         assert_echoes(&mut client, b"hello").await;
         (client, target)
     });
-    drop(runtime);
-    drop(client);
-    let ended = relay.notes.ended_so_far();
+    drop(relay);
+    let ended = notes.ended_so_far();
     assert_eq!(ended.len(), 1, "{ended:?}");
     assert_served(&ended[0], target, 5, 5, Interrupted);
 }

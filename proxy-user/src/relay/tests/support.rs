@@ -222,6 +222,20 @@ pub(super) async fn assert_reset(stream: &mut TcpStream) {
     assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
+/// Connects and is reset, which may be heard with the connection already.
+pub(super) async fn assert_turned_away(client: IpAddr, service: SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((client, 0).into()).unwrap();
+    match socket.connect(service).await {
+        Ok(mut stream) => {
+            // What a client says at once makes no difference.
+            let _ = stream.write_all(b"let me in").await;
+            assert_reset(&mut stream).await;
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+}
+
 pub(super) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);

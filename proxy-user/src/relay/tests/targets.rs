@@ -51,8 +51,7 @@ async fn a_target_that_refuses_is_unreachable() {
     let address = free.local_addr().unwrap();
     drop(free);
     let relay = Relay::new();
-    let mut client = TcpStream::connect(relay.publish(service("db", address)).await).await.unwrap();
-    assert_reset(&mut client).await;
+    assert_turned_away(LOCALHOST, relay.publish(service("db", address)).await).await;
     let Fate::BackendUnreachable { target, error } = fate(relay.only_ended().await) else {
         panic!("not unreachable");
     };

@@ -1,0 +1,92 @@
+//! The records of the relay's connections, out of its own report and the kernel's
+//! flow.
+
+use std::time::Duration;
+
+use proxy_common::{address::FlowKey, flow::FlowState};
+
+use super::{
+    Ended, FlowTable, Now, Opened, Outcome, ServiceInfo, Tracker, drafts, relayed::View,
+    tracker::close_reason,
+};
+use crate::record::{FlowId, Origin};
+
+/// A connection that the relay is done with may have bytes on their way: its flow goes
+/// on until it ends, or is silent for longer than a host waits to send again (Linux's
+/// `TCP_RTO_MAX`, 120 s).
+const FLOW_SILENT: Duration = Duration::from_secs(130);
+
+impl Tracker {
+    /// The relay dials for a connection.
+    pub fn opened(&mut self, session: &Opened) {
+        self.relayed.opened(session);
+    }
+
+    /// The relay is done with a connection.
+    pub fn ended(&mut self, report: Ended, table: &impl FlowTable, now: &Now) {
+        // The flow whose end is known already needs no look at the kernel's map.
+        let expects_flow =
+            self.relayed.has_flow(&report.flow) || self.live(&report.flow, table).is_some();
+        if let Some(view) = self.relayed.ended(report, expects_flow, now.monotonic) {
+            self.settle(view, table, now);
+        }
+    }
+
+    /// Records what has waited long enough for the other view.
+    pub(super) fn expire_sessions(&mut self, table: &impl FlowTable, now: &Now) {
+        for view in self.relayed.expire(now.monotonic, self.accepting) {
+            match view {
+                View::Report(report) if self.is_flowing(&report.flow, table, now) => {
+                    self.relayed.wait_on(report, now.monotonic);
+                }
+                view => self.settle(view, table, now),
+            }
+        }
+    }
+
+    /// Records a connection by what is known of it.
+    pub(super) fn settle(&mut self, view: View, table: &impl FlowTable, now: &Now) {
+        match view {
+            View::Both(report, state) => self.session(&report, Some(&state), now),
+            View::Report(report) => {
+                let state = self.live(&report.flow, table);
+                self.session(&report, state.as_ref(), now);
+            }
+            View::Flow(key, state) => {
+                let why = close_reason(&state);
+                self.recorded_as(key, &state, |service| {
+                    drafts::unaccepted(&key, &state, service, why, now)
+                });
+            }
+        }
+    }
+
+    pub(super) fn session(&mut self, report: &Ended, state: Option<&FlowState>, now: &Now) {
+        let origin = match state {
+            Some(state) => {
+                let flow = FlowId { key: report.flow, started: state.started };
+                self.recorded.insert(flow);
+                Origin::Flow(flow)
+            }
+            None => Origin::Userspace,
+        };
+        if state.is_none() && matches!(report.outcome, Outcome::Admitted { .. }) {
+            self.stats.without_flow += 1;
+        }
+        let service = ServiceInfo::from(&*report.service);
+        self.record(drafts::session(report, state, &service, now), origin);
+    }
+
+    fn is_flowing(&self, key: &FlowKey, table: &impl FlowTable, now: &Now) -> bool {
+        self.live(key, table).is_some_and(|state| {
+            !state.has(FlowState::ENDED) && now.since(state.last_packet) < FLOW_SILENT
+        })
+    }
+
+    /// The kernel's flow of a relayed connection that has no record yet.
+    fn live(&self, key: &FlowKey, table: &impl FlowTable) -> Option<FlowState> {
+        let state = table.get(key).filter(|state| state.has(FlowState::RELAYED))?;
+        let flow = FlowId { key: *key, started: state.started };
+        (!self.recorded.contains(&flow)).then_some(state)
+    }
+}
