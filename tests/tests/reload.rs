@@ -162,7 +162,8 @@ fn what_is_not_confirmed_goes_back_on_the_interfaces_too() -> Result<()> {
     let only = |names: &str| format!("interfaces = [{names}]");
     let weir = Weir::start(&lab.server, &only("'wan'"), &scenario::services(""))?;
     weir.configure(&only("'wan', 'lan'"), &scenario::services(""))?;
-    weir.run(&["reload", "--confirm", "2s"])?;
+    // Nobody is there to confirm it.
+    assert!(weir.run(&["reload", "--confirm", "5s"]).is_err());
     assert!(kernel::watched(&lab.server, lab::LAN)?);
     let watched = |interface| kernel::watched(&lab.server, interface).unwrap_or(true);
     assert!(holds(SOON, || !watched(lab::LAN)), "the interface is watched on");

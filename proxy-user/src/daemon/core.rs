@@ -179,6 +179,7 @@ impl Core {
         self.inbox.tell(Message::Interfaces(names));
         if let Some(datapath) = &mut *self.datapath.lock() {
             let coverage = datapath.follow(&self.config.load().kernel, &network);
+            // Still under the lock: what is told last is what is so.
             self.cover(coverage);
         }
     }

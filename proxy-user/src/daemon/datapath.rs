@@ -7,21 +7,24 @@ use proxy_common::{policy::TableId, tables::ServiceSlot};
 use super::{coverage::Coverage, interfaces, kernel::Kernel};
 use crate::{
     config,
-    datapath::{self, Attached, Attacher, Generation, Network, Pins, Tables},
+    datapath::{self, Attached, Attacher, Generation, HalfOpen, Network, Pins, Tables},
 };
 
 /// Tables, programs and where they are pinned.
 pub(super) struct Datapath {
     tables: Tables,
+    half_open: HalfOpen,
     attacher: Attacher,
     pins: Pins,
 }
 
-/// How full the prefix maps are.
+/// How full the maps are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fill {
     pub(super) cidrs: usize,
     pub(super) countries: usize,
+    pub(super) listeners: usize,
+    pub(super) half_open: usize,
 }
 
 impl Datapath {
@@ -39,7 +42,8 @@ impl Datapath {
             counters: maps.counters,
         };
         let attacher = Attacher::new(programs, pins.links());
-        Ok((Self { tables: maps.tables, attacher, pins }, kernel))
+        let (tables, half_open) = (maps.tables, maps.half_open);
+        Ok((Self { tables, half_open, attacher, pins }, kernel))
     }
 
     /// A number for the next prefix table.
@@ -64,7 +68,8 @@ impl Datapath {
 
     pub(super) fn fill(&self) -> Fill {
         let (cidrs, countries) = self.tables.fill();
-        Fill { cidrs, countries }
+        let (listeners, half_open) = (self.tables.listeners(), self.half_open.count());
+        Fill { cidrs, countries, listeners, half_open }
     }
 
     pub(super) fn attached(&self) -> Vec<Attached> {

@@ -40,8 +40,8 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<()> {
     for warning in bound.warnings() {
         tracing::warn!("{warning}");
     }
-    let mut signals = Signals::listen()?;
     let Running { core, threads } = start(path, loaded, bound.gate()).await?;
+    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let backend = ApiBackend::new(Arc::clone(&core));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proxy_common::{
     flow::FlowState,
     outcome::Outcome,
-    tables::{MAX_PREFIXES, MAX_SERVICES},
+    tables::{MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_SERVICES},
 };
 
 use super::{
@@ -224,6 +224,8 @@ fn maps(
         map("flows", snapshot.flows.len(), config.kernel.max_flows.get()),
         map("cidrs", fill.cidrs, MAX_PREFIXES),
         map("countries", fill.countries, MAX_PREFIXES),
+        map("listeners", fill.listeners, MAX_LISTENERS),
+        map("half_open", fill.half_open, MAX_HALF_OPEN),
         map("services", names.len(), MAX_SERVICES),
     ]
 }

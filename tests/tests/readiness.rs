@@ -1,20 +1,22 @@
-//! Interfaces that should be watched and cannot be.
+//! When Weir says that it can be relied on, and what it says when it cannot.
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use weir_tests::{
     client, kernel,
     lab::{self, Lab},
-    scenario::{self, RELAYED, Servers},
+    raw::{self, Syn},
+    scenario::{self, GUARDED, RELAYED, Servers},
     server::Behaviour,
+    tmpfs::Tmpfs,
     wait::{SOON, holds},
     weir::Weir,
 };
@@ -62,7 +64,7 @@ fn one_that_comes_later_and_takes_no_program_ends_readiness_until_it_does() -> R
     assert_eq!(ready(&weir), 200);
 
     let pin = occupy(&lab, LATE_INDEX)?;
-    lab.server.ip(&format!("link add {LATE} index {LATE_INDEX} type dummy"))?;
+    lab.server.ip(&format!("link add {LATE} index {LATE_INDEX} type veth peer name late1"))?;
     assert!(holds(SOON, || ready(&weir) == 503), "{:?}", weir.status());
     assert_eq!(hook(&weir, LATE)?, ("none".to_owned(), LATE_INDEX));
     assert_eq!(hook(&weir, lab::WAN)?.0, "tc");
@@ -97,6 +99,64 @@ fn one_that_is_there_and_takes_no_program_ends_the_start_where_it_is_required() 
     weir.launch()?;
     assert_eq!(hook(&weir, lab::WAN)?, ("none".to_owned(), index));
     assert_eq!(ready(&weir), 200);
+    Ok(())
+}
+
+#[test]
+fn a_store_that_cannot_write_ends_readiness_where_it_refuses() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let mut weir = Weir::install(&lab.server)?;
+    let disk = Tmpfs::mount(&weir.data_dir(), 32)?;
+    let access = format!("blocked_cidrs = ['{}']", lab::BLOCKED4_CIDR);
+    let tables = "[log]\non_store_failure = 'refuse'\n".to_owned() + &scenario::guarded(&access);
+    weir.configure("", &tables)?;
+    weir.launch()?;
+    assert_eq!(ready(&weir), 200);
+
+    let ballast = disk.fill()?;
+    let mut port = 0;
+    let refuses = holds(2 * SOON, || {
+        port = port % 60_000 + 500;
+        // The store's file has room for some records yet.
+        deny_many(&lab, port).is_ok() && ready(&weir) == 503
+    });
+    assert!(refuses, "{:?}", weir.status());
+    fs::remove_file(ballast)?;
+    assert!(holds(2 * SOON, || ready(&weir) == 200), "{:?}", weir.status());
+    Ok(())
+}
+
+/// Denied attempts from 500 ports.
+fn deny_many(lab: &Lab, first_port: u16) -> Result<()> {
+    let IpAddr::V4(source) = lab::BLOCKED4 else { bail!("the lab's addresses") };
+    raw::send(&lab.clients, (first_port..first_port + 500).map(|port| syn(source, port)))
+}
+
+fn syn(source: Ipv4Addr, port: u16) -> Syn {
+    // lab::SERVER4
+    let destination = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), GUARDED);
+    Syn { source: SocketAddrV4::new(source, port), destination, sequence: 17 }
+}
+
+#[test]
+fn the_fill_of_every_map_that_can_run_full_is_told() -> Result<()> {
+    const SYNS: u16 = 5;
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = Weir::start(&lab.server, "", &scenario::services(""))?;
+    let entries = |map: &str| -> Option<u64> {
+        let status = weir.status().ok()?;
+        let found = status["maps"].as_array()?.iter().find(|found| found["name"] == map)?;
+        assert!(found["capacity"].as_u64()? > found["entries"].as_u64()?, "{found}");
+        found["entries"].as_u64()
+    };
+    assert_eq!(entries("services"), Some(2));
+    assert!(entries("listeners") >= Some(2));
+    assert_eq!(entries("half_open"), Some(0));
+    // Nobody is at that address: the SYN-ACKs are swallowed.
+    let nobody = Ipv4Addr::new(198, 51, 100, 200);
+    raw::send(&lab.clients, (0..SYNS).map(|n| syn(nobody, 5000 + n)))?;
+    assert!(holds(SOON, || entries("half_open") == Some(SYNS.into())), "{:?}", weir.status());
     Ok(())
 }
 
