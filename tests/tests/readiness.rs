@@ -161,6 +161,23 @@ fn the_fill_of_every_map_that_can_run_full_is_told() -> Result<()> {
 }
 
 #[test]
+fn resets_beyond_what_may_be_sent_are_counted() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let access = format!("blocked_cidrs = ['{}']\ndeny = 'reset'", lab::BLOCKED4_CIDR);
+    let weir = Weir::start(&lab.server, "", &scenario::guarded(&access))?;
+    let suppressed = || -> Option<u64> {
+        let status = weir.status().ok()?;
+        let all = status["losses"].as_array()?.clone();
+        all.iter().find(|loss| loss["name"] == "resets_suppressed")?["count"].as_u64()
+    };
+    assert_eq!(suppressed(), Some(0));
+    // More than a second may answer, faster than that.
+    (1..=10).try_for_each(|round| deny_many(&lab, round * 500))?;
+    assert!(holds(SOON, || suppressed() > Some(0)), "{:?}", weir.status());
+    Ok(())
+}
+
+#[test]
 fn a_second_signal_ends_the_drain_in_which_nothing_is_published() -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(20);
     let Some(lab) = Lab::for_test()? else { return Ok(()) };

@@ -2,6 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
+use proxy_common::{reason::Reason, tables::DenialCount};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -9,7 +10,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, LOCALHOST, free_port, service, until};
-use crate::daemon::sinks;
+use crate::{
+    daemon::{engine::Snapshot, sinks},
+    datapath::Denials,
+    flow::{Now, TrackerStats},
+};
 
 /// A connection that the relay of `port` resets, whichever call sees that.
 async fn denied(port: u16) {
@@ -30,6 +35,34 @@ async fn denials_of_the_relay_are_counted() {
         daemon.status().await.services[0].denied == [("ip_restricted".to_owned(), 2)].into()
     })
     .await;
+}
+
+/// What the engine would show of one service with so many recorded flows.
+fn snapshot(recorded: u64) -> Snapshot {
+    let count = DenialCount { attempts: 3, packets: 9 };
+    let denials = |reason, cpu| Denials { service: 0, reason, cpu, count };
+    Snapshot {
+        flows: Vec::new(),
+        denials: vec![denials(Reason::IpRestricted, 0), denials(Reason::IpRestricted, 1)],
+        outcomes: Vec::new(),
+        tracker: TrackerStats::default(),
+        recorded: [(0, recorded)].into(),
+        resets_suppressed: 0,
+        now: Now::read(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guard_accepted_never_falls() {
+    let guard = "[service.ssh]\nmode = 'tcp'\nlisten = 22\ntarget = 'host'\n";
+    let daemon = Daemon::start(|_| guard.to_owned()).await;
+    let config = daemon.core.config.load_full();
+    let names = [(0, "ssh".to_owned())].into();
+    for (recorded, accepted) in [(4, 4), (3, 4), (5, 5)] {
+        let status = &daemon.core.services(&config, &snapshot(recorded), &names)[0];
+        assert_eq!(status.accepted, accepted);
+        assert_eq!(status.denied, [("ip_restricted".to_owned(), 6)].into());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
