@@ -9,6 +9,10 @@ use crate::{
 pub const MAX_SERVICES: u32 = 1024;
 /// Prefixes that each of the longest-prefix maps holds.
 pub const MAX_PREFIXES: u32 = 4_194_304;
+/// Entries that the listener map holds: two generations, for a moment.
+pub const MAX_LISTENERS: u32 = 65_536;
+/// Handshakes under way that are remembered; further ones push the oldest out.
+pub const MAX_HALF_OPEN: u32 = 65_536;
 /// Slots for [`crate::policy::Rules`]: two generations of every service's own
 /// layer and the global one.
 pub const MAX_RULES: u32 = 2 * (MAX_SERVICES + 1);

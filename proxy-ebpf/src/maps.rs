@@ -13,8 +13,8 @@ use proxy_common::{
     policy::Rules,
     reason::KERNEL_REASONS,
     tables::{
-        DenialCount, Listener, ListenerKey, MAX_PREFIXES, MAX_RULES, MAX_SERVICES, Prefix4,
-        Prefix6, Root, ServiceName,
+        DenialCount, Listener, ListenerKey, MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_RULES,
+        MAX_SERVICES, Prefix4, Prefix6, Root, ServiceName,
     },
 };
 
@@ -25,7 +25,7 @@ pub static ROOT: Array<Root> = Array::with_max_entries(1, 0);
 /// Ports and addresses of services, by generation.
 #[map]
 pub static LISTENERS: HashMap<ListenerKey, Listener> =
-    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+    HashMap::with_max_entries(MAX_LISTENERS, BPF_F_NO_PREALLOC);
 
 /// Layers of restrictions; two generations use different slots.
 #[map]
@@ -75,7 +75,8 @@ pub static FRESH: PerCpuArray<FlowState> = PerCpuArray::with_max_entries(1, 0);
 /// Handshakes under way, and flows met midway that were not answered yet. What a
 /// flood pushes out here costs no established flow.
 #[map]
-pub static HALF_OPEN: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(65_536, 0);
+pub static HALF_OPEN: LruHashMap<FlowKey, FlowState> =
+    LruHashMap::with_max_entries(MAX_HALF_OPEN, 0);
 
 /// Denied attempts seen lately, see [`proxy_common::attempt`].
 #[map]

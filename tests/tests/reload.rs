@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::process::Signal;
 use weir_tests::{
     client::{self, Refusal},
+    kernel,
     lab::{self, BLOCKED4_CIDR, Lab},
     scenario::{self, GUARDED, PLANES, RELAYED, Servers},
     server::Behaviour,
@@ -132,6 +133,42 @@ fn the_port_of_a_removed_service_refuses() -> Result<()> {
     let record = weir.wait_for_event("service_id=relayed", SOON)?;
     assert_eq!(record["close_reason"], "service_removed", "{record}");
     client::exchange(&mut guarded, BYTES)
+}
+
+#[test]
+fn a_policy_that_cannot_be_installed_changes_nothing() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = Weir::start(&lab.server, "", &scenario::services(""))?;
+    let mut open = connect(&lab, lab::DE4, RELAYED)?;
+    // More than the kernel has room for, and none of those that are there.
+    let service = |n: u16| {
+        format!("[service.s{n}]\nmode = 'tcp'\nlisten = {}\ntarget = 'host'\n", 10_000 + n)
+    };
+    weir.configure("", &(0..1100).map(service).collect::<String>())?;
+
+    let said = weir.reload().err().map(|error| format!("{error:#}")).context("it was taken")?;
+    assert!(said.contains("internal error"), "{said}");
+    client::exchange(&mut open, BYTES)?;
+    for (_, port) in PLANES {
+        drop(connect(&lab, lab::DE4, port)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_confirmed_goes_back_on_the_interfaces_too() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let only = |names: &str| format!("interfaces = [{names}]");
+    let weir = Weir::start(&lab.server, &only("'wan'"), &scenario::services(""))?;
+    weir.configure(&only("'wan', 'lan'"), &scenario::services(""))?;
+    // Nobody is there to confirm it.
+    assert!(weir.run(&["reload", "--confirm", "5s"]).is_err());
+    assert!(kernel::watched(&lab.server, lab::LAN)?);
+    let watched = |interface| kernel::watched(&lab.server, interface).unwrap_or(true);
+    assert!(holds(SOON, || !watched(lab::LAN)), "the interface is watched on");
+    assert!(watched(lab::WAN));
+    Ok(())
 }
 
 #[test]

@@ -5,7 +5,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch};
 use uuid::Uuid;
 
-use super::{core::Core, datapath::Datapath, reload::hex};
+use super::{
+    core::{ApplyError, Core},
+    datapath::Datapath,
+    reload::{ReloadError, hex},
+};
 use crate::{
     api::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
@@ -33,6 +37,19 @@ fn internal(error: StoreError) -> Failure {
         StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
         StoreError::CursorGone(_) => Failure::Invalid(error.to_string()),
         other => Failure::Internal(Box::new(other)),
+    }
+}
+
+impl From<ReloadError> for Failure {
+    /// Faults and taken ports are the asker's to mend.
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Faulty(_) | ReloadError::NotApplied(ApplyError::Listen(_)) => {
+                Self::Invalid(error.to_string())
+            }
+            ReloadError::NotApplied(ApplyError::Stopping) => Self::Unavailable(error.to_string()),
+            ReloadError::NotApplied(ApplyError::Kernel(_)) => Self::Internal(Box::new(error)),
+        }
     }
 }
 
@@ -88,7 +105,7 @@ impl Backend for ApiBackend {
     }
 
     fn ready(&self) -> bool {
-        true
+        self.core.ready()
     }
 
     fn verify_token(&self, secret: &str) -> Option<Bearer> {
@@ -97,8 +114,7 @@ impl Backend for ApiBackend {
     }
 
     fn reload(&self, who: &Who, confirm: Option<Duration>) -> Result<Reloaded, Failure> {
-        let done = self.runtime.block_on(self.core.reload(&who.to_string(), confirm));
-        let warnings = done.map_err(|error| Failure::Invalid(format!("{error:#}")))?;
+        let warnings = self.runtime.block_on(self.core.reload(&who.to_string(), confirm))?;
         let generation = self.core.datapath.lock().as_ref().map_or(0, Datapath::generation);
         let lifetime = confirm.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         Ok(Reloaded {
@@ -110,7 +126,7 @@ impl Backend for ApiBackend {
     }
 
     fn confirm_reload(&self, who: &Who) -> Result<(), Failure> {
-        if !self.core.pending.confirm() {
+        if !self.runtime.block_on(self.core.confirm()) {
             return Err(Failure::Conflict("no reload waits to be confirmed".into()));
         }
         self.core.note("reload", &who.to_string(), "confirmed");

@@ -1,28 +1,33 @@
 //! What the daemon is made of, and how a configuration comes in force.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
+use proxy_common::policy::TableId;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::{
+    country::{self, Opened},
+    coverage::Coverage,
     datapath::Datapath,
     engine::{Inbox, Message, Services},
     gate::InForce,
     generation::generation,
-    reload::Pending,
+    phase::Phase,
+    reload::Unconfirmed,
+    sinks::Sinks,
 };
 use crate::{
     api::Gate,
     config::Config,
     datapath::Network,
     flow::ServiceInfo,
-    geo::Database,
+    geo::{Database, Holder},
     policy::{Policy, TableIds, compile},
     record::Timestamp,
-    relay::{Intake, Listeners},
+    relay::{Intake, ListenError, Listeners},
     store::{Audit, Store, Tokens, Writer},
 };
 
@@ -33,12 +38,13 @@ pub(super) struct Core {
     pub(super) config: ArcSwap<Config>,
     pub(super) gate: Arc<InForce>,
     pub(super) geo: Arc<ArcSwapOption<Database>>,
-    /// Why the database on disk is not the one in use.
-    pub(super) geo_fault: Mutex<Option<String>>,
+    pub(super) geo_faults: Mutex<country::Faults>,
     pub(super) relay: Listeners,
     pub(super) datapath: Mutex<Option<Datapath>>,
-    /// What of the kernel's side does not work, in words.
-    pub(super) kernel_warnings: Mutex<Vec<String>>,
+    /// Why there is no kernel's side, in words.
+    pub(super) kernel_fault: Option<String>,
+    /// What of the host the kernel's side does not cover.
+    pub(super) coverage: Mutex<Coverage>,
     pub(super) inbox: Inbox,
     pub(super) writer: Writer,
     pub(super) store: Store,
@@ -47,49 +53,111 @@ pub(super) struct Core {
     pub(super) network: watch::Receiver<Network>,
     /// Who may reach the API over TCP.
     pub(super) api: Arc<Gate>,
-    pub(super) pending: Pending,
+    pub(super) sinks: Sinks,
+    pub(super) phase: Mutex<Phase>,
+    /// One reload at a time.
+    pub(super) unconfirmed: AsyncMutex<Unconfirmed>,
     /// One change at a time.
-    pub(super) changes: AsyncMutex<TableIds>,
+    pub(super) changes: AsyncMutex<Changes>,
+    /// The most connections of each guard that were ever counted.
+    pub(super) accepted: Mutex<BTreeMap<String, u64>>,
+}
+
+/// What only one change at a time may touch.
+pub(super) struct Changes {
+    pub(super) ids: TableIds,
+    /// The country database's file, where one is configured.
+    pub(super) holder: Option<Holder>,
+    /// Those that the policy in force was compiled with.
+    gateways: Vec<IpAddr>,
+}
+
+impl Changes {
+    pub(super) fn new(first_table: TableId, holder: Option<Holder>) -> Self {
+        Self { ids: TableIds::from(first_table), holder, gateways: Vec::new() }
+    }
+}
+
+/// Why a configuration is not in force. The one before is, as it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    /// A port cannot be had.
+    #[error("services cannot be published: {0}")]
+    Listen(#[from] ListenError),
+    /// Nothing is published any more.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// The kernel refuses.
+    #[error("{0:#}")]
+    Kernel(anyhow::Error),
 }
 
 impl Core {
     /// Publishes the services of `config`, brings its policy in force in the kernel
     /// and then in the relay, and cuts what it denies. On an error nothing has
     /// changed.
-    pub(super) async fn apply(&self, config: Config) -> Result<()> {
-        let mut ids = self.changes.lock().await;
+    pub(super) async fn apply(&self, config: Config) -> Result<(), ApplyError> {
+        let mut changes = self.changes.lock().await;
+        if self.phase() == Phase::Stopping {
+            return Err(ApplyError::Stopping);
+        }
+        // Before intake is held: a database takes its time to read.
+        let opened = tokio::task::block_in_place(|| self.open_database(&config, &changes));
         // A service must not be reached before its own policy is in force.
         self.relay.set_intake(Intake::Hold);
-        let applied = self.apply_held(config, &mut ids).await;
-        self.relay.set_intake(Intake::Accept);
+        let applied = self.apply_held(config, opened, &mut changes).await;
+        self.relay.set_intake(self.intake());
         applied
     }
 
-    async fn apply_held(&self, config: Config, ids: &mut TableIds) -> Result<()> {
-        self.relay.apply(&config.services).await.context("services cannot be published")?;
-        let installed = tokio::task::block_in_place(|| self.install(&config, ids));
-        if installed.is_err() {
-            let before = self.config.load_full();
-            self.relay.apply(&before.services).await.context("services cannot be restored")?;
-            return installed;
+    async fn apply_held(
+        &self,
+        config: Config,
+        opened: Option<Opened>,
+        changes: &mut Changes,
+    ) -> Result<(), ApplyError> {
+        let published = self.relay.prepare(&config.services).await?;
+        let geo = match &opened {
+            Some(opened) => opened.database.clone(),
+            None => self.geo.load_full(),
+        };
+        if let Err(error) = tokio::task::block_in_place(|| self.install(&config, geo, changes)) {
+            published.abandon();
+            return Err(ApplyError::Kernel(error));
+        }
+        published.commit().await;
+        if let Some(opened) = opened {
+            self.take_database(opened, changes);
         }
         self.api.replace(&config.api);
         self.config.store(Arc::new(config));
         Ok(())
     }
 
-    /// Compiles the policy again: the database or a gateway changed.
-    pub(super) async fn refresh(&self) -> Result<()> {
-        let mut ids = self.changes.lock().await;
-        let config = self.config.load_full();
-        tokio::task::block_in_place(|| self.install(&config, &mut ids))
+    /// Compiles the policy again where the gateways are others than it knows.
+    pub(super) async fn follow_gateways(&self) -> Result<()> {
+        let mut changes = self.changes.lock().await;
+        if self.network.borrow().gateways == changes.gateways {
+            return Ok(());
+        }
+        self.install_again(&mut changes)
     }
 
-    fn install(&self, config: &Config, ids: &mut TableIds) -> Result<()> {
-        let geo = self.geo.load_full();
+    /// Compiles the policy in force again, with what changed beside it.
+    pub(super) fn install_again(&self, changes: &mut Changes) -> Result<()> {
+        let (config, geo) = (self.config.load_full(), self.geo.load_full());
+        tokio::task::block_in_place(|| self.install(&config, geo, changes))
+    }
+
+    fn install(
+        &self,
+        config: &Config,
+        geo: Option<Arc<Database>>,
+        changes: &mut Changes,
+    ) -> Result<()> {
         let gateways = self.network.borrow().gateways.clone();
         let before = self.gate.0.load_full();
-        let policy = compile(config, geo, &gateways, ids, Some(&before));
+        let policy = compile(config, geo, &gateways, &mut changes.ids, Some(&before));
         let policy = Arc::new(policy);
         let mut slots = Vec::new();
         if let Some(datapath) = &mut *self.datapath.lock() {
@@ -99,6 +167,7 @@ impl Core {
         self.gate.0.store(Arc::clone(&policy));
         self.relay.rejudge();
         self.inbox.tell(Message::Services(services(config, &slots, policy)));
+        changes.gateways = gateways;
         Ok(())
     }
 
@@ -109,12 +178,9 @@ impl Core {
             network.interfaces.iter().map(|i| (i.index, i.name.clone())).collect();
         self.inbox.tell(Message::Interfaces(names));
         if let Some(datapath) = &mut *self.datapath.lock() {
-            let warnings = datapath.follow(&self.config.load().kernel, &network);
-            let mut known = self.kernel_warnings.lock();
-            for warning in warnings.iter().filter(|warning| !known.contains(warning)) {
-                tracing::warn!("{warning}");
-            }
-            *known = warnings;
+            let coverage = datapath.follow(&self.config.load().kernel, &network);
+            // Still under the lock: what is told last is what is so.
+            self.cover(coverage);
         }
     }
 }

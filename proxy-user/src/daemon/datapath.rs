@@ -4,24 +4,27 @@
 use anyhow::{Context, Result};
 use proxy_common::{policy::TableId, tables::ServiceSlot};
 
-use super::{interfaces, kernel::Kernel};
+use super::{coverage::Coverage, interfaces, kernel::Kernel};
 use crate::{
     config,
-    datapath::{self, Attached, Attacher, Generation, Network, Pins, Tables},
+    datapath::{self, Attached, Attacher, Generation, HalfOpen, Network, Pins, Tables},
 };
 
 /// Tables, programs and where they are pinned.
 pub(super) struct Datapath {
     tables: Tables,
+    half_open: HalfOpen,
     attacher: Attacher,
     pins: Pins,
 }
 
-/// How full the prefix maps are.
+/// How full the maps are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fill {
     pub(super) cidrs: usize,
     pub(super) countries: usize,
+    pub(super) listeners: usize,
+    pub(super) half_open: usize,
 }
 
 impl Datapath {
@@ -39,7 +42,8 @@ impl Datapath {
             counters: maps.counters,
         };
         let attacher = Attacher::new(programs, pins.links());
-        Ok((Self { tables: maps.tables, attacher, pins }, kernel))
+        let (tables, half_open) = (maps.tables, maps.half_open);
+        Ok((Self { tables, half_open, attacher, pins }, kernel))
     }
 
     /// A number for the next prefix table.
@@ -64,7 +68,8 @@ impl Datapath {
 
     pub(super) fn fill(&self) -> Fill {
         let (cidrs, countries) = self.tables.fill();
-        Fill { cidrs, countries }
+        let (listeners, half_open) = (self.tables.listeners(), self.half_open.count());
+        Fill { cidrs, countries, listeners, half_open }
     }
 
     pub(super) fn attached(&self) -> Vec<Attached> {
@@ -73,18 +78,18 @@ impl Datapath {
 
     /// Makes the host's addresses known and attaches to its interfaces. An interface
     /// that refuses is reported and left out: the relay judges there.
-    pub(super) fn follow(&mut self, settings: &config::Kernel, network: &Network) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if let Err(error) = self.tables.set_locals(&network.locals) {
-            warnings.push(format!("local addresses: {:#}", anyhow::Error::new(error)));
-        }
+    pub(super) fn follow(&mut self, settings: &config::Kernel, network: &Network) -> Coverage {
+        let locals = self.tables.set_locals(&network.locals);
         let wanted = interfaces::wanted(settings, network);
-        for (name, error) in self.attacher.sync(&wanted) {
-            warnings.push(format!("interface {name}: {:#}", anyhow::Error::new(error)));
+        let failures = self.attacher.sync(&wanted).into_iter();
+        let failures: Vec<_> =
+            failures.map(|(name, error)| (name, anyhow::Error::new(error))).collect();
+        let attached: Vec<u32> = self.attacher.attached().map(|a| a.interface.index).collect();
+        Coverage {
+            awaited: interfaces::awaited(settings, network),
+            locals_fault: locals.err().map(|error| format!("{:#}", anyhow::Error::new(error))),
+            ..Coverage::of(&wanted, &attached, &failures)
         }
-        let awaited = interfaces::awaited(settings, network);
-        warnings.extend(awaited.iter().map(|name| format!("interface {name} is awaited")));
-        warnings
     }
 
     /// Takes down what a Weir with another map layout left attached.

@@ -73,6 +73,8 @@ pub(super) struct Snapshot {
     pub(super) tracker: TrackerStats,
     /// Flows recorded since the start, by service.
     pub(super) recorded: BTreeMap<ServiceSlot, u64>,
+    /// Denied packets that were not answered because there were too many.
+    pub(super) resets_suppressed: u64,
     pub(super) now: Now,
 }
 
@@ -122,6 +124,8 @@ pub(super) struct Engine {
     /// Answers to denied packets that may be sent in the second from `resets_since`.
     pub(super) resets_left: u32,
     pub(super) resets_since: Instant,
+    /// Answers that were not sent because there were too many.
+    pub(super) resets_suppressed: u64,
 }
 
 impl Engine {
@@ -237,6 +241,7 @@ impl Engine {
             outcomes: kernel.map(Kernel::outcomes).unwrap_or_default(),
             tracker: self.tracker.stats(),
             recorded: self.tracker.recorded_flows().clone(),
+            resets_suppressed: self.resets_suppressed,
             now,
         }
     }
@@ -268,6 +273,7 @@ impl Engine {
             (self.resets_since, self.resets_left) = (Instant::now(), MOST_RESETS);
         }
         if self.resets_left == 0 {
+            self.resets_suppressed += 1;
             return;
         }
         self.resets_left -= 1;

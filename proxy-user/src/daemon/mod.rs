@@ -3,17 +3,25 @@
 mod backend;
 mod core;
 mod country;
+mod coverage;
 mod datapath;
 mod engine;
+mod gap;
 mod gate;
 mod generation;
 mod interfaces;
 mod kernel;
+mod phase;
 mod reload;
 mod run;
+mod service_status;
+mod signals;
 mod sinks;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
+mod update;
 mod upkeep;
 
 pub use run::run;

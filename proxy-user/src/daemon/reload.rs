@@ -2,36 +2,34 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
-use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use super::core::{ApplyError, Core};
+use crate::config::{self, Config, Faults};
 
-use super::core::Core;
-use crate::config::{self, Config};
-
-/// A reload that goes back unless confirmed.
+/// Whether the configuration in force is one that goes back unless confirmed.
 #[derive(Default)]
-pub(super) struct Pending(Mutex<Option<oneshot::Sender<()>>>);
+pub(super) struct Unconfirmed {
+    /// The last that was confirmed, where the one in force is not.
+    before: Option<Arc<Config>>,
+    /// Counts reloads: the time that one was given is nothing to the next.
+    round: u64,
+}
 
-impl Pending {
-    /// Confirms. False: nothing waits for it.
-    pub(super) fn confirm(&self) -> bool {
-        self.0.lock().take().is_some_and(|waiting| waiting.send(()).is_ok())
-    }
-
-    fn replace(&self) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        // A reload on top of an unconfirmed one confirms it.
-        if let Some(before) = self.0.lock().replace(sender) {
-            let _ = before.send(());
-        }
-        receiver
-    }
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// The file is faulty; every fault, one a line.
+    #[error(transparent)]
+    Faulty(#[from] Faults),
+    /// What it says cannot be brought in force.
+    #[error(transparent)]
+    NotApplied(#[from] ApplyError),
 }
 
 impl Core {
-    /// Reads the file again and applies it; gives what the operator should know. A
-    /// faulty file changes nothing.
+    /// Reads the file again and applies it; gives what the operator should know. With
+    /// `confirm` it goes back to the last confirmed configuration unless it is
+    /// confirmed within that time; without it is confirmed at once. A faulty file
+    /// changes nothing.
     ///
     /// # Errors
     /// Every fault, one a line, or what could not be applied.
@@ -39,50 +37,76 @@ impl Core {
         self: &Arc<Self>,
         who: &str,
         confirm: Option<Duration>,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<String>, ReloadError> {
+        // Whatever becomes of the configuration: files may have been rotated.
+        self.sinks.reopen();
         let outcome = self.try_reload(confirm).await;
         let message = match &outcome {
             Ok(_) => format!("configuration {} is in force", hex(&self.config.load().digest)),
-            Err(error) => format!("refused, nothing changed: {error:#}"),
+            Err(error) => format!("refused, nothing changed: {error}"),
         };
         tracing::info!(who, "reload: {message}");
         self.note("reload", who, &message);
         outcome
     }
 
-    async fn try_reload(self: &Arc<Self>, confirm: Option<Duration>) -> Result<Vec<String>> {
-        let loaded = match config::load(&self.config_path) {
-            Ok(loaded) => loaded,
-            Err(faults) => bail!("{faults}"),
-        };
+    /// Keeps the configuration in force. False: it was not in question.
+    pub(super) async fn confirm(&self) -> bool {
+        self.unconfirmed.lock().await.before.take().is_some()
+    }
+
+    async fn try_reload(
+        self: &Arc<Self>,
+        confirm: Option<Duration>,
+    ) -> Result<Vec<String>, ReloadError> {
+        let mut unconfirmed = self.unconfirmed.lock().await;
+        let loaded = config::load(&self.config_path)?;
         let before = self.config.load_full();
         let mut told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         told.extend(
             needs_restart(&before, &loaded.config)
                 .map(|name| format!("{name} changes with the next start only")),
         );
-        self.apply(loaded.config).await?;
-        tokio::task::block_in_place(|| self.follow_network());
+        self.put_in_force(loaded.config).await?;
+        told.extend(self.coverage.lock().told());
+        unconfirmed.round += 1;
+        let confirmed = unconfirmed.before.take().unwrap_or(before);
         if let Some(time) = confirm {
-            self.go_back_unless_confirmed(before, time);
+            unconfirmed.before = Some(confirmed);
+            self.go_back_unless_confirmed(unconfirmed.round, time);
         }
         Ok(told)
     }
 
-    fn go_back_unless_confirmed(self: &Arc<Self>, before: Arc<Config>, time: Duration) {
-        let confirmed = self.pending.replace();
+    async fn put_in_force(&self, config: Config) -> Result<(), ApplyError> {
+        self.apply(config).await?;
+        tokio::task::block_in_place(|| self.follow_network());
+        Ok(())
+    }
+
+    fn go_back_unless_confirmed(self: &Arc<Self>, round: u64, time: Duration) {
         let core = Arc::clone(self);
         tokio::spawn(async move {
-            if tokio::time::timeout(time, confirmed).await.is_ok() {
-                return;
-            }
-            let message = match core.apply((*before).clone()).await {
-                Ok(()) => "not confirmed: the configuration before is in force again".to_owned(),
-                Err(error) => format!("not confirmed, and going back failed: {error:#}"),
-            };
-            tracing::warn!("{message}");
-            core.note("reload", "weir", &message);
+            tokio::time::sleep(time).await;
+            core.go_back(round).await;
         });
+    }
+
+    /// Goes back to the last confirmed configuration, if the reload of that number is
+    /// still in question.
+    pub(super) async fn go_back(&self, round: u64) {
+        let mut unconfirmed = self.unconfirmed.lock().await;
+        if unconfirmed.round != round {
+            return;
+        }
+        let Some(confirmed) = unconfirmed.before.take() else { return };
+        let digest = hex(&confirmed.digest);
+        let message = match self.put_in_force((*confirmed).clone()).await {
+            Ok(()) => format!("not confirmed: configuration {digest} is in force again"),
+            Err(error) => format!("not confirmed, and going back failed: {error}"),
+        };
+        tracing::warn!("{message}");
+        self.note("reload", "weir", &message);
     }
 
     /// Writes into the audit log; what cannot be written is at least logged.
@@ -103,15 +127,12 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         ("kernel.max_flows", before.kernel.max_flows != after.kernel.max_flows),
         ("api.listen", before.api.listen != after.api.listen),
         ("api.control_group", before.api.control_group != after.api.control_group),
-        ("geoip.database", database(before) != database(after)),
         ("sink", format!("{:?}", before.sinks) != format!("{:?}", after.sinks)),
         ("log.commit_interval_ms", before.log.commit_interval != after.log.commit_interval),
+        ("log.on_overload", before.log.on_overload != after.log.on_overload),
+        ("log.on_store_failure", before.log.on_store_failure != after.log.on_store_failure),
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name)
-}
-
-fn database(config: &Config) -> Option<&std::path::Path> {
-    config.geoip.as_ref().map(|geoip| geoip.database.as_path())
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

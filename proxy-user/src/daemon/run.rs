@@ -3,11 +3,18 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    backend::ApiBackend, core::Core, country, datapath::Datapath, sinks, start::start, upkeep,
+    backend::ApiBackend,
+    core::Core,
+    country,
+    datapath::Datapath,
+    phase::Phase,
+    signals::{Signals, Told},
+    sinks,
+    start::{Running, start},
+    update, upkeep,
 };
 use crate::{api, config::Loaded};
 
@@ -33,25 +40,25 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<()> {
     for warning in bound.warnings() {
         tracing::warn!("{warning}");
     }
-    let running = start(path, loaded, bound.gate()).await?;
+    let Running { core, threads } = start(path, loaded, bound.gate()).await?;
+    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let core = Arc::clone(&running.core);
     let backend = ApiBackend::new(Arc::clone(&core));
     tasks.spawn(api::serve(Arc::new(backend), bound, stop.clone()));
     tasks.spawn(upkeep::retain(Arc::clone(&core), stop.clone()));
     tasks.spawn(follow_network(Arc::clone(&core), stop.clone()));
-    if let Some(holder) = running.holder {
-        tasks.spawn(country::follow(Arc::clone(&core), holder, stop.clone()));
-    }
-    let sinks = sinks::start(&core, &stop)?;
+    tasks.spawn(country::follow(Arc::clone(&core), stop.clone()));
+    tasks.spawn(update::update(Arc::clone(&core), stop.clone()));
+    sinks::start(&core, &stop)?;
+    core.enter(Phase::Running);
     announce(&core);
 
     let ended = tokio::select! {
-        signalled = until_told(&core, &sinks) => signalled,
-        failed = upkeep::watch(&core, &running.threads, &stop) => failed,
+        () = until_told(&core, &mut signals) => Ok(()),
+        failed = upkeep::watch(&core, &threads, &stop) => failed,
     };
-    stop_everything(core, running.threads, stop, tasks, ended).await
+    stop_everything(Running { core, threads }, stop, tasks, ended, &mut signals).await
 }
 
 /// Tells systemd and the operator.
@@ -78,51 +85,46 @@ fn announce(core: &Core) {
 
 async fn follow_network(core: Arc<Core>, stop: CancellationToken) {
     let mut network = core.network.clone();
-    let mut gateways = network.borrow_and_update().gateways.clone();
-    while let Some(Ok(())) = stop.run_until_cancelled(network.changed()).await {
-        let now = network.borrow_and_update().gateways.clone();
+    loop {
+        // What changed since the start looked is seen here and nowhere else.
+        network.mark_unchanged();
         tokio::task::block_in_place(|| core.follow_network());
-        if now != gateways {
-            gateways = now;
-            if let Err(error) = core.refresh().await {
-                tracing::error!("a change of gateways is not in force: {error:#}");
-            }
+        if let Err(error) = core.follow_gateways().await {
+            tracing::error!("a change of gateways is not in force: {error:#}");
         }
+        let Some(Ok(())) = stop.run_until_cancelled(network.changed()).await else { return };
     }
 }
 
 /// Serves SIGHUP until SIGTERM or SIGINT.
-async fn until_told(core: &Arc<Core>, sinks: &sinks::Sinks) -> Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => {
-                let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
-                sinks.reopen();
-                // What was wrong is logged and in the audit log.
-                let _ = core.reload("SIGHUP", None).await;
-                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-            }
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-        }
+async fn until_told(core: &Arc<Core>, signals: &mut Signals) {
+    while signals.next().await == Told::Reload {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
+        // What was wrong is logged and in the audit log.
+        let _ = core.reload("SIGHUP", None).await;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
 }
 
 /// Listeners first, then sessions, programs, records. After a failure the kernel's
 /// restrictions stay.
 async fn stop_everything(
-    core: Arc<Core>,
-    threads: upkeep::Threads,
+    Running { core, threads }: Running,
     stop: CancellationToken,
     tasks: TaskTracker,
     ended: Result<()>,
+    signals: &mut Signals,
 ) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping: sessions may finish for {} s", DRAIN.as_secs());
-    core.relay.drain(DRAIN).await;
+    core.enter_stopping().await;
+    tokio::select! {
+        () = core.relay.drain(DRAIN) => {}
+        () = signals.stop() => {
+            tracing::info!("told to stop again: sessions are reset");
+            core.relay.drain(Duration::ZERO).await;
+        }
+    }
     let clean = ended.is_ok();
     let removed = match core.datapath.lock().take() {
         Some(datapath) if clean => datapath.remove(),

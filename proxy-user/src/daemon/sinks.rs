@@ -10,50 +10,110 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::core::Core;
-use crate::store::JsonlSink;
+use crate::{
+    api::model::SinkStatus,
+    config::{Config, Sink, SinkKind},
+    record::Timestamp,
+    store::{JsonlSink, Store, StoreError},
+};
 
 /// Between two looks at what was committed.
 const POLL: Duration = Duration::from_millis(200);
 /// After a failure: a full disk, a directory that is gone.
 const RETRY: Duration = Duration::from_secs(5);
+/// Records behind are counted up to here: status is asked for often.
+const MOST_BEHIND: usize = 100_000;
 
-/// Tells every sink to open its file again.
-#[derive(Default)]
+/// The configured sinks, and how they fare.
 pub(super) struct Sinks {
-    rotations: Arc<AtomicU64>,
+    rotations: AtomicU64,
+    each: Vec<Arc<Fare>>,
+}
+
+/// How a sink fares.
+struct Fare {
+    settings: Sink,
+    reached: Mutex<Option<Uuid>>,
+    /// Since when it cannot be written, and why.
+    failing: Mutex<Option<(Timestamp, String)>>,
 }
 
 impl Sinks {
+    pub(super) fn of(config: &Config) -> Self {
+        let fare = |settings: &Sink| {
+            let settings = settings.clone();
+            Arc::new(Fare { settings, reached: Mutex::default(), failing: Mutex::default() })
+        };
+        Self { rotations: AtomicU64::new(0), each: config.sinks.iter().map(fare).collect() }
+    }
+
+    /// Tells every sink to open its file again.
     pub(super) fn reopen(&self) {
         self.rotations.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn status(&self, store: &Store) -> Result<Vec<SinkStatus>, StoreError> {
+        self.each.iter().map(|fare| fare.status(store)).collect()
+    }
+}
+
+impl Fare {
+    fn status(&self, store: &Store) -> Result<SinkStatus, StoreError> {
+        let reached = *self.reached.lock();
+        let (failing_since, error) = self.failing.lock().clone().unzip();
+        Ok(SinkStatus {
+            path: match &self.settings.kind {
+                SinkKind::JsonlFile(path) => path.display().to_string(),
+                SinkKind::JsonlStdout => "-".to_owned(),
+            },
+            behind: store.backlog(reached, MOST_BEHIND)? as u64,
+            failing_since,
+            error,
+        })
+    }
+
+    /// Notes how a step went. A failure is logged once.
+    fn note(&self, done: Result<(), &StoreError>) {
+        let mut failing = self.failing.lock();
+        match done {
+            Ok(()) => *failing = None,
+            Err(error) => {
+                let known = failing.take();
+                if known.is_none() {
+                    tracing::error!(%error, "a sink cannot be written; trying again");
+                }
+                let since = known.map_or_else(Timestamp::now, |(since, _)| since);
+                *failing = Some((since, error.to_string()));
+            }
+        }
     }
 }
 
 /// Starts the configured sinks; they end with `stop`, and what they have not copied
 /// then they copy after the next start.
-pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<Sinks> {
-    let sinks = Sinks::default();
-    let config = core.config.load();
-    for settings in &config.sinks {
-        let sink = JsonlSink::open(settings, &config.data_dir)?;
-        let (core, stop) = (Arc::clone(core), stop.clone());
-        let rotations = Arc::clone(&sinks.rotations);
+pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<()> {
+    let data_dir = core.config.load().data_dir.clone();
+    for fare in &core.sinks.each {
+        let sink = JsonlSink::open(&fare.settings, &data_dir)?;
+        let (core, fare, stop) = (Arc::clone(core), Arc::clone(fare), stop.clone());
         thread::Builder::new()
             .name("sink".into())
-            .spawn(move || copy(&core, sink, &rotations, &stop))
+            .spawn(move || copy(&core, &fare, sink, &stop))
             .context("a sink cannot be started")?;
     }
-    Ok(sinks)
+    Ok(())
 }
 
-fn copy(core: &Core, mut sink: JsonlSink, rotations: &AtomicU64, stop: &CancellationToken) {
-    let mut seen = rotations.load(Relaxed);
-    let mut failing = false;
+fn copy(core: &Core, fare: &Fare, mut sink: JsonlSink, stop: &CancellationToken) {
+    let mut seen = core.sinks.rotations.load(Relaxed);
     while !stop.is_cancelled() {
-        let now = rotations.load(Relaxed);
+        *fare.reached.lock() = sink.position();
+        let now = core.sinks.rotations.load(Relaxed);
         if now != seen {
             seen = now;
             sink.reopen();
@@ -63,16 +123,11 @@ fn copy(core: &Core, mut sink: JsonlSink, rotations: &AtomicU64, stop: &Cancella
             thread::sleep(POLL);
             continue;
         };
-        match sink.step(&core.store, through) {
-            Ok(_) => failing = false,
-            Err(error) => {
-                if !failing {
-                    tracing::error!(%error, "a sink cannot be written; trying again");
-                }
-                failing = true;
-                sink.reopen();
-                thread::sleep(RETRY);
-            }
+        let done = sink.step(&core.store, through);
+        fare.note(done.as_ref().map(drop));
+        if done.is_err() {
+            sink.reopen();
+            thread::sleep(RETRY);
         }
     }
 }

@@ -2,18 +2,21 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{
-    core::Core,
+    core::{Changes, Core},
+    country::{self, Faults},
     datapath::Datapath,
     engine::{Engine, Inbox, Inherited, MOST_RESETS, Message},
     gate::InForce,
     kernel::Kernel,
-    reload::{Pending, hex},
+    phase::Phase,
+    reload::hex,
+    sinks::Sinks,
     upkeep::Threads,
 };
 use crate::{
@@ -21,8 +24,7 @@ use crate::{
     config::{Config, Loaded},
     datapath::{Resetter, follow},
     flow::Tracker,
-    geo::Holder,
-    policy::{Policy, TableIds},
+    policy::Policy,
     record::Timestamp,
     relay::{Limits, Listeners, limits},
     store::{Audit, Store, StoreOptions, StoreWriter, Tokens, Writer, WriterOptions},
@@ -37,7 +39,6 @@ const OWN_FILES: u64 = 400;
 pub(super) struct Running {
     pub(super) core: Arc<Core>,
     pub(super) threads: Threads,
-    pub(super) holder: Option<Holder>,
 }
 
 /// Starts everything but the API. When this returns, restrictions are in force and
@@ -46,8 +47,12 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
     let config = loaded.config;
     let (store, store_writer, audit, tokens) = open_store(&config)?;
     let network = follow().await.context("the network cannot be followed")?;
-    let (holder, geo, geo_fault) = open_database(&config);
-    let (datapath, kernel, kernel_warnings) = load_kernel(&config)?;
+    let database = country::open(&config, None);
+    let geo = Arc::new(ArcSwapOption::new(database.database));
+    let (datapath, kernel, kernel_fault) = match load_kernel(&config)? {
+        Ok((datapath, kernel)) => (Some(datapath), Some(kernel), None),
+        Err(fault) => (None, None, Some(fault)),
+    };
     let (inbox, messages) = Inbox::channel();
     let (writer, writer_thread) = start_writer(&config, &store, store_writer, &inbox)?;
     let epoch = kernel.as_ref().map_or(0, |kernel| kernel.epoch);
@@ -64,6 +69,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         slots: Vec::new(),
         resets_left: MOST_RESETS,
         resets_since: std::time::Instant::now(),
+        resets_suppressed: 0,
     };
     let gate = InForce::new(Policy::default());
     let known = super::core::services(&config, &slots, Arc::new(Policy::default()));
@@ -79,10 +85,11 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         config: ArcSwap::from_pointee(config.clone()),
         gate,
         geo,
-        geo_fault: Mutex::new(geo_fault),
+        geo_faults: Mutex::new(Faults { file: database.fault, update: None }),
         relay,
         datapath: Mutex::new(datapath),
-        kernel_warnings: Mutex::new(kernel_warnings),
+        kernel_fault,
+        coverage: Mutex::default(),
         inbox,
         writer,
         store,
@@ -90,16 +97,20 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         tokens,
         network,
         api,
-        pending: Pending::default(),
-        changes: AsyncMutex::new(TableIds::from(first_table)),
+        sinks: Sinks::of(&config),
+        phase: Mutex::new(Phase::Starting),
+        unconfirmed: AsyncMutex::default(),
+        changes: AsyncMutex::new(Changes::new(first_table, database.holder)),
+        accepted: Mutex::default(),
     });
     let digest = hex(&config.digest);
     // The policy first, so that no interface is ever watched without one.
     core.apply(config).await?;
     core.follow_network();
+    require_coverage(&core)?;
     core.remove_other_layouts();
     core.note("start", "weir", &format!("configuration {digest}"));
-    Ok(Running { core, threads: Threads { engine: engine_thread, writer: writer_thread }, holder })
+    Ok(Running { core, threads: Threads { engine: engine_thread, writer: writer_thread } })
 }
 
 fn open_store(config: &Config) -> Result<(Store, StoreWriter, Audit, Tokens)> {
@@ -115,35 +126,33 @@ fn open_store(config: &Config) -> Result<(Store, StoreWriter, Audit, Tokens)> {
     Ok((store, writer, audit, Tokens::open(&config.data_dir)?))
 }
 
-type Geo = Arc<ArcSwapOption<crate::geo::Database>>;
+/// Datapath and kernel, or why there are none.
+type Loading = Result<(Datapath, Kernel), String>;
 
-fn open_database(config: &Config) -> (Option<Holder>, Geo, Option<String>) {
-    let Some(geoip) = &config.geoip else { return (None, Geo::default(), None) };
-    let (holder, error) = Holder::open(&geoip.database);
-    let fault = error.map(|error| error.to_string());
-    if let Some(fault) = &fault {
-        tracing::warn!("{fault}; country rules deny with geo_unavailable until there is one");
-    }
-    let geo = Geo::default();
-    geo.store(holder.current());
-    (Some(holder), geo, fault)
-}
-
-fn load_kernel(config: &Config) -> Result<(Option<Datapath>, Option<Kernel>, Vec<String>)> {
+fn load_kernel(config: &Config) -> Result<Loading> {
     match Datapath::load(&config.kernel) {
-        Ok((datapath, kernel)) => Ok((Some(datapath), Some(kernel), Vec::new())),
+        Ok(loaded) => Ok(Ok(loaded)),
         Err(error) if config.kernel.required => Err(error.context(
             "the kernel's side cannot be set up (kernel.required = false goes on without it)",
         )),
         Err(error) => {
-            let warning = format!(
+            let fault = format!(
                 "the relay alone enforces, guarded services are unprotected and unrecorded: \
                  {error:#}"
             );
-            tracing::error!("{warning}");
-            Ok((None, None, vec![warning]))
+            tracing::error!("{fault}");
+            Ok(Err(fault))
         }
     }
+}
+
+/// With `kernel.required` nothing that is there to be judged may go unjudged.
+fn require_coverage(core: &Core) -> Result<()> {
+    let gaps: Vec<String> = core.coverage.lock().gaps().collect();
+    if !core.config.load().kernel.required || gaps.is_empty() {
+        return Ok(());
+    }
+    bail!("{} (kernel.required = false goes on all the same)", gaps.join("; "))
 }
 
 fn start_writer(

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use proxy_common::{flow::FlowState, outcome::Outcome, tables::MAX_PREFIXES};
+use proxy_common::{
+    flow::FlowState,
+    outcome::Outcome,
+    tables::{MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_SERVICES},
+};
 
 use super::{
     core::Core,
@@ -13,11 +17,11 @@ use crate::{
     api::{
         Failure,
         model::{
-            Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, ServiceStatus, Status,
+            Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, SinkStatus, Status,
             WriterStatus,
         },
     },
-    config::{Config, Hook, Listen, ListenAddress, Service, Target},
+    config::{Config, Hook},
     datapath::Attached,
     record::Timestamp,
 };
@@ -41,6 +45,8 @@ impl Core {
         let snapshot = self.snapshot()?;
         let config = self.config.load();
         let names = self.slot_names();
+        let sinks = self.sinks.status(&self.store);
+        let sinks = sinks.map_err(|error| Failure::Internal(Box::new(error)))?;
         let (generation, attached, fill) = match &*self.datapath.lock() {
             Some(d) => (d.generation(), d.attached(), d.fill()),
             None => (0, Vec::new(), super::datapath::Fill::default()),
@@ -50,63 +56,40 @@ impl Core {
             started_at: self.started_at,
             generation: generation.into(),
             config_digest: hex(&config.digest),
-            interfaces: attached.iter().map(interface).collect(),
+            interfaces: self.interfaces(&attached),
             services: self.services(&config, &snapshot, &names),
-            maps: maps(&config, &snapshot, fill),
+            maps: maps(&config, &snapshot, &names, fill),
             geoip: self.geoip(&config),
             writer: self.writer_status(),
+            sinks: sinks.clone(),
             losses: self.losses(&snapshot),
             outcomes: snapshot.outcomes.iter().map(|(o, n)| (o.as_str().to_owned(), *n)).collect(),
-            warnings: self.warnings(&config),
+            warnings: self.warnings(&config, &sinks),
         })
     }
 
-    fn services(
-        &self,
-        config: &Config,
-        snapshot: &Snapshot,
-        names: &BTreeMap<u16, String>,
-    ) -> Vec<ServiceStatus> {
-        let relay_stats = self.relay.stats();
-        let is_of = |slot: u16, service: &Service| names.get(&slot) == Some(&service.name);
-        let describe = |service: &Service| {
-            let live = snapshot
-                .flows
-                .iter()
-                .filter(|(_, state)| is_of(state.service, service) && !state.has(FlowState::ENDED));
-            let relay = relay_stats.get(&service.name);
-            let open = relay.map_or_else(|| live.count() as u64, |relay| relay.active.into());
-            let recorded = snapshot.recorded.iter().find(|(slot, _)| is_of(**slot, service));
-            let mut denied = BTreeMap::new();
-            for denials in snapshot.denials.iter().filter(|d| is_of(d.service, service)) {
-                *denied.entry(denials.reason.as_str().to_owned()).or_default() +=
-                    denials.count.attempts;
-            }
-            ServiceStatus {
-                name: service.name.clone(),
-                plane: plane(service),
-                listen: service.listen.iter().map(|listen| shown(*listen)).collect(),
-                target: target(&service.target),
-                open,
-                accepted: relay
-                    .map_or_else(|| open + recorded.map_or(0, |(_, n)| *n), |relay| relay.opened),
-                denied,
-                access: access(service),
-            }
-        };
-        config.services.iter().map(|service| describe(service)).collect()
+    /// Those that are watched, and those that should be.
+    fn interfaces(&self, attached: &[Attached]) -> Vec<InterfaceStatus> {
+        let coverage = self.coverage.lock();
+        let refused = coverage
+            .refused
+            .iter()
+            .map(|refused| hooked(&refused.name, refused.index, "none", &refused.why));
+        let awaited = coverage.awaited.iter().map(|name| hooked(name, 0, "none", "it is awaited"));
+        attached.iter().map(interface).chain(refused).chain(awaited).collect()
     }
 
     fn geoip(&self, config: &Config) -> Option<GeoipStatus> {
         let geoip = config.geoip.as_ref()?;
         let built = self.geo.load().as_ref().map(|geo| geo.built());
+        let faults = self.geo_faults.lock().clone();
         let oldest = i64::try_from(geoip.stale_after.as_millis()).unwrap_or(i64::MAX);
         Some(GeoipStatus {
             path: geoip.database.display().to_string(),
             built_at: built,
             loaded: built.is_some(),
             stale: built.is_some_and(|built| Timestamp::now().0.saturating_sub(built.0) > oldest),
-            error: self.geo_fault.lock().clone(),
+            error: faults.file.or(faults.update),
         })
     }
 
@@ -136,14 +119,21 @@ impl Core {
             ("relay_without_flow", tracker.without_flow, "the relay counted connections that the kernel did not see: an interface without a hook"),
             ("packets_without_transport", outcome(Outcome::NoTransport), "packets had no transport header and passed; the relay stands behind"),
             ("records_dropped", writer.dropped, "records were dropped: the store failed, or the queue was full"),
+            ("resets_suppressed", snapshot.resets_suppressed, "denied packets were dropped instead of reset: more came than may be answered"),
             ("attempts_dropped", writer.dropped_attempts, "denied attempts that dropped records stood for"),
         ]
         .map(|(name, count, meaning)| Loss { name: name.into(), count, meaning: meaning.into() })
         .into()
     }
 
-    fn warnings(&self, config: &Config) -> Vec<String> {
-        let mut warnings = self.kernel_warnings.lock().clone();
+    fn warnings(&self, config: &Config, sinks: &[SinkStatus]) -> Vec<String> {
+        let mut warnings: Vec<String> = self.kernel_fault.iter().cloned().collect();
+        warnings.extend(self.coverage.lock().told());
+        for sink in sinks {
+            if let (Some(since), Some(error)) = (sink.failing_since, &sink.error) {
+                warnings.push(format!("a sink cannot be written since {since}: {error}"));
+            }
+        }
         if let Some(failing) = self.writer.stats().failing {
             warnings.push(format!("the store cannot write: {failing}"));
         }
@@ -207,20 +197,24 @@ fn condition(state: &FlowState) -> &'static str {
 }
 
 fn interface(attached: &Attached) -> InterfaceStatus {
-    InterfaceStatus {
-        name: attached.interface.name.clone(),
-        index: attached.interface.index,
-        hook: match attached.hook {
-            Hook::Tc => "tc",
-            Hook::XdpNative => "xdp-native",
-            Hook::XdpGeneric => "xdp-generic",
-        }
-        .to_owned(),
-        why: attached.why.clone(),
-    }
+    let hook = match attached.hook {
+        Hook::Tc => "tc",
+        Hook::XdpNative => "xdp-native",
+        Hook::XdpGeneric => "xdp-generic",
+    };
+    hooked(&attached.interface.name, attached.interface.index, hook, &attached.why)
 }
 
-fn maps(config: &Config, snapshot: &Snapshot, fill: super::datapath::Fill) -> Vec<MapStatus> {
+fn hooked(name: &str, index: u32, hook: &str, why: &str) -> InterfaceStatus {
+    InterfaceStatus { name: name.to_owned(), index, hook: hook.to_owned(), why: why.to_owned() }
+}
+
+fn maps(
+    config: &Config,
+    snapshot: &Snapshot,
+    names: &BTreeMap<u16, String>,
+    fill: super::datapath::Fill,
+) -> Vec<MapStatus> {
     let map = |name: &str, entries: usize, capacity: u32| MapStatus {
         name: name.to_owned(),
         entries: entries as u64,
@@ -230,51 +224,8 @@ fn maps(config: &Config, snapshot: &Snapshot, fill: super::datapath::Fill) -> Ve
         map("flows", snapshot.flows.len(), config.kernel.max_flows.get()),
         map("cidrs", fill.cidrs, MAX_PREFIXES),
         map("countries", fill.countries, MAX_PREFIXES),
+        map("listeners", fill.listeners, MAX_LISTENERS),
+        map("half_open", fill.half_open, MAX_HALF_OPEN),
+        map("services", names.len(), MAX_SERVICES),
     ]
-}
-
-fn plane(service: &Service) -> Plane {
-    if service.is_guard() { Plane::Guard } else { Plane::Relay }
-}
-
-fn shown(listen: Listen) -> String {
-    match listen.address {
-        ListenAddress::Any => format!(":{}", listen.port),
-        ListenAddress::AnyV4 => format!("0.0.0.0:{}", listen.port),
-        ListenAddress::AnyV6 => format!("[::]:{}", listen.port),
-        ListenAddress::One(ip) => std::net::SocketAddr::new(ip, listen.port).to_string(),
-    }
-}
-
-fn target(target: &Target) -> String {
-    match target {
-        Target::Host => "host".to_owned(),
-        Target::Address(address) => address.to_string(),
-        Target::Name { host, port } => format!("{host}:{port}"),
-    }
-}
-
-fn access(service: &Service) -> String {
-    let access = &service.access;
-    let mut parts = Vec::new();
-    if let Some(allowed) = &access.allowed_cidrs {
-        parts.push(format!("{} allowed prefixes", allowed.len()));
-    }
-    if !access.blocked_cidrs.is_empty() {
-        parts.push(format!("{} blocked prefixes", access.blocked_cidrs.len()));
-    }
-    let codes = |set: &proxy_common::country::CountrySet| {
-        let codes: Vec<String> = set.iter().map(|country| country.to_string()).collect();
-        codes.join(" ")
-    };
-    if let Some(allowed) = &access.allowed_countries {
-        parts.push(format!("countries allowed: {}", codes(allowed)));
-    }
-    if !access.blocked_countries.is_empty() {
-        parts.push(format!("countries blocked: {}", codes(&access.blocked_countries)));
-    }
-    if access.mode == crate::config::AccessMode::Observe {
-        parts.push("only observed".to_owned());
-    }
-    if parts.is_empty() { "open".to_owned() } else { parts.join(", ") }
 }

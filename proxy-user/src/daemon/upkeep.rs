@@ -1,5 +1,4 @@
-//! What goes on beside the traffic: back-pressure, retention, sinks, the country
-//! database.
+//! What goes on beside the traffic: back-pressure, gaps, retention.
 
 use std::{
     sync::Arc,
@@ -11,8 +10,8 @@ use anyhow::{Result, bail};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::core::Core;
-use crate::{record::Timestamp, relay::Intake, store::Pressure};
+use super::{core::Core, gap::Gaps};
+use crate::record::Timestamp;
 
 const PRESSURE: Duration = Duration::from_millis(20);
 const RETENTION: Duration = Duration::from_secs(30);
@@ -30,45 +29,19 @@ pub(super) struct Threads {
 pub(super) async fn watch(core: &Core, threads: &Threads, stop: &CancellationToken) -> Result<()> {
     let mut ticks = interval(PRESSURE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut gap: Option<Gap> = None;
+    let mut gaps = Gaps::default();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if threads.engine.is_finished() || threads.writer.is_finished() {
             bail!("a thread that keeps the record ended unexpectedly");
         }
         if let Ok(_unchanged) = core.changes.try_lock() {
-            core.relay.set_intake(match core.writer.pressure() {
-                Pressure::None => Intake::Accept,
-                Pressure::Full => Intake::Hold,
-                Pressure::Refuse => Intake::Refuse,
-            });
+            core.relay.set_intake(core.intake());
         }
-        gap = follow_gap(core, gap);
+        if let Some(message) = gaps.look(&core.writer.stats(), Instant::now()) {
+            core.note("gap", "weir", &message);
+        }
     }
     Ok(())
-}
-
-/// A time in which the store could not write.
-struct Gap {
-    since: Instant,
-    dropped: u64,
-}
-
-/// The audit log tells each gap: why it began, and when it ended what it cost.
-fn follow_gap(core: &Core, gap: Option<Gap>) -> Option<Gap> {
-    let stats = core.writer.stats();
-    match (gap, stats.failing) {
-        (None, Some(why)) => {
-            core.note("gap", "weir", &format!("the store cannot write: {why}"));
-            Some(Gap { since: Instant::now(), dropped: stats.dropped })
-        }
-        (Some(gap), None) => {
-            let (lost, seconds) = (stats.dropped - gap.dropped, gap.since.elapsed().as_secs());
-            let message = format!("the store writes again after {seconds} s; {lost} records lost");
-            core.note("gap", "weir", &message);
-            None
-        }
-        (gap, _) => gap,
-    }
 }
 
 /// Removes what is too old or too much, until `stop`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Counters, DatapathError, Events, Flows, Tables, locals::Locals, prefixes::PrefixMaps,
+    Counters, DatapathError, Events, Flows, HalfOpen, Tables, locals::Locals, prefixes::PrefixMaps,
     slots::Slots, tables::TableMaps,
 };
 use aya::{
@@ -47,6 +47,8 @@ pub struct Maps {
     pub tables: Tables,
     /// Established flows.
     pub flows: Flows,
+    /// Handshakes under way.
+    pub half_open: HalfOpen,
     /// What was counted.
     pub counters: Counters,
     /// What happened.
@@ -141,6 +143,7 @@ impl Maps {
                 HashMap::try_from(take(ebpf, "FLOWS")?)?,
                 HashMap::try_from(take(ebpf, "PARKED")?)?,
             ),
+            half_open: HalfOpen::new(HashMap::try_from(take(ebpf, "HALF_OPEN")?)?),
             counters: Counters::new(
                 PerCpuArray::try_from(take(ebpf, "DENIALS")?)?,
                 PerCpuArray::try_from(take(ebpf, "OUTCOME_COUNTS")?)?,

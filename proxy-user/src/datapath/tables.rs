@@ -153,6 +153,11 @@ impl Tables {
         (self.held.cidrs.len(), self.held.countries.len())
     }
 
+    /// Entries in the listener map.
+    pub fn listeners(&self) -> usize {
+        self.held.listeners.len()
+    }
+
     /// Makes the host's own prefixes known.
     pub fn set_locals(&mut self, prefixes: &[IpNet]) -> Result<(), DatapathError> {
         self.locals.set(prefixes)

@@ -28,6 +28,11 @@ impl Holder {
         (holder, error)
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The database in use.
     pub fn current(&self) -> Option<Arc<Database>> {
         self.current.clone()

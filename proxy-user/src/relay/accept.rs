@@ -73,9 +73,10 @@ async fn next(
         // The sender outlives the loop, so waiting for it does not fail.
         let _ = intake.wait_for(|intake| *intake != Intake::Hold).await;
         tokio::select! {
+            // What arrives from here on is for the policy to come.
             biased;
-            accepted = listener.accept() => return accepted,
             _ = intake.wait_for(|intake| *intake == Intake::Hold) => {}
+            accepted = listener.accept() => return accepted,
         }
     }
 }
@@ -104,6 +105,7 @@ fn receive(client: TcpStream, ends: Ends, owner: &Arc<Published>, shared: &Arc<S
     let entered = owner.enter(address);
     let judgement = shared.gate.judge(&service.name, address);
     if let Some(reason) = judgement.denied {
+        owner.counters().deny(reason);
         return turn_away(Outcome::Denied(reason));
     }
     let admission =

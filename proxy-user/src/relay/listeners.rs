@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration}
 
 use parking_lot::RwLock;
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, MutexGuard, watch},
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
@@ -19,21 +19,64 @@ use super::{
     listening::{ListenError, Listening},
     plan::Plan,
     published::Published,
-    rebind::bind_missing,
+    rebind::{Rebound, bind_missing},
     stats::Stats,
     workers::Workers,
 };
 use crate::config::Service;
 
 type Services = BTreeMap<String, Arc<Published>>;
+type Sockets = BTreeMap<SocketAddr, Listening>;
 
 /// Everything that the relay has open.
 pub struct Listeners {
     shared: Arc<Shared>,
     services: RwLock<Services>,
     /// By the address asked for.
-    sockets: Mutex<BTreeMap<SocketAddr, Listening>>,
+    sockets: Mutex<Sockets>,
     _workers: Workers,
+}
+
+/// Services about to be published.
+#[must_use = "it is to be committed or abandoned"]
+pub struct Change<'a> {
+    listeners: &'a Listeners,
+    plan: Plan,
+    sockets: MutexGuard<'a, Sockets>,
+    rebound: Rebound,
+}
+
+impl Change<'_> {
+    /// Publishes exactly the relayed services. Sockets of addresses that stay are
+    /// never closed, and sessions of services that stay go on, under the new
+    /// settings. Ports that go refuse when this returns; sessions of services that
+    /// go are reset.
+    ///
+    /// Policies are none of its business, and must be in force before.
+    pub async fn commit(mut self) {
+        let (listeners, plan, sockets) = (self.listeners, &self.plan, &mut *self.sockets);
+        let published = listeners.publish(plan);
+        for (address, service) in plan.sockets() {
+            if let (Some(socket), Some(owner)) = (sockets.get(&address), published.get(service)) {
+                socket.hand_to(Arc::clone(owner));
+            }
+        }
+        for (address, socket) in self.rebound.bound {
+            if let Some(owner) = plan.service_at(address).and_then(|name| published.get(name)) {
+                sockets.insert(address, socket.start(Arc::clone(owner), &listeners.shared));
+            }
+        }
+        for (_, socket) in sockets.extract_if(.., |address, _| plan.service_at(*address).is_none())
+        {
+            socket.stop().await;
+        }
+        listeners.retire(published);
+    }
+
+    /// Leaves everything as it was.
+    pub fn abandon(mut self) {
+        self.rebound.undo(&mut self.sockets, &self.listeners.shared);
+    }
 }
 
 impl Listeners {
@@ -56,33 +99,14 @@ impl Listeners {
         Ok(Self { shared: Arc::new(shared), services, sockets, _workers: workers })
     }
 
-    /// Publishes exactly the relayed ones of `services`. Sockets of addresses that
-    /// stay are never closed, and sessions of services that stay go on, under the
-    /// new settings. Ports that go refuse when this returns; sessions of services
-    /// that go are reset. On an error nothing has changed.
-    ///
-    /// Policies are none of its business: see [`Self::rejudge`].
-    pub async fn apply(&self, services: &[Arc<Service>]) -> Result<(), ListenError> {
+    /// Listens wherever `services` need it and nothing does yet, without accepting
+    /// there. On an error nothing has changed; nor has it, but for the bound ports,
+    /// before [`Change::commit`].
+    pub async fn prepare(&self, services: &[Arc<Service>]) -> Result<Change<'_>, ListenError> {
         let plan = Plan::new(services);
         let mut sockets = self.sockets.lock().await;
-        let bound = bind_missing(&plan, &mut sockets, &self.shared).await?;
-        let published = self.publish(&plan);
-        for (address, service) in plan.sockets() {
-            if let (Some(socket), Some(owner)) = (sockets.get(&address), published.get(service)) {
-                socket.hand_to(Arc::clone(owner));
-            }
-        }
-        for (address, socket) in bound {
-            if let Some(owner) = plan.service_at(address).and_then(|name| published.get(name)) {
-                sockets.insert(address, socket.start(Arc::clone(owner), &self.shared));
-            }
-        }
-        for (_, socket) in sockets.extract_if(.., |address, _| plan.service_at(*address).is_none())
-        {
-            socket.stop().await;
-        }
-        self.retire(published);
-        Ok(())
+        let rebound = bind_missing(&plan, &mut sockets, &self.shared).await?;
+        Ok(Change { listeners: self, plan, sockets, rebound })
     }
 
     /// Judges every session again, and resets those that the gate now denies. To be

@@ -29,6 +29,6 @@ pub use crate::flow::{Admission, Bytes, Ended, Fate, Opened, Outcome};
 pub use contract::{Gate, Journal};
 pub use intake::Intake;
 pub use limits::Limits;
-pub use listeners::Listeners;
+pub use listeners::{Change, Listeners};
 pub use listening::ListenError;
 pub use stats::Stats;

@@ -18,6 +18,21 @@ type Sockets = BTreeMap<SocketAddr, Listening>;
 /// A socket that was closed early to make room, and whose it was.
 type Yielded = Vec<(SocketAddr, Arc<Published>)>;
 
+/// What was bound for a plan, and what had to go for it.
+pub(super) struct Rebound {
+    pub(super) bound: Vec<(SocketAddr, Bound)>,
+    yielded: Yielded,
+}
+
+impl Rebound {
+    /// Closes what was bound, and opens again what had to go.
+    pub(super) fn undo(self, sockets: &mut Sockets, shared: &Arc<Shared>) {
+        // These may hold what is to be restored.
+        drop(self.bound);
+        restore(self.yielded, sockets, shared);
+    }
+}
+
 /// Binds the sockets of `plan` that `sockets` lacks. One that goes anyway is closed
 /// first where it is in the way (`:22` becomes `192.0.2.1:22`), and comes back if
 /// the whole fails.
@@ -25,7 +40,7 @@ pub(super) async fn bind_missing(
     plan: &Plan,
     sockets: &mut Sockets,
     shared: &Arc<Shared>,
-) -> Result<Vec<(SocketAddr, Bound)>, ListenError> {
+) -> Result<Rebound, ListenError> {
     let mut bound = Vec::new();
     let mut yielded = Yielded::new();
     for (address, service) in plan.sockets() {
@@ -38,14 +53,12 @@ pub(super) async fn bind_missing(
                 info!(%address, "this host has no IPv6: IPv4 alone is served");
             }
             Err(source) => {
-                // These may hold what is to be restored.
-                drop(bound);
-                restore(yielded, sockets, shared);
+                Rebound { bound, yielded }.undo(sockets, shared);
                 return Err(ListenError { service: service.to_owned(), address, source });
             }
         }
     }
-    Ok(bound)
+    Ok(Rebound { bound, yielded })
 }
 
 async fn bind(

@@ -1,14 +1,20 @@
 //! Live counters of a service.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
 };
+
+use parking_lot::Mutex;
+use proxy_common::reason::Reason;
 
 use super::Bytes;
 
 /// A service's counters at one moment, since it was first published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Sessions now.
     pub active: u32,
@@ -16,6 +22,8 @@ pub struct Stats {
     pub opened: u64,
     /// Payload passed on, both directions, ended sessions and running ones.
     pub bytes: Bytes,
+    /// Connections that the gate denied.
+    pub denied: BTreeMap<Reason, u64>,
 }
 
 /// The counters themselves.
@@ -25,6 +33,7 @@ pub(super) struct Counters {
     opened: AtomicU64,
     up: AtomicU64,
     down: AtomicU64,
+    denied: Mutex<BTreeMap<Reason, u64>>,
 }
 
 impl Counters {
@@ -35,6 +44,11 @@ impl Counters {
             .ok()?;
         self.opened.fetch_add(1, Relaxed);
         Some(Place(Arc::clone(self)))
+    }
+
+    /// Counts a connection that the gate denied.
+    pub(super) fn deny(&self, reason: Reason) {
+        *self.denied.lock().entry(reason).or_default() += 1;
     }
 
     /// Adds payload that was passed on.
@@ -52,6 +66,7 @@ impl Counters {
             active: self.active.load(Relaxed),
             opened: self.opened.load(Relaxed),
             bytes: Bytes { up: self.up.load(Relaxed), down: self.down.load(Relaxed) },
+            denied: self.denied.lock().clone(),
         }
     }
 }

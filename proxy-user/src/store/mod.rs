@@ -2,6 +2,7 @@
 //! books beside them: audit log, tokens, positions of sinks.
 
 mod audit;
+mod backlog;
 mod codec;
 mod error;
 mod group;

@@ -75,6 +75,11 @@ impl JsonlSink {
         Ok(records.len())
     }
 
+    /// The last record that was looked at.
+    pub fn position(&self) -> Option<Uuid> {
+        self.position
+    }
+
     /// Whether a step came up to `through` already.
     pub fn is_at(&self, through: Uuid) -> bool {
         self.position >= Some(through)

@@ -2,7 +2,9 @@
 
 use super::sheet::Sheet;
 use crate::{
-    api::model::{GeoipStatus, InterfaceStatus, MapStatus, ServiceStatus, Status, WriterStatus},
+    api::model::{
+        GeoipStatus, InterfaceStatus, MapStatus, ServiceStatus, SinkStatus, Status, WriterStatus,
+    },
     record::Timestamp,
 };
 
@@ -14,6 +16,7 @@ pub(super) fn sheet(status: &Status, ready: bool) -> Sheet {
     services(&mut sheet, &status.services);
     maps(&mut sheet, &status.maps);
     writer(&mut sheet, &status.writer);
+    sinks(&mut sheet, &status.sinks);
     if let Some(geoip) = &status.geoip {
         database(&mut sheet, geoip);
     }
@@ -38,6 +41,10 @@ fn interfaces(sheet: &mut Sheet, interfaces: &[InterfaceStatus]) {
         ([("interface", interface.name.clone()), ("hook", interface.hook.clone())], 1)
     });
     sheet.gauges("interface_info", "Interfaces and the hook in use", hooks);
+    let watched = interfaces.iter().map(|interface| {
+        ([("interface", interface.name.clone())], u64::from(interface.hook != "none"))
+    });
+    sheet.gauges("interface_watched", "Whether verdicts run where they should", watched);
 }
 
 fn services(sheet: &mut Sheet, services: &[ServiceStatus]) {
@@ -72,6 +79,15 @@ fn writer(sheet: &mut Sheet, writer: &WriterStatus) {
     sheet.counter("writer_committed", "Records committed", writer.committed);
     sheet.counter("writer_dropped", "Records dropped", writer.dropped);
     sheet.gauge("writer_failing", "Whether the last commit failed", writer.failing.into());
+}
+
+fn sinks(sheet: &mut Sheet, sinks: &[SinkStatus]) {
+    let by_path = |value: fn(&SinkStatus) -> u64| {
+        sinks.iter().map(move |sink| ([("sink", sink.path.clone())], value(sink)))
+    };
+    sheet.gauges("sink_behind", "Records not copied yet, up to 100,000", by_path(|s| s.behind));
+    let failing = by_path(|s| s.failing_since.is_some().into());
+    sheet.gauges("sink_failing", "Whether it cannot be written", failing);
 }
 
 fn database(sheet: &mut Sheet, geoip: &GeoipStatus) {

@@ -19,7 +19,7 @@ pub struct Status {
     pub generation: u64,
     /// SHA-256 of the configuration in force, hexadecimal.
     pub config_digest: String,
-    /// Where verdicts run.
+    /// Where verdicts run, and where they should and do not.
     pub interfaces: Vec<InterfaceStatus>,
     /// By name.
     pub services: Vec<ServiceStatus>,
@@ -30,6 +30,8 @@ pub struct Status {
     pub geoip: Option<GeoipStatus>,
     /// The log writer.
     pub writer: WriterStatus,
+    /// Where copies of the records go.
+    pub sinks: Vec<SinkStatus>,
     /// Every count that could hide a loss, also those that are 0.
     pub losses: Vec<Loss>,
     /// What became of the packets, by the kernel's name for it.
@@ -64,9 +66,10 @@ pub struct ServiceStatus {
     pub target: String,
     /// Connections open now.
     pub open: u64,
-    /// Connections accepted since the maps were made.
+    /// Connections accepted since the daemon started.
     pub accepted: u64,
-    /// Denied attempts since the maps were made, by reason.
+    /// Denied attempts by reason: in the kernel since the maps were made, in the relay
+    /// since the service was published.
     pub denied: BTreeMap<String, u64>,
     /// Its restrictions in words.
     pub access: String,
@@ -95,7 +98,7 @@ pub struct GeoipStatus {
     pub loaded: bool,
     /// Whether it is older than `stale_after_days`.
     pub stale: bool,
-    /// Why the file as it is now could not be loaded.
+    /// Why the file as it is now could not be loaded, or no newer one be fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -113,6 +116,21 @@ pub struct WriterStatus {
     pub dropped: u64,
     /// Whether the last commit failed.
     pub failing: bool,
+}
+
+/// A sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// Its file; `-`: stdout.
+    pub path: String,
+    /// Committed records that it has still to look at; counted up to 100,000.
+    pub behind: u64,
+    /// Since when it cannot be written, while it cannot.
+    #[serde(with = "rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A count that could hide a loss.

@@ -10,6 +10,8 @@ use crate::{
 
 const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 1000;
+/// Records up to the end of a page by number, all of which have to be gathered for it.
+const MAX_REACH: u64 = 100_000;
 
 /// The whole of `/api/events/proxy`.
 pub(in crate::api) fn query(mut params: Params) -> Result<Query, ApiError> {
@@ -21,6 +23,12 @@ pub(in crate::api) fn query(mut params: Params) -> Result<Query, ApiError> {
         page_size: page_size(&mut params)?,
     };
     params.finish()?;
+    if let Paging::Page(page) = query.paging
+        && page.saturating_mul(query.page_size as u64) > MAX_REACH
+    {
+        let message = format!("page: ends beyond record {MAX_REACH}; use cursor to read on");
+        return Err(ApiError::bad_request(message));
+    }
     Ok(query)
 }
 

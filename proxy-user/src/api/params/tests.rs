@@ -26,6 +26,18 @@ fn nothing_asked_is_the_newest_fifty() {
 }
 
 #[test]
+fn pages_end_where_only_a_cursor_leads_further() {
+    assert_eq!(good("page=2000").paging, Paging::Page(2000));
+    assert_eq!(good("page=100&page_size=5000").paging, Paging::Page(100));
+    let beyond = u64::MAX.to_string();
+    for (page, size) in [("2001", "50"), ("101", "1000"), (&beyond, "1"), (&beyond, "1000")] {
+        let error = read(&format!("page={page}&page_size={size}")).unwrap_err();
+        assert_eq!(error.status, 400);
+        assert!(error.message.contains("use cursor"), "{}", error.message);
+    }
+}
+
+#[test]
 fn lists_are_any_of_and_any_case() {
     let filter = good(
         "host=A.example&host=b.example:443&method=tcp&status_code=0&status_code=404&user_id=Ann\

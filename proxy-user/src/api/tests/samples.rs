@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     api::model::{
         AuditEvent, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, ServiceStatus,
-        Status, WriterStatus,
+        SinkStatus, Status, WriterStatus,
     },
     config::{
         Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
@@ -117,6 +117,10 @@ pub(super) fn audit(event: &str) -> AuditEvent {
     }
 }
 
+fn interface(name: &str, index: u32, hook: &str) -> InterfaceStatus {
+    InterfaceStatus { name: name.to_owned(), index, hook: hook.to_owned(), why: "so".to_owned() }
+}
+
 /// A daemon with one of everything.
 pub(super) fn status() -> Status {
     Status {
@@ -124,12 +128,7 @@ pub(super) fn status() -> Status {
         started_at: Timestamp(1_767_225_600_000),
         generation: 7,
         config_digest: "00".repeat(32),
-        interfaces: vec![InterfaceStatus {
-            name: "eth0".to_owned(),
-            index: 2,
-            hook: "tc".to_owned(),
-            why: "auto".to_owned(),
-        }],
+        interfaces: vec![interface("eth0", 2, "tc"), interface("wg0", 0, "none")],
         services: vec![ServiceStatus {
             name: "ssh".to_owned(),
             plane: Plane::Guard,
@@ -149,6 +148,12 @@ pub(super) fn status() -> Status {
             error: None,
         }),
         writer: WriterStatus { queued: 1, lag_ms: 12, committed: 99, dropped: 0, failing: false },
+        sinks: vec![SinkStatus {
+            path: "/var/log/weir/access.jsonl".to_owned(),
+            behind: 17,
+            failing_since: Some(Timestamp(1_767_225_600_000)),
+            error: Some("no space".to_owned()),
+        }],
         losses: vec![Loss {
             name: "ring_full".to_owned(),
             count: 3,

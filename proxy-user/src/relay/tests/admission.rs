@@ -18,6 +18,9 @@ async fn a_denied_client_is_reset_and_the_target_sees_nothing() {
     relay.door.deny(OTHER);
     let service = relay.publish(service("db", address)).await;
     assert_turned_away(OTHER, service).await;
+    relay.ended(1).await;
+    let stats = relay.listeners.stats()["db"].clone();
+    assert_eq!((stats.opened, stats.denied), (0, [(Reason::IpRestricted, 1)].into()));
     let ended = relay.only_ended().await;
     assert_eq!(ended.outcome, Outcome::Denied(Reason::IpRestricted));
     assert_eq!(ended.flow.client, OTHER.into());

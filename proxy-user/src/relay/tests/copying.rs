@@ -38,7 +38,7 @@ async fn bulk_comes_back_whole(limits: Limits) {
     sender.await.unwrap();
     assert!(received == sent, "{} bytes came back", received.len());
 
-    let stats = relay.listeners.stats()["db"];
+    let stats = relay.listeners.stats()["db"].clone();
     assert_eq!((stats.opened, stats.bytes.up, stats.bytes.down), (1, BULK as u64, BULK as u64));
     let notes = relay.notes.clone();
     let ended = relay.only_ended().await;

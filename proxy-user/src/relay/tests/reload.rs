@@ -118,6 +118,29 @@ async fn a_port_that_cannot_be_had_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_abandoned_change_resets_nobody_and_gives_its_ports_back() {
+    let relay = Relay::new();
+    let target = echo(b"old").await;
+    let (port, added) = (free_port(), free_port());
+    let mut wide = service("gone", target);
+    wide.listen = vec![Listen { address: ListenAddress::AnyV4, port }];
+    relay.publish(wide).await;
+    let mut client = TcpStream::connect((OTHER, port)).await.unwrap();
+    assert_reads(&mut client, b"old").await;
+    // The wider socket is in the way of one of these and has to go for it.
+    let mut new = service("new", echo(b"new").await);
+    let at = |port| Listen { address: ListenAddress::One(LOCALHOST), port };
+    new.listen = vec![at(port), at(added)];
+
+    relay.listeners.prepare(&[Arc::new(new)]).await.unwrap().abandon();
+    StdListener::bind((LOCALHOST, added)).unwrap();
+    assert_echoes(&mut client, b"still here").await;
+    let mut client = TcpStream::connect((OTHER, port)).await.unwrap();
+    assert_reads(&mut client, b"old").await;
+    assert!(relay.notes.ended_so_far().is_empty());
+}
+
+#[tokio::test]
 async fn a_wider_socket_makes_room_for_a_narrower_one() {
     let relay = Relay::new();
     let target = echo(b"").await;

@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     config::{Access, Denial, Listen, ListenAddress, Service, Target},
     record::CloseReason,
-    relay::{Bytes, Ended, Fate, Gate, Journal, Limits, Listeners, Opened, Outcome},
+    relay::{Bytes, Ended, Fate, Gate, Journal, Limits, ListenError, Listeners, Opened, Outcome},
 };
 
 /// Longer than anything here takes.
@@ -92,6 +92,17 @@ pub(super) struct Relay {
     pub(super) listeners: Listeners,
     pub(super) door: Arc<Door>,
     pub(super) notes: Arc<Notes>,
+}
+
+impl Listeners {
+    /// Publishes exactly these.
+    pub(in crate::relay) async fn apply(
+        &self,
+        services: &[Arc<Service>],
+    ) -> Result<(), ListenError> {
+        self.prepare(services).await?.commit().await;
+        Ok(())
+    }
 }
 
 impl Relay {

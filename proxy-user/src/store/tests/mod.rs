@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod backlog;
 mod books;
 mod broken;
 mod codec;
