@@ -14,7 +14,6 @@ use super::{
     datapath::Datapath,
     engine::{Inbox, Message, Services},
     gate::InForce,
-    generation::generation,
     phase::Phase,
     reload::Unconfirmed,
     sinks::Sinks,
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     api::Gate,
     config::Config,
-    datapath::Network,
+    datapath::{Generation, Network},
     flow::ServiceInfo,
     geo::{Database, Holder},
     policy::{Policy, TableIds, compile},
@@ -161,7 +160,7 @@ impl Core {
         let policy = Arc::new(policy);
         let mut slots = Vec::new();
         if let Some(datapath) = &mut *self.datapath.lock() {
-            datapath.install(&generation(config, &policy))?;
+            datapath.install(&Generation::of(config, &policy))?;
             slots = datapath.slots();
         }
         self.gate.0.store(Arc::clone(&policy));

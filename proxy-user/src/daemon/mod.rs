@@ -8,7 +8,6 @@ mod datapath;
 mod engine;
 mod gap;
 mod gate;
-mod generation;
 mod interfaces;
 mod kernel;
 mod phase;

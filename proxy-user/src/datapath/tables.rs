@@ -5,62 +5,24 @@
 //! half of their array. One store of the root's number then brings it in force,
 //! whole, and after a grace period the old entries go.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use aya::maps::{Array, HashMap, MapData};
 use ipnet::IpNet;
 use proxy_common::{
     address::{Address, Family, PROTOCOL_TCP},
-    country::Country,
-    policy::{CidrFlags, Rules, TableId},
+    policy::{Rules, TableId},
     tables::{Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Root, ServiceSlot},
 };
 
 use super::{
-    DatapathError, grace,
+    CountryTable, DatapathError, Generation, ServiceEntry, grace,
     locals::Locals,
     prefixes::{PrefixMaps, TablePrefix, absent_is_removed},
     raw::Raw,
     slots::Slots,
 };
 use crate::config::{Listen, ListenAddress};
-
-/// What the kernel judges by, complete.
-#[derive(Clone, Debug)]
-pub struct Generation {
-    /// The global layer.
-    pub global: Rules,
-    /// Every service.
-    pub services: Vec<ServiceEntry>,
-    /// Prefixes of the CIDR tables that the layers name.
-    pub cidrs: Vec<(TableId, IpNet, CidrFlags)>,
-    /// The country table that the layers name.
-    pub countries: Option<CountryTable>,
-}
-
-/// One service of a generation.
-#[derive(Clone, Debug)]
-pub struct ServiceEntry {
-    /// Its name.
-    pub name: String,
-    /// Its own layer.
-    pub rules: Rules,
-    /// Where it listens.
-    pub listen: Vec<Listen>,
-    /// Whether its connections end in the relay.
-    pub relayed: bool,
-    /// `deny = "reset"`.
-    pub reset: bool,
-}
-
-/// Countries of prefixes; kept over generations that name the same table.
-#[derive(Clone, Debug)]
-pub struct CountryTable {
-    /// Its number.
-    pub id: TableId,
-    /// Disjoint prefixes.
-    pub prefixes: Arc<[(IpNet, Country)]>,
-}
 
 /// The tables that packets are judged by.
 pub struct Tables {

@@ -4,4 +4,13 @@ mod frames;
 mod harness;
 mod life;
 mod odd;
+mod policies;
+mod rows;
 mod verdicts;
+
+/// The random policies that the daemon's own tests use.
+#[path = "../../src/policy/tests/strategy.rs"]
+mod strategy;
+
+// What strategy.rs knows as `crate::config` and `crate::geo`.
+use proxy_user::{config, geo};

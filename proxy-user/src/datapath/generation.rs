@@ -1,0 +1,75 @@
+//! What the kernel judges by, complete.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use proxy_common::{
+    country::Country,
+    policy::{CidrFlags, Rules, TableId},
+};
+
+use crate::{
+    config::{Config, Denial, Listen, Service},
+    policy::Policy,
+};
+
+/// A policy and its services in the form that the kernel takes.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// The global layer.
+    pub global: Rules,
+    /// Every service.
+    pub services: Vec<ServiceEntry>,
+    /// Prefixes of the CIDR tables that the layers name.
+    pub cidrs: Vec<(TableId, IpNet, CidrFlags)>,
+    /// The country table that the layers name.
+    pub countries: Option<CountryTable>,
+}
+
+/// One service of a generation.
+#[derive(Clone, Debug)]
+pub struct ServiceEntry {
+    /// Its name.
+    pub name: String,
+    /// Its own layer.
+    pub rules: Rules,
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// Whether its connections end in the relay.
+    pub relayed: bool,
+    /// `deny = "reset"`.
+    pub reset: bool,
+}
+
+/// Countries of prefixes; kept over generations that name the same table.
+#[derive(Clone, Debug)]
+pub struct CountryTable {
+    /// Its number.
+    pub id: TableId,
+    /// Disjoint prefixes.
+    pub prefixes: Arc<[(IpNet, Country)]>,
+}
+
+impl Generation {
+    /// Puts `policy`, compiled from `config`, together with where its services listen.
+    pub fn of(config: &Config, policy: &Policy) -> Self {
+        Self {
+            global: *policy.global(),
+            services: config.services.iter().map(|service| entry(service, policy)).collect(),
+            cidrs: policy.cidrs().to_vec(),
+            countries: policy
+                .countries()
+                .map(|(id, prefixes)| CountryTable { id, prefixes: prefixes.clone() }),
+        }
+    }
+}
+
+fn entry(service: &Service, policy: &Policy) -> ServiceEntry {
+    ServiceEntry {
+        name: service.name.clone(),
+        rules: *policy.rules(&service.name),
+        listen: service.listen.clone(),
+        relayed: !service.is_guard(),
+        reset: service.deny == Denial::Reset,
+    }
+}
