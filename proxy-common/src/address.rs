@@ -17,8 +17,11 @@ const MAPPED: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
 const MAPPED_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 impl Address {
-    /// `::`, the wildcard in listener keys.
-    pub const UNSPECIFIED: Self = Self { words: [0; 2] };
+    /// `0.0.0.0` or `::`.
+    #[inline(always)]
+    pub const fn unspecified(family: Family) -> Self {
+        Self { words: [0, if matches!(family, Family::V4) { MAPPED } else { 0 }] }
+    }
 
     /// An IPv4 address from its octets in network byte order.
     #[inline(always)]

@@ -38,7 +38,7 @@ pub struct Root {
 const _: () = assert!(size_of::<Root>() == 32);
 
 /// Key of the listener map. For every port there is an entry per family whose
-/// address is [`Address::UNSPECIFIED`]; it says whether entries for single
+/// address is [`Address::unspecified`]; it says whether entries for single
 /// addresses exist, so a port of no service costs one lookup.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +61,13 @@ impl ListenerKey {
     /// The entry for every address of a family.
     #[inline(always)]
     pub const fn wildcard(generation: u32, port: u16, protocol: u8, family: Family) -> Self {
-        Self { generation, port, protocol, family: family as u8, address: Address::UNSPECIFIED }
+        Self {
+            generation,
+            port,
+            protocol,
+            family: family as u8,
+            address: Address::unspecified(family),
+        }
     }
 }
 

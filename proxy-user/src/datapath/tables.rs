@@ -219,7 +219,8 @@ impl Tables {
 
     /// Notes on a port's wildcard that entries for single addresses exist.
     fn mark_port(&mut self, key: &ListenerKey, held: &mut Held) -> Result<(), DatapathError> {
-        let wildcard = ListenerKey { address: Address::UNSPECIFIED, ..*key };
+        let address = Address::unspecified(key.address.family());
+        let wildcard = ListenerKey { address, ..*key };
         let none = Listener { flags: 0, service: 0, own_rules: 0, global_rules: 0 };
         let known = self.listener(&wildcard)?.unwrap_or(none);
         self.put(wildcard, Listener { flags: known.flags | Listener::HAS_ADDRESSES, ..known }, held)

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use proxy_common::{address::FlowKey, event::Hook, flow::FlowState, reason::Reason};
+use proxy_common::{
+    address::{Address, Family, FlowKey},
+    event::Hook,
+    flow::FlowState,
+    reason::Reason,
+};
 
 use super::{
     Ended, Fate, Now, Outcome, ServiceInfo,
@@ -84,7 +89,7 @@ pub(super) fn aggregate(
 
 /// Denied attempts of which only counters tell.
 fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
-    let nobody = proxy_common::address::Address::UNSPECIFIED;
+    let nobody = Address::unspecified(Family::V6);
     let key = FlowKey {
         client: nobody,
         service: nobody,

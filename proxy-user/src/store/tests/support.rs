@@ -8,7 +8,7 @@ use std::{
 };
 
 use proxy_common::{
-    address::{Address, FlowKey},
+    address::{Address, Family, FlowKey},
     country::Country,
     reason::Reason,
 };
@@ -93,7 +93,7 @@ pub(super) fn of_flow(entry: Entry, port: u16) -> Entry {
 }
 
 pub(super) fn flow(port: u16) -> FlowId {
-    let address = Address::UNSPECIFIED;
+    let address = Address::unspecified(Family::V6);
     let key = FlowKey {
         client: address,
         service: address,
