@@ -23,7 +23,7 @@ use crate::{
     policy::{Policy, TableIds, compile},
     record::Timestamp,
     relay::{Intake, Listeners},
-    store::{Audit, Store, Tokens, Writer},
+    store::{Audit, Pressure, Store, Tokens, Writer},
 };
 
 /// The running daemon.
@@ -61,8 +61,17 @@ impl Core {
         // A service must not be reached before its own policy is in force.
         self.relay.set_intake(Intake::Hold);
         let applied = self.apply_held(config, &mut ids).await;
-        self.relay.set_intake(Intake::Accept);
+        self.relay.set_intake(self.intake());
         applied
+    }
+
+    /// Whether connections are accepted, by how the writer is.
+    pub(super) fn intake(&self) -> Intake {
+        match self.writer.pressure() {
+            Pressure::None => Intake::Accept,
+            Pressure::Full => Intake::Hold,
+            Pressure::Refuse => Intake::Refuse,
+        }
     }
 
     async fn apply_held(&self, config: Config, ids: &mut TableIds) -> Result<()> {

@@ -139,6 +139,7 @@ async fn stop_everything(
         }
     });
     let kept = joined.await.unwrap_or(false);
+    upkeep::note_end(&core);
     core.note("stop", "weir", if clean { "clean" } else { "after a failure" });
     stop.cancel();
     tasks.close();

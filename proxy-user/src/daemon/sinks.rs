@@ -38,7 +38,7 @@ pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<Sinks>
     let sinks = Sinks::default();
     let config = core.config.load();
     for settings in &config.sinks {
-        let sink = JsonlSink::open(settings, &config.data_dir)?;
+        let sink = JsonlSink::new(settings, &config.data_dir);
         let (core, stop) = (Arc::clone(core), stop.clone());
         let rotations = Arc::clone(&sinks.rotations);
         thread::Builder::new()

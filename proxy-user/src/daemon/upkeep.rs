@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use crate::{record::Timestamp, relay::Intake, store::Pressure};
+use crate::record::Timestamp;
 
 const PRESSURE: Duration = Duration::from_millis(20);
 const RETENTION: Duration = Duration::from_secs(30);
@@ -36,15 +36,31 @@ pub(super) async fn watch(core: &Core, threads: &Threads, stop: &CancellationTok
             bail!("a thread that keeps the record ended unexpectedly");
         }
         if let Ok(_unchanged) = core.changes.try_lock() {
-            core.relay.set_intake(match core.writer.pressure() {
-                Pressure::None => Intake::Accept,
-                Pressure::Full => Intake::Hold,
-                Pressure::Refuse => Intake::Refuse,
-            });
+            core.relay.set_intake(core.intake());
         }
         gap = follow_gap(core, gap);
+        tell_damage(core);
     }
     Ok(())
+}
+
+/// Log and audit log tell each file that was found damaged and is set aside.
+fn tell_damage(core: &Core) {
+    let found = [core.store.damaged(), core.audit.damaged(), core.tokens.damaged()];
+    for error in found.into_iter().flatten() {
+        tracing::error!("{error}; it is set aside beside where it was");
+        core.note("gap", "weir", &error.to_string());
+    }
+}
+
+/// The audit log tells of records that the end of the daemon costs: the store fails.
+pub(super) fn note_end(core: &Core) {
+    let stats = core.writer.stats();
+    if let Some(why) = stats.failing {
+        let dropped = stats.dropped;
+        let message = format!("the store cannot write at the end: {why}; {dropped} records lost");
+        core.note("gap", "weir", &message);
+    }
 }
 
 /// A time in which the store could not write.
@@ -78,6 +94,9 @@ pub(super) async fn retain(core: Arc<Core>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let core = Arc::clone(&core);
         let done = tokio::task::spawn_blocking(move || {
+            if let Err(error) = core.audit.flush() {
+                tracing::error!(%error, "the audit log cannot be written; trying again");
+            }
             core.store.retain(Timestamp::now(), &core.config.load().log)
         });
         if let Ok(Err(error)) = done.await {

@@ -2,11 +2,14 @@
 //! books beside them: audit log, tokens, positions of sinks.
 
 mod audit;
+mod book;
 mod codec;
 mod error;
+mod file;
 mod group;
 mod matching;
 mod notes;
+mod overlay;
 mod partition;
 mod query;
 mod records;
@@ -18,6 +21,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod verify;
 mod writer;
 
 pub use audit::{Audit, AuditEntry};
@@ -29,4 +33,5 @@ pub use series::SeriesStats;
 pub use sink::JsonlSink;
 pub use summary::{Bucket, Count, Summary};
 pub use tokens::{Scope, Token, Tokens};
+pub use verify::Verified;
 pub use writer::StoreWriter;

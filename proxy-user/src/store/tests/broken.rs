@@ -9,13 +9,13 @@ use std::{
 use redb::Database;
 
 use super::support::{
-    BY_DAY, DAY, Dice, NOON, accounts, all, attempts, denied, files, open, served,
+    BY_DAY, DAY, Dice, NOON, accounts, all, attempts, denied, files, open, served, try_open,
 };
 use crate::{
     record::{Record, Timestamp},
     store::{
         Store, StoreError,
-        partition::{FORMAT, META, META_FORMAT},
+        file::{FORMAT, META, META_FORMAT},
     },
 };
 
@@ -39,7 +39,7 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn a_second_daemon_is_told_that_the_store_is_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path(), BY_DAY);
-    let error = Store::open(dir.path(), BY_DAY).err().unwrap();
+    let error = try_open(dir.path(), BY_DAY).err().unwrap();
     assert!(matches!(error, StoreError::Locked(_)));
     assert!(error.to_string().contains(dir.path().to_str().unwrap()));
     drop(first);
@@ -57,7 +57,7 @@ fn a_file_of_a_newer_weir_is_refused_and_not_touched() {
     write.commit().unwrap();
     drop(database);
     let before = fs::read(&newer).unwrap();
-    let to_write = Store::open(dir.path(), BY_DAY).err().unwrap();
+    let to_write = try_open(dir.path(), BY_DAY).err().unwrap();
     let to_read = Store::open_read_only(dir.path()).err().unwrap();
     for error in [to_write, to_read] {
         let StoreError::Newer { path, found, known } = &error else { panic!("{error}") };
@@ -93,7 +93,7 @@ fn a_damaged_file_is_set_aside_and_told_and_the_rest_goes_on() {
         damage(&mut bytes);
         fs::write(&path, &bytes).unwrap();
 
-        let (_, _, told) = Store::open(dir.path(), BY_DAY).unwrap();
+        let told = try_open(dir.path(), BY_DAY).unwrap().store.damaged();
         let [StoreError::Damaged { path: named, .. }] = &told[..] else {
             panic!("{what}: {told:?}")
         };
@@ -134,7 +134,9 @@ fn reading_only_changes_no_file() {
     assert_eq!(all(&store), records);
     assert_eq!(all(&beside), records, "there may be several readers");
     assert_eq!(store.accounted(7).unwrap(), accounts([attempts(7, 0, 2)]));
-    assert_eq!(store.verify().unwrap(), (4, 0));
+    let verified = store.verify().unwrap();
+    assert_eq!((verified.good, verified.bad), (4, 0));
+    assert!(verified.faults.is_empty(), "{:?}", verified.faults);
     drop((store, beside));
     assert!(contents(dir.path()) == before);
 }
