@@ -11,7 +11,7 @@ use super::support::{BY_DAY, NOON, Opened, all, denied, open, served};
 use crate::{
     config::{Sink, SinkKind},
     record::{Record, Verdict},
-    store::{Audit, JsonlSink, Scope, StoreError, Tokens},
+    store::{Audit, JsonlSink, Scope, StoreError, Tokens, book::Book},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -110,6 +110,84 @@ fn the_audit_log_is_read_in_pages_newest_first_and_survives_a_restart() {
     assert_eq!(audit.list(usize::MAX, 10).unwrap(), (Vec::new(), 25));
 }
 
+fn note(audit: &Audit, event: &str) -> Result<(), StoreError> {
+    audit.append(event, "weir", BTreeMap::new())
+}
+
+fn noted(audit: &Audit) -> Vec<String> {
+    let (entries, _) = audit.list(0, usize::MAX).unwrap();
+    entries.into_iter().rev().map(|entry| entry.event).collect()
+}
+
+#[test]
+fn entries_wait_while_the_audit_log_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::new(dir.path());
+    let other = Audit::new(dir.path());
+    note(&other, "start").unwrap();
+    for event in ["gap", "stop"] {
+        let error = note(&audit, event).unwrap_err();
+        assert!(error.to_string().contains("audit.redb"), "{error}");
+    }
+    assert!(audit.flush().is_err());
+    drop(other);
+    audit.flush().unwrap();
+    note(&audit, "reload").unwrap();
+    assert_eq!(noted(&audit), ["start", "gap", "stop", "reload"]);
+}
+
+#[test]
+fn a_book_is_opened_again_after_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = Book::new(dir.path(), "book.redb");
+    book.read(|_| Ok(())).unwrap();
+    let path = dir.path().join("book.redb");
+    assert!(redb::Database::open(&path).is_err(), "it is open");
+    let full = || redb::Error::Io(std::io::ErrorKind::StorageFull.into());
+    let error = book.write(|_| Err(full())).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }));
+    drop(redb::Database::open(&path).expect("redb refuses a file until it is closed"));
+    book.write(|_| Ok(())).unwrap();
+}
+
+#[test]
+fn damaged_books_are_set_aside_and_told_once_and_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, secret) = Tokens::new(dir.path()).create("ci", Scope::Read, None).unwrap();
+    note(&Audit::new(dir.path()), "start").unwrap();
+    for round in 0..2 {
+        for name in ["audit.redb", "tokens.redb"] {
+            fs::write(dir.path().join(name), format!("damage {round}")).unwrap();
+        }
+        let (audit, tokens) = (Audit::new(dir.path()), Tokens::new(dir.path()));
+        assert_eq!(tokens.verify(&secret), None, "nothing opens");
+        note(&audit, "gap").unwrap();
+        assert_eq!(noted(&audit), ["gap"]);
+        tokens.create("ci", Scope::Read, None).unwrap();
+        for (name, told) in [("audit", audit.damaged()), ("tokens", tokens.damaged())] {
+            let path = dir.path().join(name).with_extension("redb");
+            let [StoreError::Damaged { path: named, .. }] = &told[..] else { panic!("{told:?}") };
+            assert_eq!(named, &path);
+            let aside = ["damaged", "damaged.1"][round];
+            let kept = fs::read_to_string(path.with_extension(aside)).unwrap();
+            assert_eq!(kept, format!("damage {round}"));
+        }
+        assert!(audit.damaged().is_empty() && tokens.damaged().is_empty());
+    }
+}
+
+#[test]
+fn tokens_are_good_as_soon_as_they_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = Tokens::new(dir.path());
+    let (token, secret) = other.create("ci", Scope::Read, None).unwrap();
+    let tokens = Tokens::new(dir.path());
+    assert_eq!(tokens.verify(&secret), None);
+    assert!(tokens.list().is_err() && tokens.revoke("ci").is_err());
+    drop(other);
+    assert_eq!(tokens.verify(&secret), Some(token));
+}
+
 fn settings(path: &Path, verdicts: &[Verdict]) -> Sink {
     Sink { kind: SinkKind::JsonlFile(path.to_owned()), verdicts: verdicts.to_vec() }
 }
@@ -195,4 +273,26 @@ fn a_sink_killed_at_any_byte_of_a_line_loses_no_record() {
         let found: BTreeSet<String> = ids(&path).into_iter().collect();
         assert_eq!(found, ids_of(&all(&opened.store)).into_iter().collect(), "cut at {cut}");
     }
+}
+
+#[test]
+fn a_sink_that_cannot_be_written_stays_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let written = opened.commit(vec![served(NOON)]);
+    let settings = settings(Path::new("/dev/full"), &[]);
+    let mut sink = JsonlSink::new(&settings, dir.path());
+    assert!(sink.step(&opened.store, written[0].id).is_err());
+    assert!(!sink.is_at(written[0].id));
+    assert!(!JsonlSink::new(&settings, dir.path()).is_at(written[0].id));
+}
+
+#[test]
+fn a_sink_may_be_what_cannot_be_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let written = opened.commit(vec![served(NOON)]);
+    let settings = settings(Path::new("/dev/null"), &[]);
+    copy(&mut JsonlSink::new(&settings, dir.path()), &opened);
+    assert!(JsonlSink::new(&settings, dir.path()).is_at(written[0].id));
 }

@@ -168,7 +168,7 @@ fn reading_only_passes_over_what_was_begun_and_never_committed() {
 }
 
 #[test]
-fn what_a_killed_daemon_left_can_be_read() {
+fn what_a_killed_daemon_left_can_be_read_and_checked_without_repairing_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path(), BY_DAY);
     let records = opened.commit(vec![served(NOON), denied(NOON, Vec::new())]);
@@ -177,5 +177,64 @@ fn what_a_killed_daemon_left_can_be_read() {
     for file in files(dir.path()) {
         fs::copy(&file, image.path().join("records").join(file.file_name().unwrap())).unwrap();
     }
-    assert_eq!(all(&Store::open_read_only(image.path()).unwrap()), records);
+    let before = contents(image.path());
+    let store = Store::open_read_only(image.path()).unwrap();
+    assert_eq!(all(&store), records);
+    let verified = store.verify().unwrap();
+    assert_eq!((verified.good, verified.bad, verified.faults.len()), (2, 0, 0));
+    drop(store);
+    assert!(contents(image.path()) == before);
+}
+
+#[test]
+fn reading_only_names_a_damaged_file_and_leaves_it_as_it_is() {
+    for (what, damage) in damages() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = written(dir.path());
+        let path = files(dir.path()).remove(1);
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let before = contents(dir.path());
+        let names = |faults: &[StoreError]| match faults {
+            [StoreError::Damaged { path: named, .. }] => *named == path,
+            _ => false,
+        };
+
+        let store = Store::open_read_only(dir.path()).unwrap();
+        let rest = [records[0].clone(), records[1].clone(), records[3].clone()];
+        assert_eq!(all(&store), rest, "{what}");
+        let verified = store.verify().unwrap();
+        assert!(names(&verified.faults), "{what}: {:?}", verified.faults);
+        assert_eq!((verified.good, verified.bad), (3, 0), "{what}");
+        drop(store);
+        let store = Store::open_read_only(dir.path()).unwrap();
+        assert!(names(&store.damaged()), "{what}");
+        assert!(contents(dir.path()) == before, "{what}");
+    }
+}
+
+#[test]
+fn a_check_finds_what_changed_in_the_middle_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    for _ in 0..20 {
+        opened.commit((0..100).map(|_| served(NOON)).collect());
+    }
+    drop(opened);
+    let path = files(dir.path()).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let name = b"db.example.com";
+    let places: Vec<usize> =
+        (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+    places.iter().for_each(|at| bytes[*at] = b'x');
+    assert!(!places.is_empty());
+    fs::write(&path, bytes).unwrap();
+    let before = contents(dir.path());
+    let verified = Store::open_read_only(dir.path()).unwrap().verify().unwrap();
+    let [StoreError::Damaged { path: named, .. }] = &verified.faults[..] else {
+        panic!("{verified:?}")
+    };
+    assert_eq!(named, &path);
+    assert!(contents(dir.path()) == before);
 }
