@@ -89,7 +89,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         writer,
         store,
         audit: Audit::new(&config.data_dir),
-        tokens: Tokens::new(&config.data_dir),
+        tokens: open_tokens(&config),
         network,
         api,
         pending: Pending::default(),
@@ -157,6 +157,14 @@ fn start_writer(
         },
     });
     Writer::start(store_writer, options, listener).context("the writer cannot be started")
+}
+
+fn open_tokens(config: &Config) -> Tokens {
+    let tokens = Tokens::new(&config.data_dir);
+    if let Err(error) = tokens.list() {
+        tracing::error!(%error, "no API token is good until they can be read");
+    }
+    tokens
 }
 
 fn open_resetter() -> Option<Resetter> {

@@ -84,12 +84,11 @@ impl StorageBackend for Overlay {
         let mut rest = out;
         for (number, within, count) in parts(offset, rest.len()) {
             let (piece, after) = rest.split_at_mut(count);
-            match written.blocks.get(&number) {
-                Some(block) => piece.copy_from_slice(&block[within..within + count]),
-                None => {
-                    let block = self.below(number, written.from_file)?;
-                    piece.copy_from_slice(&block[within..within + count]);
-                }
+            if let Some(block) = written.blocks.get(&number) {
+                piece.copy_from_slice(&block[within..within + count]);
+            } else {
+                let block = self.below(number, written.from_file)?;
+                piece.copy_from_slice(&block[within..within + count]);
             }
             rest = after;
         }

@@ -43,10 +43,11 @@ impl Files {
         Ok(file)
     }
 
-    fn keep(&self, file: Arc<RecordsFile>) {
-        let mut open = self.open.lock();
-        open.push_back(file);
-        close_idle(&mut open);
+    /// A file that was written: closed, unless somebody reads it.
+    fn take(&self, file: Arc<RecordsFile>) {
+        if Arc::strong_count(&file) > 1 {
+            self.open.lock().push_back(file);
+        }
     }
 
     fn forget(&self, path: &Path) {
@@ -167,7 +168,7 @@ impl Partition {
     pub(super) fn seal(&self, bounds: Option<Bounds>) {
         let mut state = self.state.lock();
         if let State::Written(file) = std::mem::replace(&mut *state, State::Sealed(bounds)) {
-            self.files.keep(file);
+            self.files.take(file);
         }
     }
 

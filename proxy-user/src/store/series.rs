@@ -89,16 +89,16 @@ impl Series {
             let path = entry.map_err(StoreError::io(&self.dir))?.path();
             let Some(first) = self.first_id(&path) else { continue };
             match inspect(&path, access) {
-                Ok(Some(bounds)) => {
+                Ok(Content::Committed(bounds)) => {
                     let partition = Partition::sealed(&path, &self.files, bounds);
                     self.partitions.insert(first, partition);
                 }
                 // The daemon was killed as it began this partition: the notes are still
                 // in the one before, which must stay the newest.
-                Ok(None) if access == Access::Write => {
+                Ok(Content::Begun) if access == Access::Write => {
                     fs::remove_file(&path).map_err(StoreError::io(&path))?;
                 }
-                Ok(None) => {}
+                Ok(Content::Begun) => {}
                 Err(error @ StoreError::Damaged { .. }) => {
                     if access == Access::Write {
                         set_aside(&path)?;
@@ -186,8 +186,15 @@ impl SeriesStats {
     }
 }
 
-/// What times a file's records span; the outer `None`: nothing was ever committed.
-fn inspect(path: &Path, access: Access) -> Result<Option<Option<Bounds>>, StoreError> {
+/// What is in a file.
+enum Content {
+    /// Nothing was ever committed.
+    Begun,
+    /// Records that span these times, where there are any.
+    Committed(Option<Bounds>),
+}
+
+fn inspect(path: &Path, access: Access) -> Result<Content, StoreError> {
     let reads = if access == Access::Overlay { access } else { Access::Read };
     let file = match RecordsFile::open(path, reads) {
         // A kill left it so that it must be repaired first.
@@ -197,7 +204,7 @@ fn inspect(path: &Path, access: Access) -> Result<Option<Option<Bounds>>, StoreE
         other => other?,
     };
     match file.format()? {
-        Some(_) => Ok(Some(file.bounds()?)),
-        None => Ok(None),
+        Some(_) => Ok(Content::Committed(file.bounds()?)),
+        None => Ok(Content::Begun),
     }
 }

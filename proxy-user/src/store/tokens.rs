@@ -138,7 +138,7 @@ impl Tokens {
 
     /// What the file holds, read where it was not.
     fn kept(&self) -> Result<MappedRwLockReadGuard<'_, [Kept]>, StoreError> {
-        let read = || RwLockReadGuard::try_map(self.kept.read(), |kept| kept.as_deref());
+        let read = || RwLockReadGuard::try_map(self.kept.read(), Option::as_deref);
         if let Ok(kept) = read() {
             return Ok(kept);
         }

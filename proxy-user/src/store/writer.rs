@@ -87,6 +87,7 @@ impl Shared {
                 let Some((carried, begin)) = carried else { return Ok(()) };
                 let writing = Writing { carried: Some(&carried), ..writing };
                 self.begin(kind, begin, writing)?;
+                drop(file);
                 newest.seal(carried.bounds);
                 Ok(())
             }
@@ -181,6 +182,7 @@ impl Shared {
         let last = carried.last.map_or(first.as_u128(), |last| last.as_u128());
         let begin = Uuid::from_u128(last + 1);
         self.begin(kind, begin, Writing { carried: Some(&carried), ..Writing::default() })?;
+        drop(file);
         newest.seal(carried.bounds);
         Ok(())
     }

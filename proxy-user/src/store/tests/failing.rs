@@ -114,7 +114,7 @@ fn noise_that_cannot_be_written_keeps_no_other_record_back() {
     let path = dir.path().join("records").join(format!("noise-{}.redb", noise.id.simple()));
     fs::create_dir(&path).unwrap();
     opened.writer.commit(&batch).unwrap_err();
-    assert_eq!(all(&opened.store), [main.clone()]);
+    assert_eq!(all(&opened.store), std::slice::from_ref(&main));
     fs::remove_dir(&path).unwrap();
     opened.writer.commit(&batch).unwrap();
     assert_eq!(all(&opened.store), [noise, main], "once");
