@@ -1,6 +1,7 @@
 //! Bad input: a clear message, nothing open that was shut, and the daemon goes on.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
     net::{IpAddr, SocketAddr, SocketAddrV4},
@@ -10,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
 use weir_tests::{
     client::{self, Refusal},
     geo, kernel,
@@ -302,7 +304,9 @@ fn a_full_disk() -> Result<()> {
     let _servers = Servers::start(&lab, Behaviour::Echo)?;
     let mut weir = Weir::install(&lab.server)?;
     let disk = Tmpfs::mount(&weir.data_dir(), 32)?;
-    weir.configure("", &blocking())?;
+    let copy = weir.path("access.jsonl");
+    let sink = format!("[[sink]]\nkind = 'jsonl'\npath = '{}'\n", copy.display());
+    weir.configure("", &(sink + &blocking()))?;
     weir.launch()?;
     assert_served(&lab, lab::DE4)?;
     weir.wait_for_events(PLANES.len(), &format!("source_ip={}", lab::DE4), SOON)?;
@@ -330,7 +334,20 @@ fn a_full_disk() -> Result<()> {
     weir.run(&["token", "create", "ci"])?;
     let told = |what| gaps(&weir).is_ok_and(|gaps| gaps.iter().any(|gap| gap.contains(what)));
     assert!(holds(SOON, || told("cannot write") && told("again")), "{:?}", gaps(&weir));
+    // The sink was told nothing as read that could not be.
+    let recorded = || Ok::<_, anyhow::Error>(ids(weir.events("")?));
+    let copied = || Ok::<_, anyhow::Error>(ids(fs::read_to_string(&copy)?.lines().map(parse)));
+    let all = || matches!((recorded(), copied()), (Ok(a), Ok(b)) if a == b);
+    assert!(holds(2 * SOON, all), "{:?} {:?}", recorded()?.len(), copied()?.len());
     Ok(())
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_default()
+}
+
+fn ids(records: impl IntoIterator<Item = Value>) -> BTreeSet<String> {
+    records.into_iter().map(|record| record["id"].as_str().unwrap_or("").to_owned()).collect()
 }
 
 /// Denied attempts from 500 ports.

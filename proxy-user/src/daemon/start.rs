@@ -149,14 +149,14 @@ fn start_writer(
         on_store_failure: config.log.on_store_failure,
     };
     let (store, inbox) = (store.clone(), inbox.clone());
-    let listener = Box::new(move |told| match told {
+    let on_told = Box::new(move |told| match told {
         Told::Settled(flows) => inbox.tell(Message::Settled(flows)),
         Told::Opened => match Inherited::read(&store, epoch) {
             Ok(inherited) => inbox.tell(Message::Inherited(inherited)),
             Err(error) => tracing::error!(%error, "what was noted before cannot be read"),
         },
     });
-    Writer::start(store_writer, options, listener).context("the writer cannot be started")
+    Writer::start(store_writer, options, on_told).context("the writer cannot be started")
 }
 
 fn open_tokens(config: &Config) -> Tokens {

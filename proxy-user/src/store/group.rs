@@ -81,8 +81,8 @@ pub enum Told {
     Settled(Vec<FlowId>),
 }
 
-/// Hears what the writer tells.
-pub type Listener = Box<dyn Fn(Told) + Send>;
+/// Called with what the writer tells.
+pub type OnTold = Box<dyn Fn(Told) + Send>;
 
 struct Shared {
     options: WriterOptions,
@@ -110,7 +110,7 @@ impl Writer {
     pub fn start(
         mut store: impl Commit,
         options: WriterOptions,
-        listener: Listener,
+        on_told: OnTold,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let opened = store.open();
         let (sender, committed) = watch::channel(opened.as_ref().ok().copied().flatten());
@@ -120,7 +120,7 @@ impl Writer {
             filled: Condvar::new(),
             drained: Condvar::new(),
         });
-        let thread = Thread { shared: Arc::clone(&shared), store, committed: sender, listener };
+        let thread = Thread { shared: Arc::clone(&shared), store, committed: sender, on_told };
         let ids = opened.map(Ids::after).map_err(|error| thread.note_failure(&error)).ok();
         let handle = thread::Builder::new().name("writer".into()).spawn(move || thread.run(ids))?;
         Ok((Self { shared, committed }, handle))
@@ -207,7 +207,7 @@ struct Thread<S> {
     shared: Arc<Shared>,
     store: S,
     committed: watch::Sender<Option<Uuid>>,
-    listener: Listener,
+    on_told: OnTold,
 }
 
 impl<S: Commit> Thread<S> {
@@ -225,7 +225,7 @@ impl<S: Commit> Thread<S> {
         let last = self.until_it_works(0, Commit::open)?;
         self.recovered();
         self.committed.send_replace(last);
-        (self.listener)(Told::Opened);
+        (self.on_told)(Told::Opened);
         Some(Ids::after(last))
     }
 
@@ -328,7 +328,7 @@ impl<S: Commit> Thread<S> {
 
     fn settle(&self, flows: Vec<FlowId>) {
         if !flows.is_empty() {
-            (self.listener)(Told::Settled(flows));
+            (self.on_told)(Told::Settled(flows));
         }
     }
 }

@@ -78,8 +78,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn records_are_committed_in_groups_with_rising_ids_and_their_flows_settled() {
     let store = Store::default();
     let (sender, settled) = mpsc::channel();
-    let listener = Box::new(move |told| sender.send(told).unwrap());
-    let (writer, thread) = Writer::start(store.clone(), options(), listener).unwrap();
+    let on_told = Box::new(move |told| sender.send(told).unwrap());
+    let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
     for port in 0..20 {
         writer.submit(entry(Origin::Flow(flow(port))));
     }
@@ -152,9 +152,9 @@ fn a_store_that_cannot_be_opened_yet_fails_until_it_can() {
     let store = Store::default();
     store.shut.store(true, SeqCst);
     let (sender, told) = mpsc::channel();
-    let listener = Box::new(move |told| sender.send(told).unwrap());
+    let on_told = Box::new(move |told| sender.send(told).unwrap());
     let refuse = WriterOptions { on_store_failure: StoreFailure::Refuse, ..options() };
-    let (writer, thread) = Writer::start(store.clone(), refuse, listener).unwrap();
+    let (writer, thread) = Writer::start(store.clone(), refuse, on_told).unwrap();
     assert_eq!(writer.pressure(), Pressure::Refuse, "from the start");
     assert_eq!(writer.stats().failing.as_deref(), Some("in use by another process"));
     assert_eq!(*writer.committed().borrow(), None);
@@ -188,8 +188,8 @@ fn flows_of_dropped_records_are_let_go_while_the_store_fails() {
     let store = Store::default();
     store.fails.store(true, SeqCst);
     let (sender, told) = mpsc::channel();
-    let listener = Box::new(move |told| sender.send(told).unwrap());
-    let (writer, thread) = Writer::start(store, options(), listener).unwrap();
+    let on_told = Box::new(move |told| sender.send(told).unwrap());
+    let (writer, thread) = Writer::start(store, options(), on_told).unwrap();
     writer.submit(entry(Origin::Userspace));
     until("the failure shows", || writer.stats().failing.is_some());
     for port in 0..10 {
