@@ -14,7 +14,7 @@ use super::{
     gate::InForce,
     kernel::Kernel,
     reload::{Pending, hex},
-    upkeep::Threads,
+    upkeep::{Threads, tell_damage},
 };
 use crate::{
     api::Gate,
@@ -101,6 +101,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
     core.follow_network();
     core.remove_other_layouts();
     core.note("start", "weir", &format!("configuration {digest}"));
+    tell_damage(&core);
     Ok(Running { core, threads: Threads { engine: engine_thread, writer: writer_thread }, holder })
 }
 

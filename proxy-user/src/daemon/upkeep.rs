@@ -45,7 +45,7 @@ pub(super) async fn watch(core: &Core, threads: &Threads, stop: &CancellationTok
 }
 
 /// Log and audit log tell each file that was found damaged and is set aside.
-fn tell_damage(core: &Core) {
+pub(super) fn tell_damage(core: &Core) {
     let found = [core.store.damaged(), core.audit.damaged(), core.tokens.damaged()];
     for error in found.into_iter().flatten() {
         tracing::error!("{error}; it is set aside beside where it was");

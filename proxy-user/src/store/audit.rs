@@ -59,6 +59,7 @@ impl Audit {
             details,
         };
         let mut waiting = self.waiting.lock();
+        // Where too many wait, the first tell what began, and the last how it is now.
         waiting.truncate(MOST_WAITING - 1);
         waiting.push_back(entry);
         self.write(&mut waiting)

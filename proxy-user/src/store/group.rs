@@ -144,9 +144,12 @@ impl Writer {
         self.shared.filled.notify_one();
     }
 
-    /// Lets the store forget notes of flows whose kernel entries are gone.
+    /// Lets the store forget notes of flows whose kernel entries are gone. While it
+    /// fails they wait; what finds no room is forgotten after the next start.
     pub fn forget(&self, flows: impl IntoIterator<Item = FlowId>) {
-        self.shared.queue.lock().forget.extend(flows);
+        let mut queue = self.shared.queue.lock();
+        let room = self.shared.options.capacity.saturating_sub(queue.forget.len());
+        queue.forget.extend(flows.into_iter().take(room));
     }
 
     /// What was done and not done.

@@ -70,12 +70,13 @@ fn a_file_of_a_newer_weir_is_refused_and_not_touched() {
 type Damage = fn(&mut Vec<u8>);
 
 /// Ways to damage a file.
-fn damages() -> [(&'static str, Damage); 5] {
+fn damages() -> [(&'static str, Damage); 6] {
     [
         ("garbage", |bytes| {
             let mut dice = Dice(3);
             bytes.fill_with(|| u8::try_from(dice.below(256)).unwrap());
         }),
+        ("all but the head", |bytes| bytes[4096..].fill(0xa5)),
         ("zeros", |bytes| bytes.fill(0)),
         ("half", |bytes| bytes.truncate(bytes.len() / 2)),
         ("a few bytes", |bytes| bytes.truncate(100)),

@@ -189,14 +189,18 @@ fn flows_of_dropped_records_are_let_go_while_the_store_fails() {
     store.fails.store(true, SeqCst);
     let (sender, told) = mpsc::channel();
     let on_told = Box::new(move |told| sender.send(told).unwrap());
-    let (writer, thread) = Writer::start(store, options(), on_told).unwrap();
+    let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
     writer.submit(entry(Origin::Userspace));
     until("the failure shows", || writer.stats().failing.is_some());
     for port in 0..10 {
         writer.submit(entry(Origin::Flow(flow(port))));
     }
-    let told = told.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert_eq!(told, Told::Settled(vec![flow(8), flow(9)]));
+    let heard = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(heard, Told::Settled(vec![flow(8), flow(9)]));
+    writer.forget((0..100).map(flow));
+    store.fails.store(false, SeqCst);
     writer.close();
     thread.join().unwrap();
+    let forgotten: usize = store.batches.lock().iter().map(|batch| batch.forget.len()).sum();
+    assert_eq!(forgotten, options().capacity, "what waits is bounded");
 }
