@@ -291,6 +291,8 @@ impl<S: Commit> Thread<S> {
         mut attempt: impl FnMut(&mut S) -> Result<T, CommitError>,
     ) -> Option<T> {
         loop {
+            // Whoever closes it meanwhile is owed one more attempt.
+            let closed = self.shared.queue.lock().closed;
             let error = match attempt(&mut self.store) {
                 Ok(done) => return Some(done),
                 Err(error) => error,
@@ -298,7 +300,7 @@ impl<S: Commit> Thread<S> {
             self.note_failure(&error);
             self.let_go();
             let mut queue = self.shared.queue.lock();
-            if queue.closed {
+            if closed {
                 let lost = in_hand + queue.entries.len();
                 queue.stats.dropped += u64::try_from(lost).unwrap_or(u64::MAX);
                 tracing::error!(records = lost, %error, "records are lost: the store cannot write");
