@@ -33,6 +33,7 @@ impl Address {
     /// An IPv6 address from its octets in network byte order. A v4-mapped one is
     /// the IPv4 address it holds.
     #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "sixteen octets")]
     pub const fn v6(octets: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
         let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
@@ -42,6 +43,7 @@ impl Address {
 
     /// Network byte order.
     #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "sixteen octets")]
     pub const fn octets(&self) -> [u8; 16] {
         let [a, b, c, d, e, f, g, h] = self.words[0].to_ne_bytes();
         let [i, j, k, l, m, n, o, p] = self.words[1].to_ne_bytes();

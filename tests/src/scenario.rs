@@ -1,12 +1,17 @@
 //! What most tests set up: one service of each plane, with the same restrictions.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::{
-    lab::{BLOCKED4_CIDR, BLOCKED6_CIDR, Lab},
+    client::{self, Refusal},
+    lab::{self, BLOCKED4_CIDR, BLOCKED6_CIDR, Lab},
+    raw::{self, Syn},
     server::{Behaviour, Server},
     weir::Weir,
 };
@@ -95,4 +100,52 @@ pub fn attempts(records: &[Value]) -> u64 {
         record["metadata"]["suppressed"].as_str().and_then(|n| n.parse().ok()).unwrap_or(0)
     };
     records.iter().map(|record| 1 + suppressed(record)).sum()
+}
+
+/// How long a client tries where silence is expected.
+pub const BRIEF: Duration = Duration::from_millis(400);
+
+/// Tables of both services that block one prefix.
+pub fn blocking() -> String {
+    services(&format!("blocked_cidrs = ['{BLOCKED4_CIDR}']"))
+}
+
+/// How a client fares at a port of the server; `None` if it was served.
+pub fn fate(lab: &Lab, from: IpAddr, port: u16) -> Result<Option<Refusal>> {
+    client::refusal((&lab.clients, from), SocketAddr::new(lab::SERVER4, port), BRIEF)
+}
+
+/// Both services are silent.
+///
+/// # Panics
+/// Where one is not.
+pub fn assert_denied(lab: &Lab, from: IpAddr) -> Result<()> {
+    for (service, port) in PLANES {
+        assert_eq!(fate(lab, from, port)?, Some(Refusal::Silence), "{service}, {from}");
+    }
+    Ok(())
+}
+
+/// Both services answer.
+///
+/// # Panics
+/// Where one does not.
+pub fn assert_served(lab: &Lab, from: IpAddr) -> Result<()> {
+    for (service, port) in PLANES {
+        assert_eq!(fate(lab, from, port)?, None, "{service}, {from}");
+    }
+    Ok(())
+}
+
+/// Attempts at the guarded service from 500 ports of a denied address.
+pub fn deny_many(lab: &Lab, first_port: u16) -> Result<()> {
+    let IpAddr::V4(source) = lab::BLOCKED4 else { bail!("the lab's addresses") };
+    raw::send(&lab.clients, (first_port..first_port + 500).map(|port| syn(source, port)))
+}
+
+/// A first packet to the guarded service.
+pub fn syn(source: Ipv4Addr, port: u16) -> Syn {
+    // lab::SERVER4
+    let destination = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), GUARDED);
+    Syn { source: SocketAddrV4::new(source, port), destination, sequence: 17 }
 }

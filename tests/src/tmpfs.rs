@@ -30,6 +30,11 @@ impl Tmpfs {
         Ok(mount_remount(&self.path, MountFlags::RDONLY, "")?)
     }
 
+    /// Lets it be written to again.
+    pub fn set_writable(&self) -> Result<()> {
+        Ok(mount_remount(&self.path, MountFlags::empty(), "")?)
+    }
+
     /// Writes a file until there is no room left; removing it makes room again.
     pub fn fill(&self) -> Result<PathBuf> {
         let path = self.path.join("ballast");

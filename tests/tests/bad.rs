@@ -1,51 +1,21 @@
 //! Bad input: a clear message, nothing open that was shut, and the daemon goes on.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{Seek, SeekFrom, Write},
-    net::{IpAddr, SocketAddr, SocketAddrV4},
-    path::{Path, PathBuf},
-    time::Duration,
+    fs,
+    net::{IpAddr, SocketAddr},
 };
 
-use anyhow::{Context, Result, bail};
-use rustix::fs::{FlockOperation, flock};
+use anyhow::{Context, Result};
 use weir_tests::{
     client::{self, Refusal},
     geo, kernel,
     lab::{self, BLOCKED4_CIDR, LAN, Lab},
     ns::link,
-    raw::{self, Syn},
-    scenario::{self, GUARDED, PLANES, Servers},
+    scenario::{self, BRIEF, GUARDED, PLANES, Servers, assert_denied, assert_served, fate},
     server::Behaviour,
-    tmpfs::Tmpfs,
     wait::{SOON, holds},
     weir::Weir,
 };
-
-const BRIEF: Duration = Duration::from_millis(400);
-
-fn fate(lab: &Lab, from: IpAddr, port: u16) -> Result<Option<Refusal>> {
-    client::refusal((&lab.clients, from), SocketAddr::new(lab::SERVER4, port), BRIEF)
-}
-
-fn assert_denied(lab: &Lab, from: IpAddr) -> Result<()> {
-    for (service, port) in PLANES {
-        assert_eq!(fate(lab, from, port)?, Some(Refusal::Silence), "{service}, {from}");
-    }
-    Ok(())
-}
-
-fn assert_served(lab: &Lab, from: IpAddr) -> Result<()> {
-    for (service, port) in PLANES {
-        assert_eq!(fate(lab, from, port)?, None, "{service}, {from}");
-    }
-    Ok(())
-}
-
-fn blocking() -> String {
-    scenario::services(&format!("blocked_cidrs = ['{BLOCKED4_CIDR}']"))
-}
 
 /// Waits for a record of a denial with this reason.
 fn expect_reason(weir: &Weir<'_>, from: IpAddr, reason: &str) -> Result<()> {
@@ -78,130 +48,6 @@ fn a_corrupt_country_database() -> Result<()> {
     assert!(holds(SOON, complained), "nothing is said about the broken file");
     assert_served(&lab, lab::DE4)?;
     assert_denied(&lab, lab::FR4)
-}
-
-/// Runs Weir once so that there is a store with a record in it.
-fn with_store(lab: &Lab) -> Result<Weir<'_>> {
-    let mut weir = Weir::start(&lab.server, "", &blocking())?;
-    assert_served(lab, lab::DE4)?;
-    weir.wait_for_events(PLANES.len(), "", SOON)?;
-    weir.stop()?;
-    Ok(weir)
-}
-
-/// Starts Weir on a store that it cannot use. It may refuse to start, or go on
-/// without; in both cases it names the file, and what was shut stays shut.
-fn start_on_bad_store(lab: &Lab, weir: &mut Weir<'_>) -> Result<()> {
-    let before = weir.log().len();
-    let started = weir.launch();
-    let said = weir.log().split_off(before);
-    assert!(said.contains(&weir.data_dir().display().to_string()), "no path is named: {said}");
-    assert!(!said.contains("panicked"), "{said}");
-    if started.is_ok() {
-        assert_denied(lab, lab::BLOCKED4)?;
-        assert_served(lab, lab::DE4)?;
-        assert!(weir.is_running(), "{}", weir.log());
-    }
-    Ok(())
-}
-
-fn store_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(store_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "redb") {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-#[test]
-fn a_corrupt_store() -> Result<()> {
-    let Some(lab) = Lab::for_test()? else { return Ok(()) };
-    let _servers = Servers::start(&lab, Behaviour::Echo)?;
-    let mut weir = with_store(&lab)?;
-    let files = store_files(&weir.data_dir())?;
-    assert!(!files.is_empty());
-    for file in files {
-        let mut file = OpenOptions::new().write(true).open(file)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&[0xa5; 8192])?;
-    }
-    start_on_bad_store(&lab, &mut weir)
-}
-
-#[test]
-fn a_locked_store() -> Result<()> {
-    let Some(lab) = Lab::for_test()? else { return Ok(()) };
-    let _servers = Servers::start(&lab, Behaviour::Echo)?;
-    let mut weir = with_store(&lab)?;
-    let files: Vec<File> =
-        store_files(&weir.data_dir())?.iter().map(File::open).collect::<Result<_, _>>()?;
-    for file in &files {
-        flock(file, FlockOperation::NonBlockingLockExclusive)?;
-    }
-    start_on_bad_store(&lab, &mut weir)
-}
-
-#[test]
-fn a_read_only_store() -> Result<()> {
-    let Some(lab) = Lab::for_test()? else { return Ok(()) };
-    let _servers = Servers::start(&lab, Behaviour::Echo)?;
-    let mut weir = Weir::install(&lab.server)?;
-    let disk = Tmpfs::mount(&weir.data_dir(), 64)?;
-    weir.configure("", &blocking())?;
-    weir.launch()?;
-    weir.stop()?;
-    disk.set_read_only()?;
-    start_on_bad_store(&lab, &mut weir)
-}
-
-#[test]
-fn a_full_disk() -> Result<()> {
-    let Some(lab) = Lab::for_test()? else { return Ok(()) };
-    let _servers = Servers::start(&lab, Behaviour::Echo)?;
-    let mut weir = Weir::install(&lab.server)?;
-    let disk = Tmpfs::mount(&weir.data_dir(), 32)?;
-    weir.configure("", &blocking())?;
-    weir.launch()?;
-    assert_served(&lab, lab::DE4)?;
-    weir.wait_for_events(PLANES.len(), &format!("source_ip={}", lab::DE4), SOON)?;
-
-    let ballast = disk.fill()?;
-    let before = weir.log().len();
-    let mut port = 0;
-    let complained = holds(2 * SOON, || {
-        port = port % 60_000 + 500;
-        // The store's file has room for some records yet.
-        deny_many(&lab, port).is_ok() && weir.log().len() > before
-    });
-    assert!(complained, "nothing is said about the full disk");
-    let said = weir.log().split_off(before);
-    assert!(said.contains(&weir.data_dir().display().to_string()), "no path is named: {said}");
-    assert!(weir.is_running(), "{said}");
-    assert_denied(&lab, lab::BLOCKED4)?;
-    assert_served(&lab, lab::DE4)?;
-
-    fs::remove_file(ballast)?;
-    assert_served(&lab, lab::FR4)?;
-    weir.wait_for_events(PLANES.len(), &format!("source_ip={}", lab::FR4), 2 * SOON)?;
-    Ok(())
-}
-
-/// Denied attempts from 500 ports.
-fn deny_many(lab: &Lab, first_port: u16) -> Result<()> {
-    let (IpAddr::V4(source), IpAddr::V4(server)) = (lab::BLOCKED4, lab::SERVER4) else {
-        bail!("the lab's addresses")
-    };
-    let syn = |port| Syn {
-        source: SocketAddrV4::new(source, port),
-        destination: SocketAddrV4::new(server, GUARDED),
-        sequence: 1,
-    };
-    raw::send(&lab.clients, (first_port..first_port + 500).map(syn))
 }
 
 #[test]

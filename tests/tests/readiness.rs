@@ -2,19 +2,19 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use weir_tests::{
     client, kernel,
     lab::{self, Lab},
-    raw::{self, Syn},
-    scenario::{self, GUARDED, RELAYED, Servers},
+    raw,
+    scenario::{self, RELAYED, Servers, deny_many, syn},
     server::Behaviour,
     tmpfs::Tmpfs,
     wait::{SOON, holds},
@@ -124,18 +124,6 @@ fn a_store_that_cannot_write_ends_readiness_where_it_refuses() -> Result<()> {
     fs::remove_file(ballast)?;
     assert!(holds(2 * SOON, || ready(&weir) == 200), "{:?}", weir.status());
     Ok(())
-}
-
-/// Denied attempts from 500 ports.
-fn deny_many(lab: &Lab, first_port: u16) -> Result<()> {
-    let IpAddr::V4(source) = lab::BLOCKED4 else { bail!("the lab's addresses") };
-    raw::send(&lab.clients, (first_port..first_port + 500).map(|port| syn(source, port)))
-}
-
-fn syn(source: Ipv4Addr, port: u16) -> Syn {
-    // lab::SERVER4
-    let destination = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), GUARDED);
-    Syn { source: SocketAddrV4::new(source, port), destination, sequence: 17 }
 }
 
 #[test]

@@ -40,7 +40,9 @@ fn read_store(place: &Place, pairs: &[(&str, &str)]) -> Result<Vec<Value>> {
     eprintln!("no daemon runs; reading {}", loaded.config.data_dir.display());
     let query = parse_query(query(pairs.iter().copied()).trim_start_matches('?'))
         .map_err(anyhow::Error::msg)?;
-    let page = Store::open_read_only(&loaded.config.data_dir)?.query(&query)?;
+    let store = Store::open_read_only(&loaded.config.data_dir)?;
+    super::store::tell(&store.damaged());
+    let page = store.query(&query)?;
     Ok(page.records.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
 }
 

@@ -1,5 +1,7 @@
 //! `weir store`
 
+use std::fmt::Display;
+
 use anyhow::Result;
 
 use super::{
@@ -12,23 +14,36 @@ pub(super) fn run(place: &Place, command: args::Store) -> Result<u8> {
     let Some(loaded) = place.load() else { return Ok(WRONG) };
     let store = Store::open_read_only(&loaded.config.data_dir)?;
     match command {
-        args::Store::Stats => {
-            let mut table = Table::new(&["SERIES", "PARTITIONS", "SIZE", "RECORDS"]);
-            for series in store.stats()? {
-                table.row([
-                    series.name,
-                    series.partitions.to_string(),
-                    bytes(series.bytes),
-                    series.records.to_string(),
-                ]);
-            }
-            table.print()?;
-            Ok(OK)
-        }
-        args::Store::Verify => {
-            let (good, bad) = store.verify()?;
-            println!("{good} records can be read, {bad} cannot");
-            Ok(if bad == 0 { OK } else { FAILED })
-        }
+        args::Store::Stats => stats(&store),
+        args::Store::Verify => verify(&store),
     }
+}
+
+fn stats(store: &Store) -> Result<u8> {
+    let mut table = Table::new(&["SERIES", "PARTITIONS", "SIZE", "RECORDS"]);
+    for series in store.stats()? {
+        table.row([
+            series.name,
+            series.partitions.to_string(),
+            bytes(series.bytes),
+            series.records.to_string(),
+        ]);
+    }
+    table.print()?;
+    Ok(if tell(&store.damaged()) { FAILED } else { OK })
+}
+
+fn verify(store: &Store) -> Result<u8> {
+    let verified = store.verify()?;
+    println!("{} records can be read, {} cannot", verified.good, verified.bad);
+    let sound = !tell(&verified.faults) && verified.bad == 0;
+    Ok(if sound { OK } else { FAILED })
+}
+
+/// Names damaged files on stderr; whether there are any.
+pub(super) fn tell(faults: &[impl Display]) -> bool {
+    for fault in faults {
+        eprintln!("weir: {fault}");
+    }
+    !faults.is_empty()
 }

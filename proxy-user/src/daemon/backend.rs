@@ -36,6 +36,7 @@ fn internal(error: StoreError) -> Failure {
     match error {
         StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
         StoreError::CursorGone(_) => Failure::Invalid(error.to_string()),
+        StoreError::Closed(_) => Failure::Unavailable(error.to_string()),
         other => Failure::Internal(Box::new(other)),
     }
 }
@@ -134,7 +135,7 @@ impl Backend for ApiBackend {
     }
 
     fn list_tokens(&self) -> Result<Vec<Token>, Failure> {
-        Ok(self.core.tokens.list().into_iter().map(token).collect())
+        Ok(self.core.tokens.list().map_err(internal)?.into_iter().map(token).collect())
     }
 
     fn create_token(&self, who: &Who, new: &NewToken) -> Result<Created, Failure> {

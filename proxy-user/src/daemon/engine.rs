@@ -18,12 +18,12 @@ use proxy_common::{
 use super::kernel::Kernel;
 use crate::{
     datapath::{Denials, Event, Resetter, destroy},
-    flow::{Ended, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
+    flow::{Count, Ended, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
     geo::Database,
     policy::Policy,
     record::{CounterId, Entry, FlowId, Source},
     relay::Journal,
-    store::{Pressure, Writer},
+    store::{Pressure, Store, StoreError, Writer},
 };
 
 /// Longest time from an event or a report to its record.
@@ -46,6 +46,8 @@ pub(super) enum Message {
     Ended(Box<Ended>),
     /// By the writer: records of these flows are safe.
     Settled(Vec<FlowId>),
+    /// By the writer: the store could be opened after the start.
+    Inherited(Inherited),
     /// A generation is in force.
     Services(Services),
     /// Names of interfaces, by index.
@@ -112,6 +114,13 @@ pub(super) struct Inherited {
     pub(super) committed: BTreeSet<FlowId>,
 }
 
+impl Inherited {
+    /// What the store has of the maps of that epoch.
+    pub(super) fn read(store: &Store, epoch: u64) -> Result<Self, StoreError> {
+        Ok(Self { accounted: store.accounted(epoch)?, committed: store.committed_flows()? })
+    }
+}
+
 /// The engine.
 pub(super) struct Engine {
     pub(super) kernel: Option<Kernel>,
@@ -121,6 +130,8 @@ pub(super) struct Engine {
     pub(super) geo: Arc<ArcSwapOption<Database>>,
     pub(super) resetter: Option<Resetter>,
     pub(super) slots: Vec<ServiceSlot>,
+    /// What the counters held at the start, until it is known what was accounted for.
+    pub(super) unaccounted: Vec<Count>,
     /// Answers to denied packets that may be sent in the second from `resets_since`.
     pub(super) resets_left: u32,
     pub(super) resets_since: Instant,
@@ -133,21 +144,25 @@ impl Engine {
     pub(super) fn start(
         mut self,
         known: Services,
-        inherited: Inherited,
+        inherited: Option<Inherited>,
     ) -> io::Result<JoinHandle<()>> {
         thread::Builder::new().name("engine".into()).spawn(move || {
             self.slots = known.slots;
             self.tracker.set_services(known.in_force);
-            self.begin(&inherited);
+            self.begin(inherited);
             self.run();
         })
     }
 
-    fn begin(&mut self, inherited: &Inherited) {
+    fn begin(&mut self, inherited: Option<Inherited>) {
         let Some(kernel) = &self.kernel else { return };
         let counts = kernel.counts(&self.slots);
-        let Inherited { accounted, committed } = inherited;
-        self.tracker.begin(&counts, accounted, kernel.flows.all(), committed, &Now::read());
+        let Inherited { accounted, committed } = inherited.unwrap_or_else(|| {
+            self.unaccounted.clone_from(&counts);
+            let all = counts.iter().map(|count| (count.counter, count.attempts)).collect();
+            Inherited { accounted: all, committed: BTreeSet::new() }
+        });
+        self.tracker.begin(&counts, &accounted, kernel.flows.all(), &committed, &Now::read());
         self.act();
     }
 
@@ -205,6 +220,10 @@ impl Engine {
             Message::Opened(session) => self.tracker.opened(&session),
             Message::Ended(report) => self.tracker.ended(*report, &self.kernel, &now),
             Message::Settled(flows) => self.tracker.committed(&flows),
+            Message::Inherited(Inherited { accounted, committed }) => {
+                let counts = std::mem::take(&mut self.unaccounted);
+                self.tracker.inherit(&counts, &accounted, &committed, &now);
+            }
             Message::Services(services) => self.take_services(services, &now),
             Message::Interfaces(names) => self.tracker.set_interfaces(names),
             // Nobody waits for the answer any more where it cannot be sent.

@@ -49,6 +49,21 @@ impl Gaps {
             }
         }
     }
+
+    /// What it is to say when the daemon has ended, of what was not said before.
+    pub(super) fn end(self, stats: &WriterStats) -> Option<String> {
+        let dropped_before = self.open.as_ref().map_or(self.dropped, |gap| gap.dropped_before);
+        let lost = stats.dropped - dropped_before;
+        match &stats.failing {
+            Some(why) => {
+                Some(format!("the store cannot write at the end: {why}; {lost} records lost"))
+            }
+            None if self.open.is_some() || lost > 0 => {
+                Some(format!("records were kept again at the end; {lost} were lost"))
+            }
+            None => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,5 +101,26 @@ mod tests {
         let over = gaps.look(&stats(4, None), after(2800)).unwrap_or_default();
         assert_eq!(over, "records are kept again after 1 s; 4 were lost");
         assert!(gaps.look(&stats(5, None), after(2900)).is_some());
+    }
+
+    #[test]
+    fn the_end_tells_what_is_lost_until_then_and_was_not_told() {
+        let start = Instant::now();
+        let seen = |looks: &[WriterStats]| {
+            let mut gaps = Gaps::default();
+            for look in looks {
+                gaps.look(look, start);
+            }
+            gaps
+        };
+        assert_eq!(seen(&[stats(0, None)]).end(&stats(0, None)), None);
+        let failed = seen(&[stats(2, Some("no space"))]).end(&stats(9, Some("no space")));
+        assert_eq!(
+            failed.as_deref(),
+            Some("the store cannot write at the end: no space; 9 records lost")
+        );
+        let over = Some("records were kept again at the end; 4 were lost".to_owned());
+        assert_eq!(seen(&[stats(3, None)]).end(&stats(4, None)), over);
+        assert_eq!(seen(&[stats(0, None)]).end(&stats(4, None)), over);
     }
 }

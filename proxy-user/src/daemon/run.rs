@@ -10,6 +10,7 @@ use super::{
     core::Core,
     country,
     datapath::Datapath,
+    gap::Gaps,
     phase::Phase,
     signals::{Signals, Told},
     sinks,
@@ -54,11 +55,13 @@ async fn serve(path: &Path, loaded: Loaded) -> Result<()> {
     core.enter(Phase::Running);
     announce(&core);
 
+    let mut gaps = Gaps::default();
     let ended = tokio::select! {
         () = until_told(&core, &mut signals) => Ok(()),
-        failed = upkeep::watch(&core, &threads, &stop) => failed,
+        failed = upkeep::watch(&core, &threads, &mut gaps, &stop) => failed,
     };
-    stop_everything(Running { core, threads }, stop, tasks, ended, &mut signals).await
+    let ending = Ending { gaps, ended, stop, tasks };
+    stop_everything(Running { core, threads }, ending, &mut signals).await
 }
 
 /// Tells systemd and the operator.
@@ -106,13 +109,20 @@ async fn until_told(core: &Arc<Core>, signals: &mut Signals) {
     }
 }
 
+/// What the running daemon leaves to its stop.
+struct Ending {
+    gaps: Gaps,
+    /// An error: it failed.
+    ended: Result<()>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
 /// Listeners first, then sessions, programs, records. After a failure the kernel's
 /// restrictions stay.
 async fn stop_everything(
     Running { core, threads }: Running,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    ended: Result<()>,
+    Ending { gaps, ended, stop, tasks }: Ending,
     signals: &mut Signals,
 ) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -141,6 +151,9 @@ async fn stop_everything(
         }
     });
     let kept = joined.await.unwrap_or(false);
+    if let Some(message) = gaps.end(&core.writer.stats()) {
+        core.note("gap", "weir", &message);
+    }
     core.note("stop", "weir", if clean { "clean" } else { "after a failure" });
     stop.cancel();
     tasks.close();

@@ -57,24 +57,25 @@ impl Sinks {
         self.rotations.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn status(&self, store: &Store) -> Result<Vec<SinkStatus>, StoreError> {
+    pub(super) fn status(&self, store: &Store) -> Vec<SinkStatus> {
         self.each.iter().map(|fare| fare.status(store)).collect()
     }
 }
 
 impl Fare {
-    fn status(&self, store: &Store) -> Result<SinkStatus, StoreError> {
+    fn status(&self, store: &Store) -> SinkStatus {
         let reached = *self.reached.lock();
         let (failing_since, error) = self.failing.lock().clone().unzip();
-        Ok(SinkStatus {
+        SinkStatus {
             path: match &self.settings.kind {
                 SinkKind::JsonlFile(path) => path.display().to_string(),
                 SinkKind::JsonlStdout => "-".to_owned(),
             },
-            behind: store.backlog(reached, MOST_BEHIND)? as u64,
+            // A store that cannot be read is told of beside, and hides nothing else.
+            behind: store.backlog(reached, MOST_BEHIND).ok().map(|count| count as u64),
             failing_since,
             error,
-        })
+        }
     }
 
     /// Notes how a step went. A failure is logged once.
@@ -99,7 +100,7 @@ impl Fare {
 pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<()> {
     let data_dir = core.config.load().data_dir.clone();
     for fare in &core.sinks.each {
-        let sink = JsonlSink::open(&fare.settings, &data_dir)?;
+        let sink = JsonlSink::new(&fare.settings, &data_dir);
         let (core, fare, stop) = (Arc::clone(core), Arc::clone(fare), stop.clone());
         thread::Builder::new()
             .name("sink".into())

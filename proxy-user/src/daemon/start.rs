@@ -17,17 +17,17 @@ use super::{
     phase::Phase,
     reload::hex,
     sinks::Sinks,
-    upkeep::Threads,
+    upkeep::{Threads, tell_damage},
 };
 use crate::{
     api::Gate,
-    config::{Config, Loaded},
+    config::{Config, Keep, Loaded},
     datapath::{Resetter, follow},
     flow::Tracker,
     policy::Policy,
     record::Timestamp,
     relay::{Limits, Listeners, limits},
-    store::{Audit, Store, StoreOptions, StoreWriter, Tokens, Writer, WriterOptions},
+    store::{Audit, Store, StoreOptions, StoreWriter, Tokens, Told, Writer, WriterOptions},
 };
 
 /// Entries that wait for the writer, at most: some 30 MiB.
@@ -45,7 +45,9 @@ pub(super) struct Running {
 /// services are up.
 pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result<Running> {
     let config = loaded.config;
-    let (store, store_writer, audit, tokens) = open_store(&config)?;
+    let log = &config.log;
+    let (store, store_writer) = Store::new(&config.data_dir, StoreOptions::within(log));
+    store.keep_nothing(log.keep == Keep::None);
     let network = follow().await.context("the network cannot be followed")?;
     let database = country::open(&config, None);
     let geo = Arc::new(ArcSwapOption::new(database.database));
@@ -54,10 +56,10 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         Err(fault) => (None, None, Some(fault)),
     };
     let (inbox, messages) = Inbox::channel();
-    let (writer, writer_thread) = start_writer(&config, &store, store_writer, &inbox)?;
     let epoch = kernel.as_ref().map_or(0, |kernel| kernel.epoch);
-    let inherited =
-        Inherited { accounted: store.accounted(epoch)?, committed: store.committed_flows()? };
+    let (writer, writer_thread) = start_writer(&config, &store, store_writer, &inbox, epoch)?;
+    // A store that is not open yet is told of by the writer when it is.
+    let inherited = Inherited::read(&store, epoch).ok();
     let slots = datapath.as_ref().map(Datapath::slots).unwrap_or_default();
     let engine = Engine {
         kernel,
@@ -67,6 +69,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         geo: Arc::clone(&geo),
         resetter: open_resetter(),
         slots: Vec::new(),
+        unaccounted: Vec::new(),
         resets_left: MOST_RESETS,
         resets_since: std::time::Instant::now(),
         resets_suppressed: 0,
@@ -93,8 +96,8 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         inbox,
         writer,
         store,
-        audit,
-        tokens,
+        audit: Audit::new(&config.data_dir),
+        tokens: open_tokens(&config),
         network,
         api,
         sinks: Sinks::of(&config),
@@ -110,20 +113,8 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
     require_coverage(&core)?;
     core.remove_other_layouts();
     core.note("start", "weir", &format!("configuration {digest}"));
+    tell_damage(&core);
     Ok(Running { core, threads: Threads { engine: engine_thread, writer: writer_thread } })
-}
-
-fn open_store(config: &Config) -> Result<(Store, StoreWriter, Audit, Tokens)> {
-    let options = StoreOptions::within(config.log.max_bytes, config.log.noise_max_bytes);
-    let (store, writer, damaged) = Store::open(&config.data_dir, options)?;
-    let audit = Audit::open(&config.data_dir)?;
-    for error in damaged {
-        tracing::error!("{error}; it is set aside beside the store");
-        let details = [("message".to_owned(), error.to_string())].into();
-        audit.append("gap", "weir", details)?;
-    }
-    store.keep_nothing(config.log.keep == crate::config::Keep::None);
-    Ok((store, writer, audit, Tokens::open(&config.data_dir)?))
 }
 
 /// Datapath and kernel, or why there are none.
@@ -160,6 +151,7 @@ fn start_writer(
     store: &Store,
     store_writer: StoreWriter,
     inbox: &Inbox,
+    epoch: u64,
 ) -> Result<(Writer, std::thread::JoinHandle<()>)> {
     let options = WriterOptions {
         commit_interval: config.log.commit_interval,
@@ -167,10 +159,23 @@ fn start_writer(
         on_overload: config.log.on_overload,
         on_store_failure: config.log.on_store_failure,
     };
-    let inbox = inbox.clone();
-    let on_settled = Box::new(move |flows| inbox.tell(Message::Settled(flows)));
-    Writer::start(store_writer, store.last_id()?, options, on_settled)
-        .context("the writer cannot be started")
+    let (store, inbox) = (store.clone(), inbox.clone());
+    let on_told = Box::new(move |told| match told {
+        Told::Settled(flows) => inbox.tell(Message::Settled(flows)),
+        Told::Opened => match Inherited::read(&store, epoch) {
+            Ok(inherited) => inbox.tell(Message::Inherited(inherited)),
+            Err(error) => tracing::error!(%error, "what was noted before cannot be read"),
+        },
+    });
+    Writer::start(store_writer, options, on_told).context("the writer cannot be started")
+}
+
+fn open_tokens(config: &Config) -> Tokens {
+    let tokens = Tokens::new(&config.data_dir);
+    if let Err(error) = tokens.list() {
+        tracing::error!(%error, "no API token is good until they can be read");
+    }
+    tokens
 }
 
 fn open_resetter() -> Option<Resetter> {

@@ -46,7 +46,6 @@ impl Core {
         let config = self.config.load();
         let names = self.slot_names();
         let sinks = self.sinks.status(&self.store);
-        let sinks = sinks.map_err(|error| Failure::Internal(Box::new(error)))?;
         let (generation, attached, fill) = match &*self.datapath.lock() {
             Some(d) => (d.generation(), d.attached(), d.fill()),
             None => (0, Vec::new(), super::datapath::Fill::default()),

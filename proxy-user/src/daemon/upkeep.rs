@@ -22,14 +22,18 @@ pub(super) struct Threads {
     pub(super) writer: JoinHandle<()>,
 }
 
-/// Watches the writer's queue and the threads until `stop`.
+/// Watches the writer's queue and the threads until `stop`, and follows the gaps.
 ///
 /// # Errors
 /// A thread ended: the daemon cannot keep its record and must not go on.
-pub(super) async fn watch(core: &Core, threads: &Threads, stop: &CancellationToken) -> Result<()> {
+pub(super) async fn watch(
+    core: &Core,
+    threads: &Threads,
+    gaps: &mut Gaps,
+    stop: &CancellationToken,
+) -> Result<()> {
     let mut ticks = interval(PRESSURE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut gaps = Gaps::default();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if threads.engine.is_finished() || threads.writer.is_finished() {
             bail!("a thread that keeps the record ended unexpectedly");
@@ -40,8 +44,18 @@ pub(super) async fn watch(core: &Core, threads: &Threads, stop: &CancellationTok
         if let Some(message) = gaps.look(&core.writer.stats(), Instant::now()) {
             core.note("gap", "weir", &message);
         }
+        tell_damage(core);
     }
     Ok(())
+}
+
+/// Log and audit log tell each file that was found damaged and is set aside.
+pub(super) fn tell_damage(core: &Core) {
+    let found = [core.store.damaged(), core.audit.damaged(), core.tokens.damaged()];
+    for error in found.into_iter().flatten() {
+        tracing::error!("{error}; it is set aside beside where it was");
+        core.note("gap", "weir", &error.to_string());
+    }
 }
 
 /// Removes what is too old or too much, until `stop`.
@@ -51,6 +65,9 @@ pub(super) async fn retain(core: Arc<Core>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let core = Arc::clone(&core);
         let done = tokio::task::spawn_blocking(move || {
+            if let Err(error) = core.audit.flush() {
+                tracing::error!(%error, "the audit log cannot be written; trying again");
+            }
             core.store.retain(Timestamp::now(), &core.config.load().log)
         });
         if let Ok(Err(error)) = done.await {

@@ -44,6 +44,24 @@ impl Tracker {
         }
     }
 
+    /// Takes over late what the store tells of a daemon before: `counts` are what the
+    /// counters held at [`Self::begin`], which took them for accounted for.
+    pub fn inherit(
+        &mut self,
+        counts: &[Count],
+        accounted: &BTreeMap<CounterId, u64>,
+        committed: &BTreeSet<FlowId>,
+        now: &Now,
+    ) {
+        for count in counts {
+            let known = accounted.get(&count.counter).copied().unwrap_or(0);
+            let missing = count.attempts.saturating_sub(known);
+            self.uncovered(count.counter, missing, "while_down", now);
+        }
+        self.recorded.extend(committed);
+        self.stale.extend(committed);
+    }
+
     /// Looks through every flow: for ends whose event was lost, connections without
     /// new payload for too long, services that are gone. Every event that the ring
     /// buffer held has been handed over.

@@ -77,9 +77,10 @@ pub(super) fn aggregate(
     draft.duration_ms = aggregate.last_time.saturating_sub(aggregate.first_time) / 1_000_000;
     let attempts: u64 = aggregate.attempts.values().sum();
     note(&mut draft, "suppressed", attempts.saturating_sub(1).to_string());
-    match &aggregate.prefix {
-        Some(prefix) => note(&mut draft, "source_prefix", prefix.to_string()),
-        None => (draft.source, draft.source_port) = (Source::Many, 0),
+    if let Some(prefix) = &aggregate.prefix {
+        note(&mut draft, "source_prefix", prefix.to_string());
+    } else {
+        (draft.source, draft.source_port) = (Source::Many, 0);
     }
     for why in &aggregate.unseen {
         note(&mut draft, why, "true");

@@ -77,9 +77,14 @@ impl Tracker {
         self.record(drafts::session(report, state, &service, now), origin);
     }
 
+    /// Whether the kernel may still see its end: it does not follow services that are
+    /// gone.
     fn is_flowing(&self, key: &FlowKey, table: &impl FlowTable, now: &Now) -> bool {
         self.live(key, table).is_some_and(|state| {
-            !state.has(FlowState::ENDED) && now.since(state.last_packet) < FLOW_SILENT
+            let service = self.services.get(state.service);
+            !state.has(FlowState::ENDED)
+                && service.is_some_and(|service| service.serves(key))
+                && now.since(state.last_packet) < FLOW_SILENT
         })
     }
 

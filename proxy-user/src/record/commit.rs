@@ -1,5 +1,7 @@
 //! What the writer needs of a store.
 
+use uuid::Uuid;
+
 use super::{FlowId, Origin, Record};
 
 /// A record with its place in the store, and what its commit settles.
@@ -22,6 +24,10 @@ pub struct Batch {
 
 /// Where the writer commits to. Called from the writer's own thread.
 pub trait Commit: Send + 'static {
+    /// Makes the store ready to be written to, and gives the highest id in it. Called
+    /// until it succeeds, before anything is committed; again, it changes nothing.
+    fn open(&mut self) -> Result<Option<Uuid>, CommitError>;
+
     /// Writes all of `batch` durably with what the origins settle, or nothing.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,10 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// It could not be opened, or not be written and was closed: the writer opens it
+    /// as soon as it can. Until then nobody knows what is in it.
+    #[error("{0} is not open: it is tried again until it can be opened")]
+    Closed(PathBuf),
     /// A page was to follow a record that retention removed: its place in the asked
     /// order is not known any more.
     #[error("cursor: record {0} is gone; begin again with the first page")]
@@ -55,13 +60,13 @@ impl StoreError {
 
     /// Any of redb's errors, by what it means for the file at `path`.
     pub(super) fn of(path: &Path) -> impl Fn(redb::Error) -> Self + use<'_> {
+        use redb::Error as E;
+        let damaged = |why: String| Self::Damaged { path: path.to_owned(), why };
         move |error| match error {
-            redb::Error::DatabaseAlreadyOpen => Self::Locked(path.to_owned()),
-            redb::Error::UpgradeRequired(found) => {
-                Self::Damaged { path: path.to_owned(), why: format!("redb file format {found}") }
-            }
+            E::DatabaseAlreadyOpen | E::LockProtocolMismatch => Self::Locked(path.to_owned()),
+            E::UpgradeRequired(found) => damaged(format!("redb file format {found}")),
             // What is too short or senseless is damaged; only the rest is the disk's word.
-            redb::Error::Io(source)
+            E::Io(source)
                 if !matches!(
                     source.kind(),
                     io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
@@ -69,7 +74,33 @@ impl StoreError {
             {
                 Self::Io { path: path.to_owned(), source }
             }
-            other => Self::Damaged { path: path.to_owned(), why: other.to_string() },
+            // An open file that redb gave up after an error of before.
+            E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_) | E::TransactionPoisoned => {
+                Self::Io { path: path.to_owned(), source: io::Error::other(error) }
+            }
+            other => damaged(other.to_string()),
         }
     }
+
+    /// What `run` gives. A damaged file can make redb panic; that must not end the
+    /// daemon.
+    pub(super) fn guard<T>(
+        path: &Path,
+        run: impl FnOnce() -> Result<T, redb::Error>,
+    ) -> Result<T, Self> {
+        let why = "its contents contradict each other".to_owned();
+        catch_unwind(AssertUnwindSafe(run))
+            .map_err(|_| Self::Damaged { path: path.to_owned(), why })?
+            .map_err(Self::of(path))
+    }
+}
+
+/// Moves a damaged file out of the way, beside where it was: someone may still want
+/// to look.
+pub(super) fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let first = path.with_extension("damaged");
+    let more = (1u32..).map(|number| path.with_extension(format!("damaged.{number}")));
+    let free = std::iter::once(first).chain(more).find(|aside| !aside.exists());
+    let Some(aside) = free else { return Ok(()) };
+    std::fs::rename(path, aside).map_err(StoreError::io(path))
 }

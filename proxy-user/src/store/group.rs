@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use crate::{
     config::{Overload, StoreFailure},
-    record::{Batch, Commit, Committing, Entry, FlowId, Ids, Origin, Record, Timestamp},
+    record::{
+        Batch, Commit, CommitError, Committing, Entry, FlowId, Ids, Origin, Record, Timestamp,
+    },
 };
 
 /// Entries of one transaction.
@@ -69,8 +71,18 @@ pub struct Writer {
     committed: watch::Receiver<Option<Uuid>>,
 }
 
-/// Called after each commit with the flows whose records are safe now.
-pub type OnSettled = Box<dyn Fn(Vec<FlowId>) + Send>;
+/// What the writer tells of its thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The store was opened after the start: what is noted in it can be read now, and
+    /// nothing is written before this is heard.
+    Opened,
+    /// Records of these flows are safe now, or given up.
+    Settled(Vec<FlowId>),
+}
+
+/// Called with what the writer tells.
+pub type OnTold = Box<dyn Fn(Told) + Send>;
 
 struct Shared {
     options: WriterOptions,
@@ -92,28 +104,25 @@ struct Queue {
 }
 
 impl Writer {
-    /// Starts the writer's thread; ids continue above `last`.
+    /// Opens the store and starts the writer's thread; ids continue above the highest
+    /// in the store. One that cannot be opened yet fails like one that cannot be
+    /// written: it is tried until it can.
     pub fn start(
-        store: impl Commit,
-        last: Option<Uuid>,
+        mut store: impl Commit,
         options: WriterOptions,
-        on_settled: OnSettled,
+        on_told: OnTold,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (sender, committed) = watch::channel(last);
+        let opened = store.open();
+        let (sender, committed) = watch::channel(opened.as_ref().ok().copied().flatten());
         let shared = Arc::new(Shared {
             options,
             queue: Mutex::default(),
             filled: Condvar::new(),
             drained: Condvar::new(),
         });
-        let thread = Thread {
-            shared: Arc::clone(&shared),
-            ids: Ids::after(last),
-            store,
-            committed: sender,
-            on_settled,
-        };
-        let handle = thread::Builder::new().name("writer".into()).spawn(move || thread.run())?;
+        let thread = Thread { shared: Arc::clone(&shared), store, committed: sender, on_told };
+        let ids = opened.map(Ids::after).map_err(|error| thread.note_failure(&error)).ok();
+        let handle = thread::Builder::new().name("writer".into()).spawn(move || thread.run(ids))?;
         Ok((Self { shared, committed }, handle))
     }
 
@@ -139,9 +148,12 @@ impl Writer {
         }
     }
 
-    /// Lets the store forget notes of flows whose kernel entries are gone.
+    /// Lets the store forget notes of flows whose kernel entries are gone. While it
+    /// fails they wait; what finds no room is forgotten after the next start.
     pub fn forget(&self, flows: impl IntoIterator<Item = FlowId>) {
-        self.shared.queue.lock().forget.extend(flows);
+        let mut queue = self.shared.queue.lock();
+        let room = self.shared.options.capacity.saturating_sub(queue.forget.len());
+        queue.forget.extend(flows.into_iter().take(room));
     }
 
     /// What was done and not done.
@@ -200,27 +212,33 @@ impl Queue {
 
 struct Thread<S> {
     shared: Arc<Shared>,
-    ids: Ids,
     store: S,
     committed: watch::Sender<Option<Uuid>>,
-    on_settled: OnSettled,
+    on_told: OnTold,
 }
 
 impl<S: Commit> Thread<S> {
-    fn run(mut self) {
-        while let Some((batch, since, abandoned)) = self.next_batch() {
-            if !abandoned.is_empty() {
-                (self.on_settled)(abandoned);
-            }
+    fn run(mut self, ids: Option<Ids>) {
+        let Some(mut ids) = ids.or_else(|| self.open()) else { return };
+        while let Some((batch, since)) = self.next_batch(&mut ids) {
             if !self.write(&batch, since) {
                 return;
             }
         }
     }
 
+    /// Opens the store, again and again. `None`: given up at the end.
+    fn open(&mut self) -> Option<Ids> {
+        let last = self.until_it_works(0, Commit::open)?;
+        self.recovered();
+        self.committed.send_replace(last);
+        (self.on_told)(Told::Opened);
+        Some(Ids::after(last))
+    }
+
     /// Waits for entries, then for the rest of the commit interval. `None`: closed
     /// and empty.
-    fn next_batch(&mut self) -> Option<(Batch, Instant, Vec<FlowId>)> {
+    fn next_batch(&mut self, ids: &mut Ids) -> Option<(Batch, Instant)> {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue.lock();
         while queue.entries.is_empty() && !queue.closed {
@@ -236,61 +254,91 @@ impl<S: Commit> Thread<S> {
         let count = queue.entries.len().min(MOST_PER_COMMIT);
         let entries: Vec<Entry> = queue.entries.drain(..count).map(|(_, entry)| entry).collect();
         let forget = std::mem::take(&mut queue.forget);
-        let abandoned = std::mem::take(&mut queue.abandoned);
         shared.drained.notify_all();
         drop(queue);
         let now = Timestamp::now();
         let number = |entry: Entry| Committing {
-            record: Record { id: self.ids.next(now), draft: entry.draft },
+            record: Record { id: ids.next(now), draft: entry.draft },
             origin: entry.origin,
         };
         let records = entries.into_iter().map(number).collect();
-        Some((Batch { records, forget }, since, abandoned))
+        Some((Batch { records, forget }, since))
     }
 
-    /// Commits, again and again where the store fails. False: given up at the end.
+    /// Commits. False: given up at the end.
     fn write(&mut self, batch: &Batch, since: Instant) -> bool {
-        while let Err(error) = self.store.commit(batch) {
-            if self.wait_for_retry(&error.to_string()) {
-                let mut queue = self.shared.queue.lock();
-                let lost = batch.records.len() + queue.entries.len();
-                queue.stats.dropped += u64::try_from(lost).unwrap_or(u64::MAX);
-                tracing::error!(records = lost, %error, "records are lost: the store cannot write");
-                return false;
-            }
+        if self.until_it_works(batch.records.len(), |store| store.commit(batch)).is_none() {
+            return false;
         }
+        self.recovered();
         let mut queue = self.shared.queue.lock();
-        if queue.stats.failing.take().is_some() {
-            tracing::info!(dropped = queue.stats.dropped, "the store writes again");
-        }
         queue.stats.committed += u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
         queue.stats.lag = since.elapsed();
         drop(queue);
-        let settled: Vec<FlowId> = batch.records.iter().filter_map(flow_of).collect();
-        if !settled.is_empty() {
-            (self.on_settled)(settled);
-        }
+        self.settle(batch.records.iter().filter_map(flow_of).collect());
+        self.let_go();
         if let Some(last) = batch.records.last() {
             self.committed.send_replace(Some(last.record.id));
         }
         true
     }
 
-    /// Notes the failure. True: the daemon ends, there is no more waiting.
-    fn wait_for_retry(&self, error: &str) -> bool {
+    /// Tries, again and again where the store fails. `None`: the daemon ends, and so
+    /// many records in hand are given up with those in the queue.
+    fn until_it_works<T>(
+        &mut self,
+        in_hand: usize,
+        mut attempt: impl FnMut(&mut S) -> Result<T, CommitError>,
+    ) -> Option<T> {
+        loop {
+            // Whoever closes it meanwhile is owed one more attempt.
+            let closed = self.shared.queue.lock().closed;
+            let error = match attempt(&mut self.store) {
+                Ok(done) => return Some(done),
+                Err(error) => error,
+            };
+            self.note_failure(&error);
+            self.let_go();
+            let mut queue = self.shared.queue.lock();
+            if closed {
+                let lost = in_hand + queue.entries.len();
+                queue.stats.dropped += u64::try_from(lost).unwrap_or(u64::MAX);
+                tracing::error!(records = lost, %error, "records are lost: the store cannot write");
+                return None;
+            }
+            let until = Instant::now() + RETRY;
+            while !queue.closed && !self.shared.filled.wait_until(&mut queue, until).timed_out() {}
+        }
+    }
+
+    fn note_failure(&self, error: &CommitError) {
         let mut queue = self.shared.queue.lock();
-        if queue.closed {
-            return true;
-        }
         if queue.stats.failing.is_none() {
-            tracing::error!(error, "the store cannot write; trying again until it can");
+            tracing::error!(%error, "the store cannot write; trying again until it can");
         }
-        queue.stats.failing = Some(error.to_owned());
+        queue.stats.failing = Some(error.to_string());
         // Whoever waits for room drops from here on.
         self.shared.drained.notify_all();
-        let until = Instant::now() + RETRY;
-        while !queue.closed && !self.shared.filled.wait_until(&mut queue, until).timed_out() {}
-        false
+    }
+
+    fn recovered(&self) {
+        let mut queue = self.shared.queue.lock();
+        if queue.stats.failing.take().is_some() {
+            tracing::info!(dropped = queue.stats.dropped, "the store writes again");
+        }
+    }
+
+    /// Hands over flows whose records were dropped, also while the store fails: nobody
+    /// else deletes their kernel entries.
+    fn let_go(&self) {
+        let abandoned = std::mem::take(&mut self.shared.queue.lock().abandoned);
+        self.settle(abandoned);
+    }
+
+    fn settle(&self, flows: Vec<FlowId>) {
+        if !flows.is_empty() {
+            (self.on_told)(Told::Settled(flows));
+        }
     }
 }
 

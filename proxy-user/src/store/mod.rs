@@ -3,11 +3,14 @@
 
 mod audit;
 mod backlog;
+mod book;
 mod codec;
 mod error;
+mod file;
 mod group;
 mod matching;
 mod notes;
+mod overlay;
 mod partition;
 mod query;
 mod records;
@@ -19,6 +22,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod verify;
 mod writer;
 
 pub use audit::{Audit, AuditEntry};
@@ -30,4 +34,5 @@ pub use series::SeriesStats;
 pub use sink::JsonlSink;
 pub use summary::{Bucket, Count, Summary};
 pub use tokens::{Scope, Token, Tokens};
+pub use verify::Verified;
 pub use writer::StoreWriter;

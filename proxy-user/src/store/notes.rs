@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::address::{Address, FlowKey};
-use redb::{ReadableTable, TableError, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 
 use super::{
     StoreError,
-    partition::{ACCOUNTED, FLOWS, Partition},
+    file::{ACCOUNTED, FLOWS, RecordsFile, table},
 };
 use crate::record::{Accounted, Committing, CounterId, FlowId, Origin};
 
@@ -20,49 +20,37 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn read(partition: &Partition) -> Result<Self, StoreError> {
-        let read = partition.begin_read()?;
-        let fail = partition.fail();
-        let mut notes = Self::default();
-        match read.open_table(ACCOUNTED) {
-            Ok(table) => {
-                for row in table.iter().map_err(|e| fail(e.into()))? {
-                    let (key, attempts) = row.map_err(|e| fail(e.into()))?;
+    pub(super) fn read(file: &RecordsFile) -> Result<Self, StoreError> {
+        file.read(|read| {
+            let mut notes = Self::default();
+            if let Some(table) = table(read, ACCOUNTED)? {
+                for row in table.iter()? {
+                    let (key, attempts) = row?;
                     let (epoch, service, reason, cpu) = key.value();
                     let counter = CounterId { epoch, service, reason, cpu };
                     notes.accounted.insert(counter, attempts.value());
                 }
             }
-            Err(TableError::TableDoesNotExist(_)) => {}
-            Err(error) => return Err(fail(error.into())),
-        }
-        match read.open_table(FLOWS) {
-            Ok(table) => {
-                for row in table.iter().map_err(|e| fail(e.into()))? {
-                    let (key, ()) = row.map(|(key, _)| (key, ())).map_err(|e| fail(e.into()))?;
-                    notes.flows.extend(flow_from(key.value()));
+            if let Some(table) = table(read, FLOWS)? {
+                for row in table.iter()? {
+                    notes.flows.extend(flow_from(row?.0.value()));
                 }
             }
-            Err(TableError::TableDoesNotExist(_)) => {}
-            Err(error) => return Err(fail(error.into())),
-        }
-        Ok(notes)
+            Ok(notes)
+        })
     }
 
     /// Whether one of these flows is noted.
-    pub(super) fn has_any(partition: &Partition, flows: &[FlowId]) -> Result<bool, StoreError> {
-        let fail = partition.fail();
-        let table = match partition.begin_read()?.open_table(FLOWS) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(false),
-            Err(error) => return Err(fail(error.into())),
-        };
-        for flow in flows {
-            if table.get(flow_bytes(flow).as_slice()).map_err(|e| fail(e.into()))?.is_some() {
-                return Ok(true);
+    pub(super) fn has_any(file: &RecordsFile, flows: &[FlowId]) -> Result<bool, StoreError> {
+        file.read(|read| {
+            let Some(table) = table(read, FLOWS)? else { return Ok(false) };
+            for flow in flows {
+                if table.get(flow_bytes(flow).as_slice())?.is_some() {
+                    return Ok(true);
+                }
             }
-        }
-        Ok(false)
+            Ok(false)
+        })
     }
 
     /// Writes them into a new partition that begins with `own`. Where `own` accounts

@@ -1,164 +1,189 @@
-//! One file: the records of a day, or 512 MiB of them.
+//! One file among those of a kind: the records of a day, or 512 MiB of them.
 
 use std::{
-    fs,
-    panic::{UnwindSafe, catch_unwind},
+    collections::VecDeque,
+    fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use redb::{
-    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
-    TableError,
+use parking_lot::Mutex;
+
+use super::{
+    StoreError,
+    file::{Access, Bounds, RecordsFile},
+    notes::Notes,
 };
-use uuid::Uuid;
 
-use super::StoreError;
-
-/// Id to encoded record.
-pub(super) const RECORDS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("records");
-/// What the partition as a whole has: see the keys.
-pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
-/// Epoch, service, reason, CPU to attempts accounted for.
-pub(super) const ACCOUNTED: TableDefinition<'_, (u64, u16, u8, u32), u64> =
-    TableDefinition::new("accounted");
-/// Flows whose records are committed and whose kernel entries may still be there.
-pub(super) const FLOWS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("flows");
-/// The highest id that was committed, also where records are not kept: what is up to
-/// it was written, and is not counted again.
-pub(super) const COMMITTED: TableDefinition<'_, (), u128> = TableDefinition::new("committed");
-
-/// Key of [`META`]: the format of the file.
-pub(super) const META_FORMAT: &str = "format";
-/// Key of [`META`]: smallest `started_at` of its records.
-pub(super) const META_FIRST: &str = "first_started_at";
-/// Key of [`META`]: smallest `timestamp`.
-pub(super) const META_LEAST: &str = "least_timestamp";
-/// Key of [`META`]: largest `timestamp`.
-pub(super) const META_MOST: &str = "most_timestamp";
-/// What this Weir writes.
-pub(super) const FORMAT: i64 = 1;
-
-/// Times that a partition's records span, milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) first_started: i64,
-    pub(super) least: i64,
-    pub(super) most: i64,
+/// Files that are open to be read, so that memory and descriptors are bounded
+/// however many partitions there are.
+pub(super) struct Files {
+    access: Access,
+    /// The one used last comes last.
+    open: Mutex<VecDeque<Arc<RecordsFile>>>,
 }
 
-enum File {
-    Writable(Database),
-    ReadOnly(ReadOnlyDatabase),
+impl Files {
+    /// Files that stay open while nobody reads them.
+    pub(super) const MOST: usize = 8;
+
+    pub(super) fn new(access: Access) -> Arc<Self> {
+        Arc::new(Self { access, open: Mutex::default() })
+    }
+
+    fn get(&self, path: &Path) -> Result<Arc<RecordsFile>, StoreError> {
+        let mut open = self.open.lock();
+        let known = open.iter().position(|file| file.path == path);
+        let file = match known.and_then(|at| open.remove(at)) {
+            Some(file) => file,
+            None => Arc::new(RecordsFile::open(path, self.access)?),
+        };
+        open.push_back(Arc::clone(&file));
+        close_idle(&mut open);
+        Ok(file)
+    }
+
+    /// A file that was written: closed, unless somebody reads it.
+    fn take(&self, file: Arc<RecordsFile>) {
+        if Arc::strong_count(&file) > 1 {
+            self.open.lock().push_back(file);
+        }
+    }
+
+    fn forget(&self, path: &Path) {
+        self.open.lock().retain(|file| file.path != path);
+    }
 }
 
-/// An open partition. Its file stays readable until the last holder drops it, also
-/// when retention has unlinked it.
+/// What is being read stays: opened a second time, it would be in its own way.
+fn close_idle(open: &mut VecDeque<Arc<RecordsFile>>) {
+    let mut at = 0;
+    while open.len() > Files::MOST && at < open.len() {
+        if Arc::strong_count(&open[at]) == 1 {
+            open.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// How a partition can be read.
+enum State {
+    /// The newest of its kind: open to be written.
+    Written(Arc<RecordsFile>),
+    /// The newest after a failure, until it is opened again.
+    Closed,
+    /// Complete, opened when it is read.
+    Sealed(Option<Bounds>),
+    /// Retention unlinked it.
+    Removed,
+}
+
+/// A partition.
 pub(super) struct Partition {
     pub(super) path: PathBuf,
-    file: File,
+    files: Arc<Files>,
+    state: Mutex<State>,
 }
 
 impl Partition {
-    /// Makes a new one.
-    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::create(path).map_err(|e| StoreError::of(path)(e.into()))?;
-        Ok(Self { path: path.to_owned(), file: File::Writable(database) })
+    /// One that is complete.
+    pub(super) fn sealed(path: &Path, files: &Arc<Files>, bounds: Option<Bounds>) -> Arc<Self> {
+        Self::with(path, files, State::Sealed(bounds))
     }
 
-    /// Opens an existing one, to write or to read only.
-    pub(super) fn open(path: &Path, writable: bool) -> Result<Self, StoreError> {
-        // Opening to write changes the file, and a newer Weir's is not ours to change.
-        let read = Self::open_as(path, || ReadOnlyDatabase::open(path).map(File::ReadOnly));
-        match read {
-            Ok(partition) if writable => drop(partition),
-            // What can be repaired can be so only to write.
-            Err(StoreError::Damaged { .. }) if writable => {}
-            other => return other,
-        }
-        Self::open_as(path, || Database::open(path).map(File::Writable))
+    /// One that was begun now.
+    pub(super) fn begun(file: RecordsFile, files: &Arc<Files>) -> Arc<Self> {
+        let path = file.path.clone();
+        Self::with(&path, files, State::Written(Arc::new(file)))
     }
 
-    fn open_as(
-        path: &Path,
-        open: impl FnOnce() -> Result<File, DatabaseError> + UnwindSafe,
-    ) -> Result<Self, StoreError> {
-        let why = "its contents contradict each other".to_owned();
-        // A damaged file can make the library assert; that must not end the daemon.
-        let file = catch_unwind(open)
-            .map_err(|_| StoreError::Damaged { path: path.to_owned(), why })?
-            .map_err(|error| StoreError::of(path)(error.into()))?;
-        let partition = Self { path: path.to_owned(), file };
-        match partition.meta(META_FORMAT)? {
-            Some(format) if format > FORMAT => Err(StoreError::Newer {
-                path: path.to_owned(),
-                found: u64::try_from(format).unwrap_or(0),
-                known: u64::try_from(FORMAT).unwrap_or(0),
-            }),
-            _ => Ok(partition),
-        }
+    fn with(path: &Path, files: &Arc<Files>, state: State) -> Arc<Self> {
+        let (path, files) = (path.to_owned(), Arc::clone(files));
+        Arc::new(Self { path, files, state: Mutex::new(state) })
     }
 
-    pub(super) fn fail(&self) -> impl Fn(redb::Error) -> StoreError + use<'_> {
-        StoreError::of(&self.path)
-    }
-
-    pub(super) fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
-        let begun = match &self.file {
-            File::Writable(database) => database.begin_read(),
-            File::ReadOnly(database) => database.begin_read(),
+    /// What `run` reads; `None` where retention removed the partition meanwhile.
+    pub(super) fn read<T>(
+        &self,
+        run: impl FnOnce(&RecordsFile) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        // Held while the file is opened, so that it is not unlinked just then.
+        let state = self.state.lock();
+        let file = match &*state {
+            State::Written(file) => Arc::clone(file),
+            State::Sealed(_) => self.files.get(&self.path)?,
+            State::Closed => return Err(StoreError::Closed(self.path.clone())),
+            State::Removed => return Ok(None),
         };
-        begun.map_err(|error| self.fail()(error.into()))
-    }
-
-    /// The database, where it may be written.
-    pub(super) fn writable(&self) -> Option<&Database> {
-        match &self.file {
-            File::Writable(database) => Some(database),
-            File::ReadOnly(_) => None,
+        drop(state);
+        let done = run(&file);
+        if done.is_err() {
+            // redb refuses a file after an error until it is opened anew.
+            self.files.forget(&self.path);
         }
-    }
-
-    /// A value of [`META`].
-    pub(super) fn meta(&self, key: &str) -> Result<Option<i64>, StoreError> {
-        let read = self.begin_read()?;
-        let table = match read.open_table(META) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(self.fail()(error.into())),
-        };
-        let value = table.get(key).map_err(|error| self.fail()(error.into()))?;
-        Ok(value.map(|guard| guard.value()))
+        done.map(Some)
     }
 
     /// `None`: it holds no records.
     pub(super) fn bounds(&self) -> Result<Option<Bounds>, StoreError> {
-        let values = [META_FIRST, META_LEAST, META_MOST].map(|key| self.meta(key));
-        let [first, least, most] = values;
-        let (Some(first_started), Some(least), Some(most)) = (first?, least?, most?) else {
-            return Ok(None);
-        };
-        Ok(Some(Bounds { first_started, least, most }))
+        match &*self.state.lock() {
+            State::Sealed(bounds) => return Ok(*bounds),
+            State::Removed => return Ok(None),
+            State::Written(_) | State::Closed => {}
+        }
+        Ok(self.read(RecordsFile::bounds)?.flatten())
     }
 
-    /// The highest id that was committed.
-    pub(super) fn last_id(&self) -> Result<Option<Uuid>, StoreError> {
-        let table = match self.begin_read()?.open_table(COMMITTED) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(self.fail()(error.into())),
-        };
-        let last = table.get(()).map_err(|error| self.fail()(error.into()))?;
-        Ok(last.map(|id| Uuid::from_u128(id.value())))
+    /// The file, where it is open to be written.
+    pub(super) fn written(&self) -> Option<Arc<RecordsFile>> {
+        match &*self.state.lock() {
+            State::Written(file) => Some(Arc::clone(file)),
+            _ => None,
+        }
     }
 
-    /// The records, as of now; `None` where none was ever written.
-    pub(super) fn records(
-        &self,
-    ) -> Result<Option<redb::ReadOnlyTable<u128, &'static [u8]>>, StoreError> {
-        match self.begin_read()?.open_table(RECORDS) {
-            Ok(table) => Ok(Some(table)),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(self.fail()(error.into())),
+    /// Opens it to be written. A reader may still hold it: then the next attempt tries
+    /// again.
+    pub(super) fn reopen(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Written(_)) {
+            return Ok(());
+        }
+        self.files.forget(&self.path);
+        let file = RecordsFile::open(&self.path, Access::Write)?;
+        // What the next transactions need can be read.
+        file.last_id()?;
+        Notes::read(&file)?;
+        *state = State::Written(Arc::new(file));
+        Ok(())
+    }
+
+    /// After an error redb refuses everything until the file is opened anew.
+    pub(super) fn close(&self) {
+        *self.state.lock() = State::Closed;
+    }
+
+    /// It is not written any more.
+    pub(super) fn seal(&self, bounds: Option<Bounds>) {
+        let mut state = self.state.lock();
+        if let State::Written(file) = std::mem::replace(&mut *state, State::Sealed(bounds)) {
+            self.files.take(file);
+        }
+    }
+
+    /// Unlinks it. Who reads it goes on reading; who has not begun reads nothing.
+    pub(super) fn remove(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io(&self.path)(error))
+            }
+            _ => {
+                self.files.forget(&self.path);
+                *state = State::Removed;
+                Ok(())
+            }
         }
     }
 

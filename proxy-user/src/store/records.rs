@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs::{self, File, TryLockError},
+    io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -16,11 +17,16 @@ use uuid::Uuid;
 
 use super::{
     SeriesStats, StoreError, StoreWriter,
+    file::{Access, RecordsFile},
     notes::Notes,
-    partition::Partition,
-    series::{Kind, Series},
+    partition::{Files, Partition},
+    retention::Shares,
+    series::{Damaged, Kind, Series},
 };
-use crate::record::{CounterId, FlowId};
+use crate::{
+    config::Log,
+    record::{CounterId, FlowId},
+};
 
 /// How the store is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -35,10 +41,11 @@ impl StoreOptions {
     /// Smallest: redb's own tables take some of it.
     const LEAST: u64 = 4 << 20;
 
-    /// For these limits of the files of all records and of the noise: small enough
-    /// that removing whole partitions keeps within them.
-    pub fn within(max_bytes: u64, noise_max_bytes: u64) -> Self {
-        let partition_bytes = (max_bytes.min(noise_max_bytes) / 8).clamp(Self::LEAST, Self::MOST);
+    /// For these limits: small enough that removing whole partitions keeps within
+    /// them.
+    pub fn within(log: &Log) -> Self {
+        let shares = Shares::of(log);
+        let partition_bytes = (shares.main.min(shares.noise) / 8).clamp(Self::LEAST, Self::MOST);
         Self { partition_bytes }
     }
 }
@@ -51,16 +58,33 @@ pub struct Store {
 
 pub(super) struct Shared {
     pub(super) options: StoreOptions,
+    data_dir: PathBuf,
+    /// Set when it is known what there is; holds the lock while there is a writer.
+    opened: OnceLock<Option<File>>,
     main: RwLock<Series>,
     noise: RwLock<Series>,
-    /// Partitions that a failure closed, to be opened again.
-    pub(super) absent: Mutex<Vec<(Kind, Uuid, PathBuf)>>,
+    /// Held by who writes: the writer, or retention where it begins a partition.
+    pub(super) writing: Mutex<()>,
+    pub(super) damaged: Damaged,
     keeps_nothing: AtomicBool,
-    /// Held while the store is open to write.
-    _lock: Option<File>,
 }
 
 impl Shared {
+    fn new(data_dir: &Path, options: StoreOptions, access: Access) -> Self {
+        let (dir, files) = (data_dir.join("records"), Files::new(access));
+        let series = |kind| RwLock::new(Series::unread(&dir, kind, &files));
+        Self {
+            options,
+            data_dir: data_dir.to_owned(),
+            opened: OnceLock::new(),
+            main: series(Kind::Main),
+            noise: series(Kind::Noise),
+            writing: Mutex::default(),
+            damaged: Damaged::default(),
+            keeps_nothing: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn series(&self, kind: Kind) -> &RwLock<Series> {
         match kind {
             Kind::Main => &self.main,
@@ -71,50 +95,73 @@ impl Shared {
     pub(super) fn keeps_nothing(&self) -> bool {
         self.keeps_nothing.load(Relaxed)
     }
+
+    /// Makes the store where there is none, and opens it to write, where it is not.
+    pub(super) fn open(&self) -> Result<(), StoreError> {
+        if self.opened.get().is_some() {
+            return Ok(());
+        }
+        let dir = directory(&self.data_dir)?;
+        let lock = lock(&dir)?;
+        self.find(Access::Write)?;
+        // There is one writer: nobody else sets it.
+        let _ = self.opened.set(Some(lock));
+        Ok(())
+    }
+
+    fn find(&self, access: Access) -> Result<(), StoreError> {
+        let found = Kind::ALL.map(|kind| {
+            let known = self.series(kind).read();
+            let mut series = Series::unread(&known.dir, kind, &known.files);
+            drop(known);
+            series.find(access, &self.damaged)?;
+            if access == Access::Write {
+                series.open_newest(&self.damaged)?;
+            }
+            Ok(series)
+        });
+        for series in found {
+            let series: Series = series?;
+            let kind = series.kind;
+            *self.series(kind).write() = series;
+        }
+        Ok(())
+    }
+
+    /// Refuses until it is known what there is.
+    pub(super) fn must_be_open(&self) -> Result<(), StoreError> {
+        match self.opened.get() {
+            Some(_) => Ok(()),
+            None => Err(StoreError::Closed(self.data_dir.join("records"))),
+        }
+    }
 }
 
 impl Store {
-    /// Opens the store below `data_dir` to write, and makes it where there is none.
-    /// Damaged partitions are set aside and told.
-    pub fn open(
-        data_dir: &Path,
-        options: StoreOptions,
-    ) -> Result<(Self, StoreWriter, Vec<StoreError>), StoreError> {
-        let dir = directory(data_dir)?;
-        let lock = lock(&dir)?;
-        let mut damaged = Vec::new();
-        let mut series = |kind| Series::open(&dir, kind, true, &mut damaged);
-        let (main, noise) = (series(Kind::Main)?, series(Kind::Noise)?);
-        let store = Self::of(main, noise, options, Some(lock));
-        let writer = StoreWriter { shared: Arc::clone(&store.shared) };
-        Ok((store, writer, damaged))
+    /// The store below `data_dir`. It is opened by [`crate::record::Commit::open`] of
+    /// its writer; until then all that is asked of it is refused.
+    pub fn new(data_dir: &Path, options: StoreOptions) -> (Self, StoreWriter) {
+        let shared = Arc::new(Shared::new(data_dir, options, Access::Read));
+        let writer = StoreWriter { shared: Arc::clone(&shared) };
+        (Self { shared }, writer)
     }
 
-    /// Opens the store to read, while no daemon runs.
+    /// Opens the store to read, while no daemon runs. No file is changed; what is
+    /// damaged is left out, and told by [`Self::damaged`].
     pub fn open_read_only(data_dir: &Path) -> Result<Self, StoreError> {
-        let dir = data_dir.join("records");
-        let series = |kind| Series::open(&dir, kind, false, &mut Vec::new());
         let options = StoreOptions { partition_bytes: 0 };
-        match (series(Kind::Main), series(Kind::Noise)) {
-            (Ok(main), Ok(noise)) => Ok(Self::of(main, noise, options, None)),
-            // A daemon that was killed leaves files that only a writer can repair.
-            (Err(StoreError::Damaged { .. }), _) | (_, Err(StoreError::Damaged { .. })) => {
-                Self::open(data_dir, options).map(|(store, _, _)| store)
-            }
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        }
+        let shared = Shared::new(data_dir, options, Access::Overlay);
+        let lock = lock_shared(&data_dir.join("records"))?;
+        shared.find(Access::Overlay)?;
+        // Nobody else knows it yet.
+        let _ = shared.opened.set(lock);
+        Ok(Self { shared: Arc::new(shared) })
     }
 
-    fn of(main: Series, noise: Series, options: StoreOptions, lock: Option<File>) -> Self {
-        let shared = Shared {
-            options,
-            main: RwLock::new(main),
-            noise: RwLock::new(noise),
-            absent: Mutex::default(),
-            keeps_nothing: AtomicBool::new(false),
-            _lock: lock,
-        };
-        Self { shared: Arc::new(shared) }
+    /// Damaged files that were found since it was last asked. A writer has set them
+    /// aside.
+    pub fn damaged(&self) -> Vec<StoreError> {
+        std::mem::take(&mut self.shared.damaged.lock())
     }
 
     /// Whether records are written at all (`keep = "none"`). Accounts and notes are
@@ -127,50 +174,62 @@ impl Store {
     pub fn last_id(&self) -> Result<Option<Uuid>, StoreError> {
         let mut last = None;
         for kind in Kind::ALL {
-            for partition in self.shared.series(kind).read().partitions.values().rev() {
-                if let Some(id) = partition.last_id()? {
-                    last = last.max(Some(id));
-                    break;
-                }
-            }
+            last = last.max(self.newest(kind, RecordsFile::last_id)?.flatten());
         }
         Ok(last)
     }
 
     /// How far records account for the counters of that epoch.
     pub fn accounted(&self, epoch: u64) -> Result<BTreeMap<CounterId, u64>, StoreError> {
-        let mut accounted = self.notes(Kind::Noise)?.accounted;
+        let notes = self.newest(Kind::Noise, Notes::read)?;
+        let mut accounted = notes.unwrap_or_default().accounted;
         accounted.retain(|counter, _| counter.epoch == epoch);
         Ok(accounted)
     }
 
     /// Flows whose records are committed, and that were not forgotten yet.
     pub fn committed_flows(&self) -> Result<BTreeSet<FlowId>, StoreError> {
-        let mut flows = self.notes(Kind::Main)?.flows;
-        flows.extend(self.notes(Kind::Noise)?.flows);
+        let mut flows = BTreeSet::new();
+        for kind in Kind::ALL {
+            flows.extend(self.newest(kind, Notes::read)?.unwrap_or_default().flows);
+        }
         Ok(flows)
     }
 
-    fn notes(&self, kind: Kind) -> Result<Notes, StoreError> {
+    /// What is read from the newest partition of a kind, where there is one.
+    fn newest<T>(
+        &self,
+        kind: Kind,
+        run: impl FnOnce(&RecordsFile) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        self.shared.must_be_open()?;
         let newest = self.shared.series(kind).read().newest();
-        newest.map_or(Ok(Notes::default()), |(_, partition)| Notes::read(&partition))
+        newest.map_or(Ok(None), |(_, partition)| partition.read(run))
     }
 
     /// What the files hold, by kind.
     pub fn stats(&self) -> Result<Vec<SeriesStats>, StoreError> {
-        Kind::ALL.iter().map(|kind| self.shared.series(*kind).read().stats()).collect()
+        self.shared.must_be_open()?;
+        let stats = |kind| {
+            let series = self.shared.series(kind).read();
+            let partitions: Vec<_> = series.partitions.values().cloned().collect();
+            drop(series);
+            SeriesStats::of(kind, &partitions)
+        };
+        Kind::ALL.into_iter().map(stats).collect()
     }
 
     /// Partitions of both kinds in the order of their first ids; no lock is held
     /// while they are read.
-    pub(super) fn partitions(&self) -> Vec<(Uuid, Arc<Partition>)> {
+    pub(super) fn partitions(&self) -> Result<Vec<Arc<Partition>>, StoreError> {
+        self.shared.must_be_open()?;
         let mut all: Vec<(Uuid, Arc<Partition>)> = Vec::new();
         for kind in Kind::ALL {
             let series = self.shared.series(kind).read();
             all.extend(series.partitions.iter().map(|(first, p)| (*first, Arc::clone(p))));
         }
         all.sort_by_key(|(first, _)| *first);
-        all
+        Ok(all.into_iter().map(|(_, partition)| partition).collect())
     }
 }
 
@@ -193,9 +252,26 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(StoreError::io(&path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(dir.to_owned())),
-        Err(error) => Err(StoreError::io(&path)(error.into())),
+    locked(dir, file.try_lock())?;
+    Ok(file)
+}
+
+/// Keeps daemons away from a store that one has been at before.
+fn lock_shared(dir: &Path) -> Result<Option<File>, StoreError> {
+    let path = dir.join("lock");
+    match File::open(&path) {
+        Ok(file) => {
+            locked(dir, file.try_lock_shared())?;
+            Ok(Some(file))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io(&path)(error)),
     }
+}
+
+fn locked(dir: &Path, lock: Result<(), TryLockError>) -> Result<(), StoreError> {
+    lock.map_err(|error| match error {
+        TryLockError::WouldBlock => StoreError::Locked(dir.to_owned()),
+        TryLockError::Error(error) => StoreError::io(&dir.join("lock"))(error),
+    })
 }

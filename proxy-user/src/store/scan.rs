@@ -5,7 +5,10 @@ use std::{cmp::Ordering, collections::BinaryHeap, ops::Bound};
 use uuid::Uuid;
 
 use super::{
-    Filter, Order, Page, Paging, Query, Sort, Store, StoreError, codec, partition::Partition,
+    Filter, Order, Page, Paging, Query, Sort, Store, StoreError, codec,
+    file::{RECORDS, RecordsFile, table},
+    partition::Partition,
+    series::Kind,
 };
 use crate::record::{Record, Source};
 
@@ -116,7 +119,7 @@ impl Store {
         filter: &Filter,
         mut take: impl FnMut(Record),
     ) -> Result<(), StoreError> {
-        for (_, partition) in self.partitions() {
+        for partition in self.partitions()? {
             if may_hold(&partition, filter)? {
                 each(&partition, Bound::Unbounded, |record| {
                     if filter.matches(&record) {
@@ -131,21 +134,27 @@ impl Store {
 
     /// The record of that id.
     pub fn get(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
-        for (first, partition) in self.partitions() {
-            if first > id {
-                break;
-            }
-            let Some(table) = partition.records()? else { continue };
-            let found = table.get(id.as_u128()).map_err(|e| partition.fail()(e.into()))?;
-            if let Some(found) = found {
-                return Ok(codec::decode(id, found.value()));
+        self.shared.must_be_open()?;
+        for kind in Kind::ALL {
+            let holder = self.shared.series(kind).read().holder(id);
+            let Some(partition) = holder else { continue };
+            let found = partition.read(|file| {
+                file.read(|read| {
+                    let Some(table) = table(read, RECORDS)? else { return Ok(None) };
+                    let found = table.get(id.as_u128())?;
+                    Ok(found.and_then(|found| codec::decode(id, found.value())))
+                })
+            })?;
+            if let Some(record) = found.flatten() {
+                return Ok(Some(record));
             }
         }
         Ok(None)
     }
 
     /// At most `limit` matching records above `after`, up to and including `through`,
-    /// in the order of their ids. Fewer mean that there are no more.
+    /// in the order of their ids. Fewer mean that there are no more: what cannot be
+    /// read is an error, never passed over.
     pub fn after(
         &self,
         after: Option<Uuid>,
@@ -153,44 +162,31 @@ impl Store {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
+        self.shared.must_be_open()?;
         let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_u128()));
         let mut found: Vec<Record> = Vec::new();
-        for (first, partition) in self.partitions() {
-            if first > through {
-                break;
+        for kind in Kind::ALL {
+            let partitions = self.shared.series(kind).read().between(after, through);
+            let most = found.len().saturating_add(limit);
+            for partition in partitions {
+                each(&partition, from, |record| {
+                    if record.id > through {
+                        return false;
+                    }
+                    if filter.matches(&record) {
+                        found.push(record);
+                    }
+                    found.len() < most
+                })?;
+                if found.len() >= most {
+                    break;
+                }
             }
-            let mut taken = 0;
-            each(&partition, from, |record| {
-                if record.id > through {
-                    return false;
-                }
-                if filter.matches(&record) {
-                    found.push(record);
-                    taken += 1;
-                }
-                taken < limit
-            })?;
         }
         // The two kinds lie side by side.
         found.sort_by_key(|record| record.id);
         found.truncate(limit);
         Ok(found)
-    }
-
-    /// Reads every record, and gives how many can be decoded and how many cannot.
-    pub fn verify(&self) -> Result<(u64, u64), StoreError> {
-        use redb::ReadableTableMetadata;
-        let (mut good, mut all) = (0, 0);
-        for (_, partition) in self.partitions() {
-            if let Some(table) = partition.records()? {
-                all += table.len().map_err(|error| partition.fail()(error.into()))?;
-            }
-            each(&partition, Bound::Unbounded, |_| {
-                good += 1;
-                true
-            })?;
-        }
-        Ok((good, all.saturating_sub(good)))
     }
 }
 
@@ -208,19 +204,28 @@ fn may_hold(partition: &Partition, filter: &Filter) -> Result<bool, StoreError> 
 fn each(
     partition: &Partition,
     from: Bound<u128>,
-    mut take: impl FnMut(Record) -> bool,
+    take: impl FnMut(Record) -> bool,
 ) -> Result<(), StoreError> {
-    let Some(table) = partition.records()? else { return Ok(()) };
-    let fail = partition.fail();
-    let rows = table.range::<u128>((from, Bound::Unbounded)).map_err(|e| fail(e.into()))?;
-    for row in rows {
-        let (id, bytes) = row.map_err(|error| fail(error.into()))?;
-        let Some(record) = codec::decode(Uuid::from_u128(id.value()), bytes.value()) else {
-            continue;
-        };
-        if !take(record) {
-            return Ok(());
-        }
+    partition.read(|file| file.each(from, take)).map(|_| ())
+}
+
+impl RecordsFile {
+    /// Records from `from` on that can be decoded, until `take` has enough.
+    pub(super) fn each(
+        &self,
+        from: Bound<u128>,
+        mut take: impl FnMut(Record) -> bool,
+    ) -> Result<(), StoreError> {
+        self.read(|read| {
+            let Some(table) = table(read, RECORDS)? else { return Ok(()) };
+            for row in table.range::<u128>((from, Bound::Unbounded))? {
+                let (id, bytes) = row?;
+                let record = codec::decode(Uuid::from_u128(id.value()), bytes.value());
+                if record.is_some_and(|record| !take(record)) {
+                    break;
+                }
+            }
+            Ok(())
+        })
     }
-    Ok(())
 }

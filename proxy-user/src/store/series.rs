@@ -7,11 +7,15 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::Mutex;
+use redb::ReadableTableMetadata;
 use uuid::Uuid;
 
 use super::{
     StoreError,
-    partition::{META_FORMAT, Partition},
+    error::set_aside,
+    file::{Access, Bounds, RECORDS, RecordsFile, table},
+    partition::{Files, Partition},
 };
 use crate::record::{Origin, Record, Verdict};
 
@@ -60,46 +64,81 @@ pub struct SeriesStats {
     pub records: u64,
 }
 
+/// Damaged files that were set aside, or only found, and not told yet.
+pub(super) type Damaged = Mutex<Vec<StoreError>>;
+
 /// The partitions of one kind, by the id that they begin at.
 pub(super) struct Series {
     pub(super) kind: Kind,
     pub(super) dir: PathBuf,
+    pub(super) files: Arc<Files>,
     pub(super) partitions: BTreeMap<Uuid, Arc<Partition>>,
 }
 
 impl Series {
-    /// Opens what is in `dir`. Damaged files are set aside, and told.
-    pub(super) fn open(
-        dir: &Path,
-        kind: Kind,
-        writable: bool,
-        damaged: &mut Vec<StoreError>,
-    ) -> Result<Self, StoreError> {
-        let mut series = Self { kind, dir: dir.to_owned(), partitions: BTreeMap::new() };
-        for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
-            let path = entry.map_err(StoreError::io(dir))?.path();
-            let Some(first) = series.first_id(&path) else { continue };
-            match Partition::open(&path, writable) {
+    /// One of which nothing is known yet.
+    pub(super) fn unread(dir: &Path, kind: Kind, files: &Arc<Files>) -> Self {
+        let (dir, files) = (dir.to_owned(), Arc::clone(files));
+        Self { kind, dir, files, partitions: BTreeMap::new() }
+    }
+
+    /// Finds what is in the directory. What is damaged is set aside where `access`
+    /// allows it, and told.
+    pub(super) fn find(&mut self, access: Access, damaged: &Damaged) -> Result<(), StoreError> {
+        for entry in fs::read_dir(&self.dir).map_err(StoreError::io(&self.dir))? {
+            let path = entry.map_err(StoreError::io(&self.dir))?.path();
+            let Some(first) = self.first_id(&path) else { continue };
+            match inspect(&path, access) {
+                Ok(Content::Committed(bounds)) => {
+                    let partition = Partition::sealed(&path, &self.files, bounds);
+                    self.partitions.insert(first, partition);
+                }
                 // The daemon was killed as it began this partition: the notes are still
                 // in the one before, which must stay the newest.
-                Ok(partition) if partition.meta(META_FORMAT)?.is_none() => {
-                    if writable {
-                        drop(partition);
-                        fs::remove_file(&path).map_err(StoreError::io(&path))?;
+                Ok(Content::Begun) if access == Access::Write => {
+                    fs::remove_file(&path).map_err(StoreError::io(&path))?;
+                }
+                Ok(Content::Begun) => {}
+                Err(error @ StoreError::Damaged { .. }) => {
+                    if access == Access::Write {
+                        set_aside(&path)?;
                     }
-                }
-                Ok(partition) => {
-                    series.partitions.insert(first, Arc::new(partition));
-                }
-                Err(error @ StoreError::Damaged { .. }) if writable => {
-                    let aside = path.with_extension("damaged");
-                    fs::rename(&path, &aside).map_err(StoreError::io(&path))?;
-                    damaged.push(error);
+                    damaged.lock().push(error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(series)
+        Ok(())
+    }
+
+    /// Opens the newest to be written, where it is not. One that turns out to be
+    /// damaged is set aside, and the one before is the newest.
+    pub(super) fn open_newest(&mut self, damaged: &Damaged) -> Result<(), StoreError> {
+        while let Some((first, newest)) = self.newest() {
+            match newest.reopen() {
+                Err(error @ StoreError::Damaged { .. }) => {
+                    self.set_aside(first, error, damaged)?;
+                }
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a damaged partition out of the series.
+    pub(super) fn set_aside(
+        &mut self,
+        first: Uuid,
+        why: StoreError,
+        damaged: &Damaged,
+    ) -> Result<(), StoreError> {
+        if let Some(partition) = self.partitions.get(&first) {
+            partition.close();
+            set_aside(&partition.path)?;
+            self.partitions.remove(&first);
+            damaged.lock().push(why);
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self, first: Uuid) -> PathBuf {
@@ -116,23 +155,56 @@ impl Series {
         self.partitions.last_key_value().map(|(first, partition)| (*first, Arc::clone(partition)))
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.partitions.values().map(|partition| partition.bytes()).sum()
+    /// The only partition that may hold the record of that id.
+    pub(super) fn holder(&self, id: Uuid) -> Option<Arc<Partition>> {
+        self.partitions.range(..=id).next_back().map(|(_, partition)| Arc::clone(partition))
     }
 
-    pub(super) fn stats(&self) -> Result<SeriesStats, StoreError> {
-        use redb::ReadableTableMetadata;
-        let mut records = 0;
-        for partition in self.partitions.values() {
-            if let Some(table) = partition.records()? {
-                records += table.len().map_err(|error| partition.fail()(error.into()))?;
-            }
+    /// Partitions that may hold records above `after`, up to `through`.
+    pub(super) fn between(&self, after: Option<Uuid>, through: Uuid) -> Vec<Arc<Partition>> {
+        let holds_after = |id| self.partitions.range(..=id).next_back().map(|(first, _)| *first);
+        let begin = after.and_then(holds_after).unwrap_or(Uuid::nil());
+        if begin > through {
+            return Vec::new();
         }
-        Ok(SeriesStats {
-            name: self.kind.name().to_owned(),
-            partitions: self.partitions.len(),
-            bytes: self.bytes(),
-            records,
-        })
+        self.partitions.range(begin..=through).map(|(_, p)| Arc::clone(p)).collect()
+    }
+}
+
+impl SeriesStats {
+    pub(super) fn of(kind: Kind, partitions: &[Arc<Partition>]) -> Result<Self, StoreError> {
+        let mut stats = Self { name: kind.name().to_owned(), ..Self::default() };
+        for partition in partitions {
+            let count = partition.read(|file| {
+                file.read(|read| table(read, RECORDS)?.map_or(Ok(0), |table| Ok(table.len()?)))
+            })?;
+            stats.partitions += 1;
+            stats.bytes += partition.bytes();
+            stats.records += count.unwrap_or(0);
+        }
+        Ok(stats)
+    }
+}
+
+/// What is in a file.
+enum Content {
+    /// Nothing was ever committed.
+    Begun,
+    /// Records that span these times, where there are any.
+    Committed(Option<Bounds>),
+}
+
+fn inspect(path: &Path, access: Access) -> Result<Content, StoreError> {
+    let reads = if access == Access::Overlay { access } else { Access::Read };
+    let file = match RecordsFile::open(path, reads) {
+        // A kill left it so that it must be repaired first.
+        Err(StoreError::Damaged { .. }) if access == Access::Write => {
+            RecordsFile::open(path, access)?
+        }
+        other => other?,
+    };
+    match file.format()? {
+        Some(_) => Ok(Content::Committed(file.bounds()?)),
+        None => Ok(Content::Begun),
     }
 }

@@ -27,18 +27,16 @@ pub struct JsonlSink {
 
 impl JsonlSink {
     /// The sink of that configuration; it goes on where it stopped.
-    pub fn open(settings: &Sink, data_dir: &Path) -> Result<Self, StoreError> {
-        let dir = data_dir.join("sinks");
-        private(&dir)?;
+    pub fn new(settings: &Sink, data_dir: &Path) -> Self {
         let name: String = Sha256::digest(format!("{settings:?}"))
             .iter()
             .take(8)
             .flat_map(|byte| [byte >> 4, byte & 15])
             .filter_map(|digit| char::from_digit(digit.into(), 16))
             .collect();
-        let position_path = dir.join(format!("{name}.position"));
+        let position_path = data_dir.join("sinks").join(format!("{name}.position"));
         let known = fs::read_to_string(&position_path).ok();
-        Ok(Self {
+        Self {
             path: match &settings.kind {
                 SinkKind::JsonlFile(path) => Some(path.clone()),
                 SinkKind::JsonlStdout => None,
@@ -47,7 +45,7 @@ impl JsonlSink {
             filter: Filter { verdict: settings.verdicts.clone(), ..Filter::default() },
             position: known.and_then(|text| Uuid::try_parse(text.trim()).ok()),
             position_path,
-        })
+        }
     }
 
     /// Opens the file anew with the next line: it was rotated.
@@ -95,18 +93,34 @@ impl JsonlSink {
             self.file = Some(open(path).map_err(StoreError::io(path))?);
         }
         match &mut self.file {
-            Some(file) => file.write_all(lines).map_err(StoreError::io(path)),
-            None => Ok(()),
+            Some(file) if !lines.is_empty() => append(file, lines).map_err(StoreError::io(path)),
+            _ => Ok(()),
         }
     }
 
     /// Written beside and renamed: a crash leaves the old position or the new.
     fn save(&self) -> Result<(), StoreError> {
-        let Some(position) = self.position else { return Ok(()) };
+        let (Some(position), Some(dir)) = (self.position, self.position_path.parent()) else {
+            return Ok(());
+        };
+        private(dir)?;
         let beside = self.position_path.with_extension("new");
-        fs::write(&beside, position.to_string()).map_err(StoreError::io(&beside))?;
-        fs::rename(&beside, &self.position_path).map_err(StoreError::io(&self.position_path))
+        let write = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(position.to_string().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&beside, &self.position_path)?;
+            File::open(dir)?.sync_all()
+        };
+        write().map_err(StoreError::io(&self.position_path))
     }
+}
+
+/// Lines that a power cut does not take, where the file is one that lasts: the
+/// position moves past them next.
+fn append(file: &mut File, lines: &[u8]) -> io::Result<()> {
+    file.write_all(lines)?;
+    if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) }
 }
 
 /// Opens the file to append to. A line that a crash or a full disk cut off is ended,

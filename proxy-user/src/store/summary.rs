@@ -132,7 +132,7 @@ impl Store {
     /// The shortest step that keeps the time asked for within the buckets.
     fn step(&self, filter: &Filter) -> Result<i64, StoreError> {
         let (mut least, mut most) = (i64::MAX, i64::MIN);
-        for (_, partition) in self.partitions() {
+        for partition in self.partitions()? {
             if let Some(bounds) = partition.bounds()? {
                 least = least.min(bounds.least);
                 most = most.max(bounds.most);

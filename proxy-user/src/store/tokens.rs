@@ -2,13 +2,13 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use parking_lot::RwLock;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
+use redb::{ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{StoreError, records::private};
+use super::{StoreError, book::Book, file::table};
 use crate::record::Timestamp;
 
 const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
@@ -46,24 +46,21 @@ struct Kept {
 /// Every token; cheap to clone.
 #[derive(Clone)]
 pub struct Tokens {
-    database: Arc<Database>,
-    path: Arc<Path>,
-    /// What the file holds, so that a check does not read it.
-    kept: Arc<RwLock<Vec<Kept>>>,
+    book: Arc<Book>,
+    /// What the file holds, so that a check does not read it; `None` until it could be
+    /// read.
+    kept: Arc<RwLock<Option<Vec<Kept>>>>,
 }
 
 impl Tokens {
-    /// Opens the tokens below `data_dir`.
-    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        private(data_dir)?;
-        let path = data_dir.join("tokens.redb");
-        let database = Database::create(&path).map_err(|e| StoreError::of(&path)(e.into()))?;
-        let kept = read(&database).map_err(StoreError::of(&path))?;
-        Ok(Self {
-            database: Arc::new(database),
-            path: path.into(),
-            kept: Arc::new(RwLock::new(kept)),
-        })
+    /// The tokens below `data_dir`. Until they can be read no secret is good.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { book: Arc::new(Book::new(data_dir, "tokens.redb")), kept: Arc::default() }
+    }
+
+    /// Damage that was found since it was last asked; the file is set aside.
+    pub fn damaged(&self) -> Vec<StoreError> {
+        self.book.damaged()
     }
 
     /// Makes a token, and gives its secret.
@@ -73,7 +70,9 @@ impl Tokens {
         scope: Scope,
         expires: Option<Duration>,
     ) -> Result<(Token, String), StoreError> {
+        drop(self.kept()?);
         let mut kept = self.kept.write();
+        let kept = kept.get_or_insert_default();
         if kept.iter().any(|known| known.token.name == name) {
             return Err(StoreError::TokenExists(name.to_owned()));
         }
@@ -85,7 +84,7 @@ impl Tokens {
             created_at: now,
             expires_at: lifetime.map(|lifetime| Timestamp(now.0.saturating_add(lifetime))),
         };
-        let secret = secret().map_err(|e| StoreError::io(&self.path)(e.into()))?;
+        let secret = secret().map_err(|e| StoreError::io(self.book.path())(e.into()))?;
         let fresh = Kept { token: token.clone(), hash: Sha256::digest(&secret).into() };
         // Plain data into memory: postcard has nothing to refuse.
         let bytes = postcard::to_stdvec(&fresh).unwrap_or_default();
@@ -96,7 +95,9 @@ impl Tokens {
 
     /// Ends a token; false where there is none of that name.
     pub fn revoke(&self, name: &str) -> Result<bool, StoreError> {
+        drop(self.kept()?);
         let mut kept = self.kept.write();
+        let kept = kept.get_or_insert_default();
         let Some(at) = kept.iter().position(|known| known.token.name == name) else {
             return Ok(false);
         };
@@ -106,10 +107,10 @@ impl Tokens {
     }
 
     /// Every token, by name.
-    pub fn list(&self) -> Vec<Token> {
-        let mut all: Vec<Token> = self.kept.read().iter().map(|kept| kept.token.clone()).collect();
+    pub fn list(&self) -> Result<Vec<Token>, StoreError> {
+        let mut all: Vec<Token> = self.kept()?.iter().map(|kept| kept.token.clone()).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+        Ok(all)
     }
 
     /// The token whose secret that is, unless it has expired. Every hash is compared,
@@ -117,7 +118,7 @@ impl Tokens {
     pub fn verify(&self, secret: &str) -> Option<Token> {
         let hash: [u8; 32] = Sha256::digest(secret).into();
         let mut found = None;
-        for kept in self.kept.read().iter() {
+        for kept in self.kept().ok()?.iter() {
             if bool::from(kept.hash.ct_eq(&hash)) {
                 found = Some(kept.token.clone());
             }
@@ -132,26 +133,33 @@ impl Tokens {
             &mut redb::Table<'_, &'static str, &'static [u8]>,
         ) -> Result<(), redb::StorageError>,
     ) -> Result<(), StoreError> {
-        let run = || -> Result<(), redb::Error> {
-            let write = self.database.begin_write()?;
-            change(&mut write.open_table(TOKENS)?)?;
-            Ok(write.commit()?)
-        };
-        run().map_err(StoreError::of(&self.path))
+        self.book.write(|write| Ok(change(&mut write.open_table(TOKENS)?)?))
     }
-}
 
-fn read(database: &Database) -> Result<Vec<Kept>, redb::Error> {
-    let table = match database.begin_read()?.open_table(TOKENS) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut kept = Vec::new();
-    for row in table.iter()? {
-        kept.extend(postcard::from_bytes::<Kept>(row?.1.value()).ok());
+    /// What the file holds, read where it was not.
+    fn kept(&self) -> Result<MappedRwLockReadGuard<'_, [Kept]>, StoreError> {
+        let read = || RwLockReadGuard::try_map(self.kept.read(), Option::as_deref);
+        if let Ok(kept) = read() {
+            return Ok(kept);
+        }
+        let mut kept = self.kept.write();
+        if kept.is_none() {
+            *kept = Some(self.read()?);
+        }
+        drop(kept);
+        read().map_err(|_| StoreError::Closed(self.book.path().to_owned()))
     }
-    Ok(kept)
+
+    fn read(&self) -> Result<Vec<Kept>, StoreError> {
+        self.book.read(|read| {
+            let Some(table) = table(read, TOKENS)? else { return Ok(Vec::new()) };
+            let mut kept = Vec::new();
+            for row in table.iter()? {
+                kept.extend(postcard::from_bytes::<Kept>(row?.1.value()).ok());
+            }
+            Ok(kept)
+        })
+    }
 }
 
 /// 256 bits, in hexadecimal.

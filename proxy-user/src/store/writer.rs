@@ -1,23 +1,24 @@
 //! The writing end: one transaction a batch and kind, partitions in turn.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use redb::{ReadableTable, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
     StoreError, codec,
-    notes::{Notes, account, flow_bytes},
-    partition::{
-        COMMITTED, FLOWS, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST, Partition,
-        RECORDS,
+    file::{
+        Bounds, COMMITTED, FLOWS, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST,
+        RECORDS, RecordsFile,
     },
+    notes::{Notes, account, flow_bytes},
+    partition::Partition,
     records::Shared,
     series::Kind,
 };
 use crate::record::{Batch, Commit, CommitError, Committing, FlowId, Origin};
 
-const DAY_MS: u64 = 24 * 3600 * 1000;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Writes batches. There is one.
 pub struct StoreWriter {
@@ -25,24 +26,19 @@ pub struct StoreWriter {
 }
 
 impl Commit for StoreWriter {
-    /// Noise first, then the rest. A batch that is tried again after the first of
-    /// the two succeeded has the same ids: what is up to the last that was committed
-    /// is passed over.
+    fn open(&mut self) -> Result<Option<Uuid>, CommitError> {
+        self.shared.open()?;
+        let store = super::Store { shared: Arc::clone(&self.shared) };
+        Ok(store.last_id()?)
+    }
+
+    /// Each kind by itself: one that cannot be written does not keep the other's
+    /// records back. A batch that is tried again has the same ids: what is up to the
+    /// last that was committed is passed over.
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        for kind in [Kind::Noise, Kind::Main] {
-            let own: Vec<&Committing> = batch
-                .records
-                .iter()
-                .filter(|committing| Kind::of(&committing.record, &committing.origin) == kind)
-                .collect();
-            self.restore(kind).map_err(CommitError::from)?;
-            // A denied session is a flow too: its note may be in either kind.
-            if let Err(error) = self.write(kind, own, &batch.forget) {
-                self.reopen(kind);
-                return Err(error.into());
-            }
-        }
-        Ok(())
+        let _writing = self.shared.writing.lock();
+        let [main, noise] = Kind::ALL.map(|kind| self.shared.commit(kind, batch));
+        Ok(main.and(noise)?)
     }
 }
 
@@ -52,137 +48,212 @@ impl From<StoreError> for CommitError {
     }
 }
 
-impl StoreWriter {
-    fn write(
-        &self,
-        kind: Kind,
-        mut own: Vec<&Committing>,
-        forget: &[FlowId],
-    ) -> Result<(), StoreError> {
-        let newest = self.shared.series(kind).read().newest();
-        if let Some((_, partition)) = &newest {
-            let committed = partition.last_id()?;
-            own.retain(|committing| Some(committing.record.id) > committed);
-        }
-        match (newest, own.first().map(|committing| committing.record.id)) {
-            (None, None) => Ok(()),
-            // Each transaction waits for the disk.
-            (Some((_, partition)), None) if !Notes::has_any(&partition, forget)? => Ok(()),
-            (Some((_, partition)), None) => self.transact(&partition, None, &[], forget),
-            (Some((begins, partition)), Some(first)) if self.fits(begins, first, &partition) => {
-                self.transact(&partition, None, &own, forget)
+/// What a new partition takes over from the one before.
+#[derive(Default)]
+struct Carried {
+    notes: Notes,
+    last: Option<Uuid>,
+    bounds: Option<Bounds>,
+}
+
+impl Carried {
+    fn read(file: &RecordsFile) -> Result<Self, StoreError> {
+        Ok(Self { notes: Notes::read(file)?, last: file.last_id()?, bounds: file.bounds()? })
+    }
+}
+
+/// What one transaction writes.
+#[derive(Clone, Copy, Default)]
+struct Writing<'a> {
+    carried: Option<&'a Carried>,
+    own: &'a [&'a Committing],
+    forget: &'a [FlowId],
+}
+
+impl Shared {
+    fn commit(&self, kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+        let own: Vec<&Committing> = batch
+            .records
+            .iter()
+            .filter(|committing| Kind::of(&committing.record, &committing.origin) == kind)
+            .collect();
+        // A denied session is a flow too: its note may be in either kind.
+        let writing = Writing { carried: None, own: &own, forget: &batch.forget };
+        match (self.newest(kind)?, own.first()) {
+            (Some((first, newest, file)), _) => {
+                let carried = self
+                    .append(&file, writing)
+                    .map_err(|error| self.give_up(kind, first, &newest, error))?;
+                let Some((carried, begin)) = carried else { return Ok(()) };
+                let writing = Writing { carried: Some(&carried), ..writing };
+                self.begin(kind, begin, writing)?;
+                drop(file);
+                newest.seal(carried.bounds);
+                Ok(())
             }
-            (_, Some(first)) => self.roll(kind, first, &own, forget),
+            (None, Some(begin)) => self.begin(kind, begin.record.id, writing),
+            (None, None) => Ok(()),
         }
     }
 
-    /// Whether a batch that begins at `first` still belongs to the partition.
-    fn fits(&self, begins: Uuid, first: Uuid, partition: &Partition) -> bool {
-        day(begins) == day(first) && partition.bytes() < self.shared.options.partition_bytes
-    }
-
-    /// Begins a new partition with `own`; the notes of the one before move along.
-    fn roll(
+    /// The newest partition, open to be written. Nothing is written before it is: it
+    /// holds the notes.
+    #[expect(clippy::type_complexity, reason = "taken apart at once")]
+    fn newest(
         &self,
         kind: Kind,
-        first: Uuid,
-        own: &[&Committing],
-        forget: &[FlowId],
-    ) -> Result<(), StoreError> {
-        let (path, before) = {
-            let series = self.shared.series(kind).read();
-            (series.path(first), series.newest())
+    ) -> Result<Option<(Uuid, Arc<Partition>, Arc<RecordsFile>)>, StoreError> {
+        let newest = self.series(kind).read().newest();
+        let Some((first, newest)) = newest else { return Ok(None) };
+        if let Some(file) = newest.written() {
+            return Ok(Some((first, newest, file)));
+        }
+        let mut series = self.series(kind).write();
+        series.open_newest(&self.damaged)?;
+        let newest = series.newest();
+        Ok(newest.and_then(|(first, newest)| {
+            let file = newest.written()?;
+            Some((first, newest, file))
+        }))
+    }
+
+    /// Writes to the newest partition, where that is still what the records belong to;
+    /// else gives what the next one takes over, and the id that it begins at.
+    fn append(
+        &self,
+        file: &RecordsFile,
+        writing: Writing<'_>,
+    ) -> Result<Option<(Carried, Uuid)>, StoreError> {
+        let committed = file.last_id()?;
+        let mut own = writing.own.to_vec();
+        own.retain(|committing| Some(committing.record.id) > committed);
+        let Some(first) = own.first() else {
+            // Each transaction waits for the disk.
+            if Notes::has_any(file, writing.forget)? {
+                self.transact(file, Writing { own: &[], ..writing })?;
+            }
+            return Ok(None);
         };
-        let notes = match &before {
-            Some((_, partition)) => Notes::read(partition)?,
-            None => Notes::default(),
+        if self.fits(file, &own)? {
+            self.transact(file, Writing { own: &own, ..writing })?;
+            return Ok(None);
+        }
+        Ok(Some((Carried::read(file)?, first.record.id)))
+    }
+
+    /// Whether the records still belong to the partition: those of a day lie together.
+    /// By their own times, since ids go on where a clock that was ahead left them.
+    fn fits(&self, file: &RecordsFile, own: &[&Committing]) -> Result<bool, StoreError> {
+        let latest = own.iter().map(|committing| committing.record.draft.timestamp.0).max();
+        let day = |time: i64| time.div_euclid(DAY_MS);
+        let same_day = match file.bounds()? {
+            Some(bounds) => latest.is_none_or(|latest| day(latest) == day(bounds.most)),
+            None => true,
         };
+        let bytes = fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
+        Ok(same_day && bytes < self.options.partition_bytes)
+    }
+
+    /// Begins a new partition. Where that fails, the one before stays the newest.
+    fn begin(&self, kind: Kind, first: Uuid, writing: Writing<'_>) -> Result<(), StoreError> {
+        let path = self.series(kind).read().path(first);
         // A file of that name is of an attempt that failed before its commit.
-        let _ = std::fs::remove_file(&path);
-        let partition = Arc::new(Partition::create(&path)?);
-        if let Err(error) = self.transact(&partition, Some(&notes), own, forget) {
-            let _ = std::fs::remove_file(&path);
+        let _ = fs::remove_file(&path);
+        let file = RecordsFile::create(&path)?;
+        if let Err(error) = self.transact(&file, writing) {
+            drop(file);
+            let _ = fs::remove_file(&path);
             return Err(error);
         }
-        self.shared.series(kind).write().partitions.insert(first, partition);
+        let mut series = self.series(kind).write();
+        let partition = Partition::begun(file, &series.files);
+        series.partitions.insert(first, partition);
         Ok(())
     }
 
-    fn transact(
-        &self,
-        partition: &Partition,
-        carried: Option<&Notes>,
-        own: &[&Committing],
-        forget: &[FlowId],
-    ) -> Result<(), StoreError> {
-        let Some(database) = partition.writable() else {
-            let why = "it is open to be read only".to_owned();
-            return Err(StoreError::Damaged { path: partition.path.clone(), why });
-        };
-        let keep = !self.shared.keeps_nothing();
-        let run = || -> Result<(), redb::Error> {
-            let mut write = database.begin_write()?;
-            write.set_quick_repair(true);
-            if let Some(notes) = carried {
-                notes.carry(&write, own)?;
+    /// Begins an empty partition that takes over what the newest notes, so that the
+    /// newest can go.
+    pub(super) fn turn(&self, kind: Kind) -> Result<(), StoreError> {
+        let _writing = self.writing.lock();
+        let Some((first, newest, file)) = self.newest(kind)? else { return Ok(()) };
+        let carried =
+            Carried::read(&file).map_err(|error| self.give_up(kind, first, &newest, error))?;
+        // Not above any id to come: those are above the last.
+        let last = carried.last.map_or(first.as_u128(), |last| last.as_u128());
+        let begin = Uuid::from_u128(last + 1);
+        self.begin(kind, begin, Writing { carried: Some(&carried), ..Writing::default() })?;
+        drop(file);
+        newest.seal(carried.bounds);
+        Ok(())
+    }
+
+    fn transact(&self, file: &RecordsFile, writing: Writing<'_>) -> Result<(), StoreError> {
+        let keep = !self.keeps_nothing();
+        let Writing { carried, own, forget } = writing;
+        file.write(|write| {
+            if let Some(carried) = carried {
+                carried.notes.carry(write, own)?;
             }
+            let mut written = Vec::new();
             for committing in own {
-                put(&write, committing, keep)?;
+                if put(write, committing, keep)? {
+                    written.push(*committing);
+                }
             }
             if keep {
-                note_bounds(&write, own)?;
+                note_bounds(write, &written)?;
             }
-            if let Some(last) = own.last() {
-                write.open_table(COMMITTED)?.insert((), last.record.id.as_u128())?;
+            let last = own.last().map(|committing| committing.record.id);
+            if let Some(last) = last.or(carried.and_then(|carried| carried.last)) {
+                write.open_table(COMMITTED)?.insert((), last.as_u128())?;
             }
             let mut flows = write.open_table(FLOWS)?;
             for flow in forget {
                 flows.remove(flow_bytes(flow).as_slice())?;
             }
-            drop(flows);
             write.open_table(META)?.insert(META_FORMAT, FORMAT)?;
-            Ok(write.commit()?)
-        };
-        run().map_err(partition.fail())
+            Ok(())
+        })
     }
 
-    /// After an I/O error redb refuses everything until the file is opened anew. A
-    /// reader may still hold it: then the next attempt tries again.
-    fn reopen(&self, kind: Kind) {
-        let mut series = self.shared.series(kind).write();
-        let Some((first, partition)) = series.newest() else { return };
-        self.shared.absent.lock().push((kind, first, partition.path.clone()));
-        series.partitions.remove(&first);
-    }
-
-    /// Opens what a failure closed. Nothing is written before: the newest partition
-    /// holds the notes.
-    fn restore(&self, kind: Kind) -> Result<(), StoreError> {
-        let mut absent = self.shared.absent.lock();
-        while let Some(at) = absent.iter().position(|(of, _, _)| *of == kind) {
-            let (_, first, path) = absent[at].clone();
-            let partition = Arc::new(Partition::open(&path, true)?);
-            self.shared.series(kind).write().partitions.insert(first, partition);
-            absent.remove(at);
+    /// After a failure of the newest partition: what is damaged makes room for a new
+    /// one, anything else is opened anew.
+    fn give_up(
+        &self,
+        kind: Kind,
+        first: Uuid,
+        newest: &Partition,
+        error: StoreError,
+    ) -> StoreError {
+        newest.close();
+        if let StoreError::Damaged { path, why } = &error {
+            let told = StoreError::Damaged { path: path.clone(), why: why.clone() };
+            let aside = self.series(kind).write().set_aside(first, told, &self.damaged);
+            return aside.err().unwrap_or(error);
         }
-        Ok(())
+        error
     }
 }
 
-fn put(write: &WriteTransaction, committing: &Committing, keep: bool) -> Result<(), redb::Error> {
-    let id = committing.record.id.as_u128();
+/// Writes a record and what it settles. False: its flow was recorded before, by a
+/// daemon whose notes could not be read when this one began.
+fn put(write: &WriteTransaction, committing: &Committing, keep: bool) -> Result<bool, redb::Error> {
+    match &committing.origin {
+        Origin::Denied(parts) => parts.iter().try_for_each(|part| account(write, part))?,
+        Origin::Flow(flow) => {
+            let mut flows = write.open_table(FLOWS)?;
+            if flows.insert(flow_bytes(flow).as_slice(), ())?.is_some() {
+                return Ok(false);
+            }
+        }
+        Origin::Userspace => {}
+    }
     if keep {
         let row = codec::encode(&committing.record.draft);
+        let id = committing.record.id.as_u128();
         write.open_table(RECORDS)?.insert(id, row.as_slice())?;
     }
-    match &committing.origin {
-        Origin::Denied(parts) => parts.iter().try_for_each(|part| account(write, part)),
-        Origin::Flow(flow) => {
-            write.open_table(FLOWS)?.insert(flow_bytes(flow).as_slice(), ())?;
-            Ok(())
-        }
-        Origin::Userspace => Ok(()),
-    }
+    Ok(true)
 }
 
 fn note_bounds(write: &WriteTransaction, own: &[&Committing]) -> Result<(), redb::Error> {
@@ -202,14 +273,4 @@ fn note_bounds(write: &WriteTransaction, own: &[&Committing]) -> Result<(), redb
         }
     }
     Ok(())
-}
-
-/// The UTC day of an id.
-pub(super) fn day(id: Uuid) -> u64 {
-    milliseconds(id) / DAY_MS
-}
-
-/// The time of an id.
-pub(super) fn milliseconds(id: Uuid) -> u64 {
-    u64::try_from(id.as_u128() >> 80).unwrap_or(0)
 }

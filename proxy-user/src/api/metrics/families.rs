@@ -82,11 +82,12 @@ fn writer(sheet: &mut Sheet, writer: &WriterStatus) {
 }
 
 fn sinks(sheet: &mut Sheet, sinks: &[SinkStatus]) {
-    let by_path = |value: fn(&SinkStatus) -> u64| {
-        sinks.iter().map(move |sink| ([("sink", sink.path.clone())], value(sink)))
+    let by_path = |value: fn(&SinkStatus) -> Option<u64>| {
+        let sample = move |sink: &SinkStatus| Some(([("sink", sink.path.clone())], value(sink)?));
+        sinks.iter().filter_map(sample)
     };
     sheet.gauges("sink_behind", "Records not copied yet, up to 100,000", by_path(|s| s.behind));
-    let failing = by_path(|s| s.failing_since.is_some().into());
+    let failing = by_path(|s| Some(s.failing_since.is_some().into()));
     sheet.gauges("sink_failing", "Whether it cannot be written", failing);
 }
 

@@ -123,8 +123,10 @@ pub struct WriterStatus {
 pub struct SinkStatus {
     /// Its file; `-`: stdout.
     pub path: String,
-    /// Committed records that it has still to look at; counted up to 100,000.
-    pub behind: u64,
+    /// Committed records that it has still to look at; counted up to 100,000. Nobody
+    /// knows while the store cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
     /// Since when it cannot be written, while it cannot.
     #[serde(with = "rfc3339::option", default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,

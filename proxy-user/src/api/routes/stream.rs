@@ -36,6 +36,8 @@ pub(super) async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, ApiError> {
     let filter = params::filter(&mut params)?;
     params.finish()?;
+    // Until the store is open nobody knows which record is the last.
+    app.ask(|backend| backend.get(Uuid::nil())).await?;
     let committed = app.backend.committed();
     let after = last_event_id(&headers)?.or(*committed.borrow());
     let ended = app.shutdown.clone().cancelled_owned();

@@ -150,7 +150,7 @@ pub(super) fn status() -> Status {
         writer: WriterStatus { queued: 1, lag_ms: 12, committed: 99, dropped: 0, failing: false },
         sinks: vec![SinkStatus {
             path: "/var/log/weir/access.jsonl".to_owned(),
-            behind: 17,
+            behind: Some(17),
             failing_since: Some(Timestamp(1_767_225_600_000)),
             error: Some("no space".to_owned()),
         }],

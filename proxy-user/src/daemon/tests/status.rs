@@ -1,6 +1,9 @@
 //! What status says.
 
-use std::{fs, net::SocketAddr};
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+};
 
 use proxy_common::{reason::Reason, tables::DenialCount};
 use tokio::{
@@ -83,14 +86,14 @@ async fn a_sink_that_cannot_be_written_says_since_when_and_how_far_it_is_behind(
         let status = daemon.status().await;
         let sink = &status.sinks[0];
         let told = status.warnings.iter().any(|warning| warning.contains("a sink cannot be"));
-        sink.failing_since.is_some() && sink.error.is_some() && sink.behind == 1 && told
+        sink.failing_since.is_some() && sink.error.is_some() && sink.behind == Some(1) && told
     })
     .await;
 
     fs::create_dir(daemon.path("logs")).unwrap();
     until("it is written again", async || {
         let sink = daemon.status().await.sinks.remove(0);
-        (sink.failing_since, sink.error, sink.behind) == (None, None, 0)
+        (sink.failing_since, sink.error, sink.behind) == (None, None, Some(0))
     })
     .await;
     let file = daemon.path("logs/access.jsonl");
@@ -105,4 +108,29 @@ async fn a_sink_that_cannot_be_written_says_since_when_and_how_far_it_is_behind(
     })
     .await;
     assert_eq!(fs::read_to_string(daemon.path("logs/old")).unwrap().lines().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_not_open_yet_hides_nothing_else() {
+    let mut held = None;
+    let daemon = Daemon::start(|place| {
+        let records = place.path("data/records");
+        fs::create_dir_all(&records).unwrap();
+        let lock = File::create(records.join("lock")).unwrap();
+        lock.lock().unwrap();
+        held = Some(lock);
+        "[[sink]]\nkind = 'jsonl'\npath = '-'\n".to_owned()
+    })
+    .await;
+    let status = daemon.status().await;
+    assert!(status.writer.failing);
+    assert!(status.warnings.iter().any(|warning| warning.contains("the store cannot write")));
+    assert_eq!(status.sinks[0].behind, None, "nobody knows");
+
+    drop(held);
+    until("the store is opened", async || {
+        let status = daemon.status().await;
+        !status.writer.failing && status.sinks[0].behind == Some(0)
+    })
+    .await;
 }

@@ -9,13 +9,13 @@ use std::{
 use redb::Database;
 
 use super::support::{
-    BY_DAY, DAY, Dice, NOON, accounts, all, attempts, denied, files, open, served,
+    BY_DAY, DAY, Dice, NOON, accounts, all, attempts, denied, files, open, served, try_open,
 };
 use crate::{
     record::{Record, Timestamp},
     store::{
         Store, StoreError,
-        partition::{FORMAT, META, META_FORMAT},
+        file::{FORMAT, META, META_FORMAT},
     },
 };
 
@@ -39,7 +39,7 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn a_second_daemon_is_told_that_the_store_is_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path(), BY_DAY);
-    let error = Store::open(dir.path(), BY_DAY).err().unwrap();
+    let error = try_open(dir.path(), BY_DAY).err().unwrap();
     assert!(matches!(error, StoreError::Locked(_)));
     assert!(error.to_string().contains(dir.path().to_str().unwrap()));
     drop(first);
@@ -57,7 +57,7 @@ fn a_file_of_a_newer_weir_is_refused_and_not_touched() {
     write.commit().unwrap();
     drop(database);
     let before = fs::read(&newer).unwrap();
-    let to_write = Store::open(dir.path(), BY_DAY).err().unwrap();
+    let to_write = try_open(dir.path(), BY_DAY).err().unwrap();
     let to_read = Store::open_read_only(dir.path()).err().unwrap();
     for error in [to_write, to_read] {
         let StoreError::Newer { path, found, known } = &error else { panic!("{error}") };
@@ -70,12 +70,13 @@ fn a_file_of_a_newer_weir_is_refused_and_not_touched() {
 type Damage = fn(&mut Vec<u8>);
 
 /// Ways to damage a file.
-fn damages() -> [(&'static str, Damage); 5] {
+fn damages() -> [(&'static str, Damage); 6] {
     [
         ("garbage", |bytes| {
             let mut dice = Dice(3);
             bytes.fill_with(|| u8::try_from(dice.below(256)).unwrap());
         }),
+        ("all but the head", |bytes| bytes[4096..].fill(0xa5)),
         ("zeros", |bytes| bytes.fill(0)),
         ("half", |bytes| bytes.truncate(bytes.len() / 2)),
         ("a few bytes", |bytes| bytes.truncate(100)),
@@ -93,7 +94,7 @@ fn a_damaged_file_is_set_aside_and_told_and_the_rest_goes_on() {
         damage(&mut bytes);
         fs::write(&path, &bytes).unwrap();
 
-        let (_, _, told) = Store::open(dir.path(), BY_DAY).unwrap();
+        let told = try_open(dir.path(), BY_DAY).unwrap().store.damaged();
         let [StoreError::Damaged { path: named, .. }] = &told[..] else {
             panic!("{what}: {told:?}")
         };
@@ -134,7 +135,9 @@ fn reading_only_changes_no_file() {
     assert_eq!(all(&store), records);
     assert_eq!(all(&beside), records, "there may be several readers");
     assert_eq!(store.accounted(7).unwrap(), accounts([attempts(7, 0, 2)]));
-    assert_eq!(store.verify().unwrap(), (4, 0));
+    let verified = store.verify().unwrap();
+    assert_eq!((verified.good, verified.bad), (4, 0));
+    assert!(verified.faults.is_empty(), "{:?}", verified.faults);
     drop((store, beside));
     assert!(contents(dir.path()) == before);
 }
@@ -166,7 +169,7 @@ fn reading_only_passes_over_what_was_begun_and_never_committed() {
 }
 
 #[test]
-fn what_a_killed_daemon_left_can_be_read() {
+fn what_a_killed_daemon_left_can_be_read_and_checked_without_repairing_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path(), BY_DAY);
     let records = opened.commit(vec![served(NOON), denied(NOON, Vec::new())]);
@@ -175,5 +178,66 @@ fn what_a_killed_daemon_left_can_be_read() {
     for file in files(dir.path()) {
         fs::copy(&file, image.path().join("records").join(file.file_name().unwrap())).unwrap();
     }
-    assert_eq!(all(&Store::open_read_only(image.path()).unwrap()), records);
+    let before = contents(image.path());
+    let store = Store::open_read_only(image.path()).unwrap();
+    assert_eq!(all(&store), records);
+    let verified = store.verify().unwrap();
+    assert_eq!((verified.good, verified.bad, verified.faults.len()), (2, 0, 0));
+    drop(store);
+    assert!(contents(image.path()) == before);
+}
+
+#[test]
+fn reading_only_names_a_damaged_file_and_leaves_it_as_it_is() {
+    for (what, damage) in damages() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = written(dir.path());
+        let path = files(dir.path()).remove(1);
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let before = contents(dir.path());
+        let names = |faults: &[StoreError]| match faults {
+            [StoreError::Damaged { path: named, .. }] => *named == path,
+            _ => false,
+        };
+
+        let store = Store::open_read_only(dir.path()).unwrap();
+        let rest = [records[0].clone(), records[1].clone(), records[3].clone()];
+        assert_eq!(all(&store), rest, "{what}");
+        let verified = store.verify().unwrap();
+        assert!(names(&verified.faults), "{what}: {:?}", verified.faults);
+        assert_eq!((verified.good, verified.bad), (3, 0), "{what}");
+        drop(store);
+        let store = Store::open_read_only(dir.path()).unwrap();
+        assert!(names(&store.damaged()), "{what}");
+        assert!(contents(dir.path()) == before, "{what}");
+    }
+}
+
+#[test]
+fn a_check_finds_what_changed_in_the_middle_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    for _ in 0..20 {
+        opened.commit((0..100).map(|_| served(NOON)).collect());
+    }
+    drop(opened);
+    let path = files(dir.path()).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let name = b"db.example.com";
+    let places: Vec<usize> =
+        (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at] = b'x';
+    }
+    fs::write(&path, bytes).unwrap();
+    let before = contents(dir.path());
+    let verified = Store::open_read_only(dir.path()).unwrap().verify().unwrap();
+    let [StoreError::Damaged { path: named, .. }] = &verified.faults[..] else {
+        panic!("{verified:?}")
+    };
+    assert_eq!(named, &path);
+    assert!(contents(dir.path()) == before);
 }

@@ -10,21 +10,31 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::support::flow;
 use crate::{
     config::{Overload, StoreFailure},
-    record::{Batch, Commit, CommitError, Entry, Origin, tests::draft},
-    store::{Pressure, Writer, WriterOptions},
+    record::{Batch, Commit, CommitError, Entry, FlowId, Ids, Origin, Timestamp, tests::draft},
+    store::{Pressure, Told, Writer, WriterOptions},
 };
 
 #[derive(Clone, Default)]
 struct Store {
+    shut: Arc<AtomicBool>,
+    last: Arc<Mutex<Option<Uuid>>>,
     fails: Arc<AtomicBool>,
     batches: Arc<Mutex<Vec<Batch>>>,
 }
 
 impl Commit for Store {
+    fn open(&mut self) -> Result<Option<Uuid>, CommitError> {
+        if self.shut.load(SeqCst) {
+            return Err(CommitError("in use by another process".into()));
+        }
+        Ok(*self.last.lock())
+    }
+
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
         if self.fails.load(SeqCst) {
             return Err(CommitError("no space left".into()));
@@ -47,6 +57,15 @@ fn entry(origin: Origin) -> Entry {
     Entry { draft: draft(), origin }
 }
 
+/// The flows that were told to be settled.
+fn flows(told: impl Iterator<Item = Told>) -> Vec<FlowId> {
+    let settled = told.filter_map(|told| match told {
+        Told::Settled(flows) => Some(flows),
+        Told::Opened => None,
+    });
+    settled.flatten().collect()
+}
+
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
@@ -59,8 +78,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn records_are_committed_in_groups_with_rising_ids_and_their_flows_settled() {
     let store = Store::default();
     let (sender, settled) = mpsc::channel();
-    let on_settled = Box::new(move |flows| sender.send(flows).unwrap());
-    let (writer, thread) = Writer::start(store.clone(), None, options(), on_settled).unwrap();
+    let on_told = Box::new(move |told| sender.send(told).unwrap());
+    let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
     for port in 0..20 {
         writer.submit(entry(Origin::Flow(flow(port))));
     }
@@ -73,7 +92,7 @@ fn records_are_committed_in_groups_with_rising_ids_and_their_flows_settled() {
     assert_eq!(ids.len(), 21);
     assert!(ids.is_sorted_by(|a, b| a < b));
     assert!(batches.len() < 21, "no group was made");
-    assert_eq!(settled.iter().flatten().collect::<Vec<_>>(), (0..20).map(flow).collect::<Vec<_>>());
+    assert_eq!(flows(settled.iter()), (0..20).map(flow).collect::<Vec<_>>());
     assert!(batches.iter().flat_map(|batch| &batch.forget).eq(&[flow(99)]));
     assert_eq!(*writer.committed().borrow(), ids.last().copied());
 }
@@ -82,7 +101,7 @@ fn records_are_committed_in_groups_with_rising_ids_and_their_flows_settled() {
 fn a_store_that_fails_keeps_what_is_queued_and_counts_what_is_dropped() {
     let store = Store::default();
     store.fails.store(true, SeqCst);
-    let (writer, thread) = Writer::start(store.clone(), None, options(), Box::new(|_| {})).unwrap();
+    let (writer, thread) = Writer::start(store.clone(), options(), Box::new(|_| {})).unwrap();
     writer.submit(entry(Origin::Userspace));
     until("the failure shows", || writer.stats().failing.is_some());
     assert_eq!(writer.stats().failing.as_deref(), Some("no space left"));
@@ -104,7 +123,7 @@ fn pressure_tells_traffic_what_to_do() {
     let refuse = WriterOptions { on_store_failure: StoreFailure::Refuse, ..options() };
     let store = Store::default();
     store.fails.store(true, SeqCst);
-    let (writer, thread) = Writer::start(store, None, refuse, Box::new(|_| {})).unwrap();
+    let (writer, thread) = Writer::start(store, refuse, Box::new(|_| {})).unwrap();
     writer.submit(entry(Origin::Userspace));
     until("traffic is refused", || writer.pressure() == Pressure::Refuse);
     writer.close();
@@ -119,11 +138,69 @@ fn overload_drops_only_where_asked_to() {
         on_overload: Overload::Drop,
         ..options()
     };
-    let (writer, thread) = Writer::start(Store::default(), None, drops, Box::new(|_| {})).unwrap();
+    let (writer, thread) = Writer::start(Store::default(), drops, Box::new(|_| {})).unwrap();
     for _ in 0..drops.capacity + 2 {
         writer.submit(entry(Origin::Userspace));
     }
     assert_eq!(writer.stats().dropped, 2);
     writer.close();
     thread.join().unwrap();
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_yet_fails_until_it_can() {
+    let store = Store::default();
+    store.shut.store(true, SeqCst);
+    let (sender, told) = mpsc::channel();
+    let on_told = Box::new(move |told| sender.send(told).unwrap());
+    let refuse = WriterOptions { on_store_failure: StoreFailure::Refuse, ..options() };
+    let (writer, thread) = Writer::start(store.clone(), refuse, on_told).unwrap();
+    assert_eq!(writer.pressure(), Pressure::Refuse, "from the start");
+    assert_eq!(writer.stats().failing.as_deref(), Some("in use by another process"));
+    assert_eq!(*writer.committed().borrow(), None);
+    for port in 0..11 {
+        writer.submit(entry(Origin::Flow(flow(port))));
+    }
+    assert_eq!((writer.stats().queued, writer.stats().dropped), (8, 3), "what waits is bounded");
+
+    // Records that a daemon with a clock of 2099 left there.
+    let far = Ids::after(None).next(Timestamp(4_070_908_800_000));
+    *store.last.lock() = Some(far);
+    store.shut.store(false, SeqCst);
+    until("the store writes", || writer.stats().committed == 8);
+    assert_eq!(writer.pressure(), Pressure::None);
+    writer.close();
+    thread.join().unwrap();
+    let batches = store.batches.lock();
+    let mut ids = batches.iter().flat_map(|batch| &batch.records).map(|one| one.record.id);
+    assert!(ids.all(|id| id > far), "an id was given a second time");
+    drop(writer);
+    let told: Vec<Told> = told.iter().collect();
+    let before = flows(told.iter().cloned().take_while(|told| *told != Told::Opened));
+    assert!(before.iter().all(|flow| flow.key.client_port >= 8), "{told:?}");
+    let mut settled = flows(told.iter().cloned());
+    settled.sort_unstable();
+    assert_eq!(settled, (0..11).map(flow).collect::<Vec<_>>());
+}
+
+#[test]
+fn flows_of_dropped_records_are_let_go_while_the_store_fails() {
+    let store = Store::default();
+    store.fails.store(true, SeqCst);
+    let (sender, told) = mpsc::channel();
+    let on_told = Box::new(move |told| sender.send(told).unwrap());
+    let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
+    writer.submit(entry(Origin::Userspace));
+    until("the failure shows", || writer.stats().failing.is_some());
+    for port in 0..10 {
+        writer.submit(entry(Origin::Flow(flow(port))));
+    }
+    let heard = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(heard, Told::Settled(vec![flow(8), flow(9)]));
+    writer.forget((0..100).map(flow));
+    store.fails.store(false, SeqCst);
+    writer.close();
+    thread.join().unwrap();
+    let forgotten: usize = store.batches.lock().iter().map(|batch| batch.forget.len()).sum();
+    assert_eq!(forgotten, options().capacity, "what waits is bounded");
 }

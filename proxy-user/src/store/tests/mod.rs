@@ -5,6 +5,7 @@ mod books;
 mod broken;
 mod codec;
 mod commit;
+mod failing;
 mod filters;
 mod group;
 mod retention;

@@ -1,16 +1,19 @@
 //! What goes, what stays, and that the disk gets its room back.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use uuid::Uuid;
 
 use super::support::{
-    BY_COMMIT, BY_DAY, DAY, HOUR, NOON, Opened, all, denied, files, flow, of_flow, open, served,
+    BY_COMMIT, BY_DAY, DAY, HOUR, NOON, Opened, accounts, all, attempts, denied, files, flow,
+    of_flow, open, served,
 };
 use crate::{
     config::{Keep, Log, Overload, StoreFailure},
     record::{Record, Timestamp},
-    store::{Cursor, Filter, Order, Paging, Query, Sort, StoreError},
+    store::{
+        Cursor, Filter, Order, Paging, Query, Sort, StoreError, StoreOptions, retention::Shares,
+    },
 };
 
 const PLENTY: u64 = 1 << 40;
@@ -80,15 +83,87 @@ fn a_partition_stays_while_its_last_record_is_young_enough() {
 }
 
 #[test]
-fn the_newest_partition_stays_with_what_it_notes_however_old_it_is() {
+fn the_newest_partition_goes_when_it_is_too_old_and_what_it_notes_stays() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path(), BY_DAY);
-    let written = opened.commit(vec![of_flow(served(NOON), 1)]);
-    let later = Timestamp(NOON.0 + 100 * DAY);
-    let an_hour = log(Keep::For(Duration::from_hours(1)), 0, 0);
+    let entries = vec![of_flow(served(NOON), 1), denied(NOON, vec![attempts(7, 0, 3)])];
+    let last = opened.commit(entries)[1].id;
+    let an_hour = log(Keep::For(Duration::from_hours(1)), PLENTY, 1 << 30);
+    assert_eq!(opened.store.retain(Timestamp(NOON.0 + HOUR - 1), &an_hour).unwrap(), 0);
+    let later = Timestamp(NOON.0 + HOUR + 1);
+    assert_eq!(opened.store.retain(later, &an_hour).unwrap(), 2);
     assert_eq!(opened.store.retain(later, &an_hour).unwrap(), 0);
+    for reopened in [false, true] {
+        if reopened {
+            drop(opened);
+            opened = open(dir.path(), BY_DAY);
+        }
+        assert_eq!(all(&opened.store), []);
+        assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::from([flow(1)]));
+        assert_eq!(opened.store.accounted(7).unwrap(), accounts([attempts(7, 0, 3)]));
+        assert_eq!(opened.store.last_id().unwrap(), Some(last));
+    }
+    let written = opened.commit(vec![served(later), denied(later, Vec::new())]);
     assert_eq!(all(&opened.store), written);
-    assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::from([flow(1)]));
+    assert_eq!(files(dir.path()).len(), 2, "the empty ones are written on");
+}
+
+#[test]
+fn the_newest_partition_never_makes_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let written = opened.commit(vec![served(NOON), denied(NOON, Vec::new())]);
+    assert_eq!(opened.store.retain(NOON, &log(Keep::Forever, 0, 0)).unwrap(), 0);
+    assert_eq!(all(&opened.store), written);
+}
+
+#[test]
+fn both_kinds_have_a_share_whatever_the_limits_are() {
+    let shares = |max, noise| Shares::of(&log(Keep::Forever, max, noise));
+    assert_eq!(shares(8 << 30, 2 << 30), Shares { main: 6 << 30, noise: 2 << 30 });
+    for noise in [8 << 30, 9 << 30, u64::MAX] {
+        assert_eq!(shares(8 << 30, noise), Shares { main: 4 << 30, noise: 4 << 30 });
+    }
+    // A partition is never more than a part of the smaller share.
+    let options = StoreOptions::within(&log(Keep::Forever, 1 << 30, (1 << 30) - (64 << 20)));
+    assert_eq!(options.partition_bytes, 8 << 20);
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_later_records_neither_longer_nor_shorter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let ahead = opened.commit(vec![served(Timestamp(NOON.0 + 25_000 * DAY))]);
+    let today = opened.commit(vec![served(NOON)]);
+    let tomorrow = opened.commit(vec![served(Timestamp(NOON.0 + DAY))]);
+    assert!(tomorrow[0].id > today[0].id && today[0].id > ahead[0].id);
+    assert_eq!(files(dir.path()).len(), 3, "days lie apart");
+    let a_day = log(Keep::For(Duration::from_hours(24)), PLENTY, 1 << 30);
+    assert_eq!(opened.store.retain(Timestamp(NOON.0 + DAY + HOUR), &a_day).unwrap(), 1);
+    assert_eq!(kept(&all(&opened.store)), kept([&ahead[0], &tomorrow[0]]));
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_stays_in_the_books() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let written = days(&mut opened, 4);
+    let stubborn = files(dir.path()).remove(0);
+    let beside = dir.path().join("beside");
+    fs::rename(&stubborn, &beside).unwrap();
+    fs::create_dir(&stubborn).unwrap();
+    let now = Timestamp(NOON.0 + 3 * DAY);
+    let two_days = log(Keep::For(Duration::from_hours(47)), PLENTY, 1 << 30);
+    let error = opened.store.retain(now, &two_days).unwrap_err();
+    assert!(error.to_string().contains(stubborn.to_str().unwrap()), "{error}");
+
+    fs::remove_dir(&stubborn).unwrap();
+    fs::rename(&beside, &stubborn).unwrap();
+    let stay = || written[2..].iter().flat_map(|(main, noise)| [main, noise]);
+    assert_eq!(kept(&all(&opened.store)), kept(stay().chain([&written[0].0])));
+    assert_eq!(opened.store.retain(now, &two_days).unwrap(), 1);
+    assert_eq!(kept(&all(&opened.store)), kept(stay()));
+    assert_eq!(files(dir.path()).len(), 4);
 }
 
 #[test]
@@ -124,38 +199,36 @@ fn denied_records_never_displace_others() {
 }
 
 #[test]
-fn keep_none_removes_what_can_go_and_writes_no_more() {
+fn keep_none_removes_everything_and_writes_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path(), BY_DAY);
-    let written = days(&mut opened, 3);
+    days(&mut opened, 3);
     let nothing = log(Keep::None, PLENTY, 1 << 30);
-    assert_eq!(opened.store.retain(NOON, &nothing).unwrap(), 4);
-    let (main, noise) = &written[2];
-    assert_eq!(kept(&all(&opened.store)), kept([main, noise]));
-    days(&mut opened, 1);
-    let tomorrow = Timestamp(NOON.0 + 3 * DAY);
-    opened.commit(vec![served(tomorrow), denied(tomorrow, Vec::new())]);
-    assert_eq!(opened.store.retain(NOON, &nothing).unwrap(), 2);
+    assert_eq!(opened.store.retain(NOON, &nothing).unwrap(), 6);
+    assert_eq!(all(&opened.store), []);
+    days(&mut opened, 2);
+    assert_eq!(opened.store.retain(NOON, &nothing).unwrap(), 0);
     assert_eq!(all(&opened.store), []);
     assert_eq!(files(dir.path()).len(), 2);
 }
 
 #[test]
-fn a_reader_finishes_what_retention_removes_under_it() {
+fn a_reader_finishes_the_partition_that_retention_removes_under_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path(), BY_DAY);
-    let written = days(&mut opened, 4);
+    let first = opened.commit(vec![served(NOON), served(NOON), served(NOON)]);
+    opened.commit(vec![served(Timestamp(NOON.0 + DAY))]);
+    opened.commit(vec![served(Timestamp(NOON.0 + 2 * DAY))]);
     let an_hour = log(Keep::For(Duration::from_hours(1)), PLENTY, 1 << 30);
     let mut read = Vec::new();
-    let mut removed = 0;
     let store = opened.store.clone();
     let during = |record| {
         read.push(record);
-        removed += store.retain(Timestamp(NOON.0 + 10 * DAY), &an_hour).unwrap();
+        store.retain(Timestamp(NOON.0 + 10 * DAY), &an_hour).unwrap();
     };
     opened.store.visit(&Filter::default(), during).unwrap();
-    assert_eq!(removed, 6);
-    assert_eq!(kept(&read), kept(written.iter().flat_map(|(main, noise)| [main, noise])));
+    assert_eq!(read, first, "the others are gone, which is no error");
+    assert_eq!(files(dir.path()).len(), 1);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
         Accounted, Batch, CloseReason, Commit, Committing, CounterId, Draft, Entry, FlowId, Ids,
         Location, Origin, Protocol, Record, Source, Timestamp, Verdict, tests::draft,
     },
-    store::{Filter, Store, StoreOptions, StoreWriter},
+    store::{Filter, Store, StoreError, StoreOptions, StoreWriter},
 };
 
 /// 2023-11-14 12:00 UTC.
@@ -40,10 +40,17 @@ pub(super) struct Opened {
 }
 
 pub(super) fn open(dir: &Path, options: StoreOptions) -> Opened {
-    let (store, writer, damaged) = Store::open(dir, options).unwrap();
+    let opened = try_open(dir, options).unwrap();
+    let damaged = opened.store.damaged();
     assert!(damaged.is_empty(), "{damaged:?}");
-    let ids = Ids::after(store.last_id().unwrap());
-    Opened { store, writer, ids }
+    opened
+}
+
+pub(super) fn try_open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
+    let (store, writer) = Store::new(dir, options);
+    store.shared.open()?;
+    let ids = Ids::after(store.last_id()?);
+    Ok(Opened { store, writer, ids })
 }
 
 impl Opened {
