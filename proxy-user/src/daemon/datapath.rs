@@ -7,7 +7,7 @@ use proxy_common::{policy::TableId, tables::ServiceSlot};
 use super::{interfaces, kernel::Kernel};
 use crate::{
     config,
-    datapath::{self, Attached, Attacher, Generation, Network, Pins, Tables},
+    datapath::{self, Attached, Attacher, Claim, Generation, Network, Pins, Tables, TcAttachment},
 };
 
 /// Tables, programs and where they are pinned.
@@ -15,6 +15,8 @@ pub(super) struct Datapath {
     tables: Tables,
     attacher: Attacher,
     pins: Pins,
+    /// Keeps every other process from these pins.
+    _claim: Claim,
 }
 
 /// How full the prefix maps are.
@@ -28,7 +30,7 @@ impl Datapath {
     /// Loads programs and maps; what a daemon before pinned is taken over, and stays
     /// in force meanwhile.
     pub(super) fn load(settings: &config::Kernel) -> Result<(Self, Kernel)> {
-        let pins = Pins::prepare(&settings.bpffs)
+        let (pins, claim) = Pins::prepare(&settings.bpffs)
             .with_context(|| format!("kernel.bpffs {}", settings.bpffs.display()))?;
         let (programs, maps) = datapath::load(Some(&pins.maps()), settings.max_flows.get())
             .context("the kernel programs cannot be loaded")?;
@@ -38,8 +40,8 @@ impl Datapath {
             flows: maps.flows,
             counters: maps.counters,
         };
-        let attacher = Attacher::new(programs, pins.links());
-        Ok((Self { tables: maps.tables, attacher, pins }, kernel))
+        let attacher = Attacher::new(programs, &pins, TcAttachment::probe());
+        Ok((Self { tables: maps.tables, attacher, pins, _claim: claim }, kernel))
     }
 
     /// A number for the next prefix table.
@@ -94,6 +96,7 @@ impl Datapath {
 
     /// Detaches everything and removes every pin.
     pub(super) fn remove(self) -> Result<()> {
-        self.pins.remove().context("pins cannot be removed; `weir detach` tries again")
+        self.pins.remove().context("pins cannot be removed; `weir detach` tries again")?;
+        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "map layouts are read as raw bytes; each use says why it is sound")]
 
 mod attach;
+mod claim;
+mod clsact;
 mod counters;
 mod error;
 mod events;
@@ -9,6 +11,7 @@ mod flows;
 mod grace;
 mod load;
 mod locals;
+mod netlink;
 mod network;
 mod offloads;
 mod pins;
@@ -19,7 +22,8 @@ mod slots;
 mod sockets;
 mod tables;
 
-pub use attach::{Attached, Attacher};
+pub use attach::{Attached, Attacher, TcAttachment};
+pub use claim::Claim;
 pub use counters::{Counters, Denials};
 pub use error::DatapathError;
 pub use events::{Event, Events};
