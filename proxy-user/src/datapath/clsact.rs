@@ -120,7 +120,7 @@ impl Clsact {
         let netlink = open()?;
         let mut removed = false;
         for filter in ours.iter().filter(|filter| !kept.contains(&filter.interface)) {
-            absent_is_removed(netlink.request(RTM_DELTFILTER, &filter.tcmsg()))?;
+            absent_is_removed(netlink.act(RTM_DELTFILTER, &filter.tcmsg()))?;
             removed = true;
         }
         for (interface, mark) in self.marks()? {
@@ -129,7 +129,7 @@ impl Clsact {
             }
             if filters(interface, INGRESS)?.is_empty() && filters(interface, EGRESS)?.is_empty() {
                 absent_is_removed(
-                    netlink.request(RTM_DELQDISC, &tcmsg(interface, CLSACT, TC_H_CLSACT, 0)),
+                    netlink.act(RTM_DELQDISC, &tcmsg(interface, CLSACT, TC_H_CLSACT, 0)),
                 )?;
             }
             fs::remove_dir(&mark).map_err(at(&mark))?;

@@ -38,14 +38,23 @@ impl Netlink {
     }
 
     /// Has the kernel do something.
-    pub(super) fn request(&self, kind: u16, body: &[u8]) -> io::Result<()> {
-        send(&self.0, &message(kind, NLM_F_REQUEST | NLM_F_ACK, body), SendFlags::empty())?;
-        self.receive(|_, _| {}).map(drop)
+    pub(super) fn act(&self, kind: u16, body: &[u8]) -> io::Result<()> {
+        // Acknowledgements are of the one type that is never an answer.
+        self.get(kind, body, NLMSG_ERROR).map(drop)
     }
 
-    /// Bodies of the messages of type `answer` that a dump consists of.
+    /// Has the kernel tell one thing: bodies of the messages of type `answer`.
+    pub(super) fn get(&self, kind: u16, body: &[u8], answer: u16) -> io::Result<Vec<Vec<u8>>> {
+        self.ask(&message(kind, NLM_F_REQUEST | NLM_F_ACK, body), answer)
+    }
+
+    /// Has the kernel tell all that there is, as [`Self::get`].
     pub(super) fn dump(&self, kind: u16, body: &[u8], answer: u16) -> io::Result<Vec<Vec<u8>>> {
-        send(&self.0, &message(kind, NLM_F_REQUEST | NLM_F_DUMP, body), SendFlags::empty())?;
+        self.ask(&message(kind, NLM_F_REQUEST | NLM_F_DUMP, body), answer)
+    }
+
+    fn ask(&self, message: &[u8], answer: u16) -> io::Result<Vec<Vec<u8>>> {
+        send(&self.0, message, SendFlags::empty())?;
         let mut found = Vec::new();
         let mut take = |kind, body: &[u8]| {
             if kind == answer {

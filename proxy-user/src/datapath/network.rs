@@ -79,8 +79,7 @@ pub async fn follow() -> io::Result<watch::Receiver<Network>> {
     Ok(receiver)
 }
 
-/// One netlink connection. It ends when the kernel had more to tell than its buffer
-/// holds; what was missed is read by the next.
+/// One netlink connection.
 struct Follower {
     handle: Handle,
     changes: BoxStream<'static, ()>,
@@ -231,5 +230,49 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet(address) => Some((*address).into()),
         RouteAddress::Inet6(address) => Some((*address).into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer_of(kind: LinkLayerType, other_end: &[u8]) -> LinkLayer {
+        let mut link = LinkMessage::default();
+        link.header.link_layer_type = kind;
+        link.attributes.push(LinkAttribute::Broadcast(other_end.to_vec()));
+        layer(&link)
+    }
+
+    #[test]
+    fn only_frames_that_the_programs_read_are_given_to_them() {
+        for kind in [LinkLayerType::Ether, LinkLayerType::Loopback] {
+            assert_eq!(layer_of(kind, &[0xff; 6]), LinkLayer::Ethernet, "{kind:?}");
+        }
+        // WireGuard and tun, PPP, modems, IPIP, IP6IP6 and SIT.
+        for kind in [
+            LinkLayerType::None,
+            LinkLayerType::Ppp,
+            LinkLayerType::Rawip,
+            LinkLayerType::Tunnel,
+            LinkLayerType::Tunnel6,
+            LinkLayerType::Sit,
+        ] {
+            assert_eq!(layer_of(kind, &[]), LinkLayer::None, "{kind:?}");
+        }
+        for kind in [LinkLayerType::Infiniband, LinkLayerType::Ieee1394, LinkLayerType::Void] {
+            assert_eq!(layer_of(kind, &[]), LinkLayer::Other, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_gre_tunnel_has_no_link_layer_where_it_has_one_other_end() {
+        let gre = |kind, other_end: &[u8]| layer_of(kind, other_end);
+        assert_eq!(gre(LinkLayerType::Ipgre, &[192, 0, 2, 2]), LinkLayer::None);
+        assert_eq!(gre(LinkLayerType::Ip6gre, &[0x20; 16]), LinkLayer::None);
+        for many in [&[0; 4][..], &[224, 0, 0, 1], &[]] {
+            assert_eq!(gre(LinkLayerType::Ipgre, many), LinkLayer::Other, "{many:?}");
+        }
+        assert_eq!(gre(LinkLayerType::Ip6gre, &[0; 16]), LinkLayer::Other);
     }
 }

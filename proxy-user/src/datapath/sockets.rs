@@ -7,11 +7,17 @@ use proxy_common::address::FlowKey;
 
 use super::netlink::Netlink;
 
+/// `include/uapi/linux/sock_diag.h`
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-/// Length of `inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`).
+/// `include/net/tcp_states.h`
+const TCP_LISTEN: u8 = 10;
+/// Length of `inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`), which ends with an
+/// `inet_diag_sockid`.
 const REQUEST: usize = 56;
+const SOCKET_ID: usize = 48;
 
 /// Ends the host's own end of a connection. `Ok(false)`: there is no such socket.
 pub fn destroy(flow: &FlowKey) -> io::Result<bool> {
@@ -30,10 +36,25 @@ pub fn destroy(flow: &FlowKey) -> io::Result<bool> {
 }
 
 fn destroy_on(diagnosis: &Netlink, flow: &FlowKey, interface: u32) -> io::Result<bool> {
-    match diagnosis.request(SOCK_DESTROY, &request(flow, interface)) {
+    let mut request = request(flow, interface);
+    let Some(id) = find(diagnosis, &request)? else { return Ok(false) };
+    request[REQUEST - SOCKET_ID..].copy_from_slice(&id);
+    match diagnosis.act(SOCK_DESTROY, &request) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => other.map(|()| true),
+        done => done.map(|()| true),
     }
+}
+
+/// The very socket of a connection, with its cookie. Where there is none, the kernel
+/// finds who listens on the port, and would end that.
+fn find(diagnosis: &Netlink, request: &[u8]) -> io::Result<Option<[u8; SOCKET_ID]>> {
+    let answers = match diagnosis.get(SOCK_DIAG_BY_FAMILY, request, SOCK_DIAG_BY_FAMILY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        answers => answers?,
+    };
+    // `struct inet_diag_msg`: family, state, two more bytes, the id.
+    let connection = answers.iter().find(|answer| answer.get(1) != Some(&TCP_LISTEN));
+    Ok(connection.and_then(|answer| answer.get(4..)?.first_chunk().copied()))
 }
 
 /// Indexes of the interfaces that are there.

@@ -6,5 +6,6 @@ mod generations;
 mod harness;
 mod host;
 mod life;
+mod network;
 mod odd;
 mod verdicts;
