@@ -3,19 +3,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::{Path, PathBuf},
+    error::Error,
+    fs,
+    path::PathBuf,
 };
 
-use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode,
-    links::{FdLink, PinnedLink},
-    tc::{SchedClassifierLink, TcAttachOptions},
-    xdp::XdpLink,
-};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, XdpMode};
 
 use super::{
-    DatapathError, Interface, LinkLayer, Pins, clsact::Clsact, load::Programs, offloads::Abilities,
+    DatapathError, Interface, LinkLayer, Pins,
+    clsact::Clsact,
+    links::{attach_tcx, attach_xdp, detach},
+    load::Programs,
+    offloads::Abilities,
     pins::at,
 };
 use crate::config::Hook;
@@ -35,7 +35,7 @@ impl TcAttachment {
     /// What this kernel has: one without TCX does not know its attach type.
     pub fn probe() -> Self {
         match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
-            Err(aya::programs::ProgramError::SyscallError(error))
+            Err(ProgramError::SyscallError(error))
                 if error.io_error.raw_os_error() == Some(libc::EINVAL) =>
             {
                 Self::Clsact
@@ -184,7 +184,9 @@ impl Attacher {
                 (hook, why)
             }
             Err(error) => {
-                let why = format!("{} takes no {kind} ({error}): TC instead", interface.name);
+                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+                let why =
+                    format!("{} takes no {kind} ({error}{cause}): TC instead", interface.name);
                 tracing::warn!("{why}");
                 (Hook::Tc, why)
             }
@@ -201,7 +203,7 @@ impl Attacher {
         let pin = self.links.join(pin_name(kind, interface.index));
         // An interface takes one XDP program: one of another mode would be in the way.
         for other in XDP_PINS.iter().filter(|other| **other != kind) {
-            remove_file(&self.links.join(pin_name(other, interface.index)))?;
+            detach(&self.links.join(pin_name(other, interface.index)))?;
         }
         let whole = attach_xdp(self.programs.xdp("weir_xdp_frags")?, interface.index, mode, &pin);
         if whole.is_ok() {
@@ -219,7 +221,7 @@ impl Attacher {
             let path = entry.map_err(at(&self.links))?.path();
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             if name.is_none_or(|name| !kept.contains(&name)) {
-                remove_file(&path)?;
+                detach(&path)?;
             }
         }
         if let Some(clsact) = &self.clsact {
@@ -244,64 +246,4 @@ fn pins_of(attached: &Attached) -> Vec<String> {
 
 fn pin_name(kind: &str, index: u32) -> String {
     format!("{kind}-{index}")
-}
-
-/// Takes over the link pinned at `pin`, or makes one, first in the chain.
-fn attach_tcx(
-    program: &mut SchedClassifier,
-    name: &str,
-    side: TcAttachType,
-    pin: &Path,
-) -> Result<(), DatapathError> {
-    if let Some(link) = pinned(pin) {
-        let taken = SchedClassifierLink::try_from(link).map_err(io::Error::other);
-        if let Ok(link) = taken
-            && let Ok(id) = program.attach_to_link(link)
-        {
-            // The pin holds it.
-            drop(program.take_link(id)?);
-            return Ok(());
-        }
-        remove_file(pin)?;
-    }
-    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let id = program.attach_with_options(name, side, order)?;
-    let link: FdLink = program.take_link(id)?.try_into()?;
-    link.pin(pin)?;
-    Ok(())
-}
-
-fn attach_xdp(
-    program: &mut Xdp,
-    index: u32,
-    mode: XdpMode,
-    pin: &Path,
-) -> Result<(), DatapathError> {
-    if let Some(link) = pinned(pin) {
-        if let Ok(link) = XdpLink::try_from(link)
-            && let Ok(id) = program.attach_to_link(link)
-        {
-            // The pin holds it.
-            drop(program.take_link(id)?);
-            return Ok(());
-        }
-        remove_file(pin)?;
-    }
-    let id = program.attach_to_if_index(index, mode)?;
-    let link: FdLink = program.take_link(id)?.try_into()?;
-    link.pin(pin)?;
-    Ok(())
-}
-
-/// A link that an interface's end left behind is as good as none.
-fn pinned(pin: &Path) -> Option<FdLink> {
-    PinnedLink::from_pin(pin).ok().map(FdLink::from)
-}
-
-/// What unpins a link; it may be gone already.
-fn remove_file(path: &Path) -> Result<(), DatapathError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
-        _ => Ok(()),
-    }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "map layouts are read as raw bytes; each use says why it is sound")]
 
 mod attach;
+mod bpf;
 mod claim;
 mod clsact;
 mod counters;
@@ -9,6 +10,7 @@ mod error;
 mod events;
 mod flows;
 mod grace;
+mod links;
 mod load;
 mod locals;
 mod netlink;
