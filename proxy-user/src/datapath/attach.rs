@@ -83,7 +83,7 @@ impl Attacher {
     pub fn sync(&mut self, wanted: &[(Interface, Hook)]) -> Vec<(String, DatapathError)> {
         let mut failures = Vec::new();
         let before = std::mem::take(&mut self.attached);
-        let removable = match self.clsact.as_ref().map(Clsact::attached).transpose() {
+        let filtered = match self.clsact.as_ref().map(Clsact::attached).transpose() {
             Ok(there) => there,
             Err(error) => {
                 failures.push(("filters".to_owned(), error));
@@ -95,7 +95,7 @@ impl Attacher {
                 known.interface.layer == interface.layer
                     && known.wanted == *hook
                     // Anybody can remove a filter.
-                    && removable.as_ref().is_none_or(|there| there.contains(&interface.index))
+                    && filtered.as_ref().is_none_or(|there| there.contains(&interface.index))
             });
             let done = match kept {
                 Some(known) => Ok(Attached { interface: interface.clone(), ..known.clone() }),
