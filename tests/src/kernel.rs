@@ -49,6 +49,8 @@ impl Objects {
             collect_ids(link, &["prog_id"], &mut programs);
         }
         let mut maps = BTreeSet::new();
+        // Filters of clsact, on kernels without links for TC.
+        collect_ids(&attachments(namespace)?, &["id"], &mut programs);
         for pin in files(&layout(namespace)?)? {
             let shown =
                 run(Command::new("bpftool").args(["-j", "map", "show", "pinned"]).arg(&pin))?;
@@ -90,7 +92,11 @@ pub fn watched(namespace: &Namespace, interface: &str) -> Result<bool> {
     let shown = namespace.run(&format!("ip -j link show dev {interface}"))?;
     let shown: Value = serde_json::from_str(&shown)?;
     let index = shown[0]["ifindex"].as_u64().context("an interface's index")?;
-    Ok(links(namespace)?.contains_key(&format!("ingress-{index}")))
+    let filters = attachments(namespace)?[0]["tc"].take();
+    let filtered = filters.as_array().is_some_and(|filters| {
+        filters.iter().any(|tc| tc["ifindex"] == index && tc["kind"] == "clsact/ingress")
+    });
+    Ok(filtered || links(namespace)?.contains_key(&format!("ingress-{index}")))
 }
 
 /// XDP programs attached in a namespace, as bpftool tells.
@@ -115,7 +121,8 @@ fn map(namespace: &Namespace, name: &str) -> Result<PathBuf> {
 fn layout(namespace: &Namespace) -> Result<PathBuf> {
     let own = pins(namespace).join(namespace.inode()?.to_string());
     let entries = fs::read_dir(&own).with_context(|| own.display().to_string())?;
-    let found = entries.filter_map(Result::ok).map(|entry| entry.path()).next();
+    let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let found = paths.find(|path| path.file_name().is_some_and(|name| name != "clsact"));
     found.with_context(|| format!("no layout below {}", own.display()))
 }
 

@@ -7,7 +7,9 @@ use proxy_common::{policy::TableId, tables::ServiceSlot};
 use super::{coverage::Coverage, interfaces, kernel::Kernel};
 use crate::{
     config,
-    datapath::{self, Attached, Attacher, Generation, HalfOpen, Network, Pins, Tables},
+    datapath::{
+        self, Attached, Attacher, Claim, Generation, HalfOpen, Network, Pins, Tables, TcAttachment,
+    },
 };
 
 /// Tables, programs and where they are pinned.
@@ -16,6 +18,8 @@ pub(super) struct Datapath {
     half_open: HalfOpen,
     attacher: Attacher,
     pins: Pins,
+    /// Keeps every other process from these pins.
+    _claim: Claim,
 }
 
 /// How full the maps are.
@@ -31,7 +35,7 @@ impl Datapath {
     /// Loads programs and maps; what a daemon before pinned is taken over, and stays
     /// in force meanwhile.
     pub(super) fn load(settings: &config::Kernel) -> Result<(Self, Kernel)> {
-        let pins = Pins::prepare(&settings.bpffs)
+        let (pins, claim) = Pins::prepare(&settings.bpffs)
             .with_context(|| format!("kernel.bpffs {}", settings.bpffs.display()))?;
         let (programs, maps) = datapath::load(Some(&pins.maps()), settings.max_flows.get())
             .context("the kernel programs cannot be loaded")?;
@@ -41,9 +45,9 @@ impl Datapath {
             flows: maps.flows,
             counters: maps.counters,
         };
-        let attacher = Attacher::new(programs, pins.links());
+        let attacher = Attacher::new(programs, &pins, TcAttachment::probe());
         let (tables, half_open) = (maps.tables, maps.half_open);
-        Ok((Self { tables, half_open, attacher, pins }, kernel))
+        Ok((Self { tables, half_open, attacher, pins, _claim: claim }, kernel))
     }
 
     /// A number for the next prefix table.
@@ -99,6 +103,7 @@ impl Datapath {
 
     /// Detaches everything and removes every pin.
     pub(super) fn remove(self) -> Result<()> {
-        self.pins.remove().context("pins cannot be removed; `weir detach` tries again")
+        self.pins.remove().context("pins cannot be removed; `weir detach` tries again")?;
+        Ok(())
     }
 }

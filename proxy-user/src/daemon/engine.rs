@@ -18,7 +18,7 @@ use proxy_common::{
 use super::kernel::Kernel;
 use crate::{
     datapath::{Denials, Event, Resetter, destroy},
-    flow::{Count, Ended, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
+    flow::{Count, Ended, FlowTable, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
     geo::Database,
     policy::Policy,
     record::{CounterId, Entry, FlowId, Source},
@@ -315,11 +315,23 @@ impl Engine {
                 }
                 Output::Forget(flow) => self.writer.forget([flow]),
                 Output::Reset(flow) => {
-                    if let Err(error) = destroy(&flow) {
+                    if let Err(error) = self.reset(&flow) {
                         tracing::warn!(%error, ?flow, "a connection could not be reset");
                     }
                 }
             }
+        }
+    }
+
+    /// A flow to a container, say, has no socket of this host: its client is told by a
+    /// packet.
+    fn reset(&self, flow: &FlowKey) -> io::Result<()> {
+        if destroy(flow)? {
+            return Ok(());
+        }
+        match (&self.resetter, self.kernel.get(flow)) {
+            (Some(resetter), Some(state)) => Ok(resetter.cut(flow, &state)?),
+            _ => Ok(()),
         }
     }
 

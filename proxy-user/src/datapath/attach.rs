@@ -1,22 +1,49 @@
-//! Programs on interfaces, by pinned links that outlive the daemon.
+//! Programs on interfaces, by pinned links that outlive the daemon, or by filters
+//! where the kernel has no links for TC.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::{Path, PathBuf},
+    error::Error,
+    fs,
+    path::PathBuf,
 };
 
-use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode,
-    links::{FdLink, PinnedLink},
-    tc::{SchedClassifierLink, TcAttachOptions},
-    xdp::XdpLink,
-};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, XdpMode};
 
-use super::{DatapathError, Interface, LinkLayer, load::Programs, offloads::Abilities, pins::at};
+use super::{
+    DatapathError, Interface, LinkLayer, Pins,
+    clsact::Clsact,
+    links::{attach_tcx, attach_xdp, detach},
+    load::Programs,
+    offloads::Abilities,
+    pins::at,
+};
 use crate::config::Hook;
 
 const AS_FAST: &str = "the default: as fast as XDP for a host, and every offload stays on";
+
+/// How programs get into TC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcAttachment {
+    /// By links, from kernel 6.6.
+    Tcx,
+    /// By filters of the clsact qdisc.
+    Clsact,
+}
+
+impl TcAttachment {
+    /// What this kernel has: one without TCX does not know its attach type.
+    pub fn probe() -> Self {
+        match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(libc::EINVAL) =>
+            {
+                Self::Clsact
+            }
+            _ => Self::Tcx,
+        }
+    }
+}
 
 /// An interface that Weir watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +54,23 @@ pub struct Attached {
     pub hook: Hook,
     /// Why there, in words.
     pub why: String,
+    /// Where they should run.
+    wanted: Hook,
 }
 
 /// Holds the programs and knows where they are attached.
 pub struct Attacher {
     programs: Programs,
     links: PathBuf,
+    clsact: Option<Clsact>,
     attached: BTreeMap<u32, Attached>,
 }
 
 impl Attacher {
-    /// Programs that will be attached by links pinned in `links`.
-    pub fn new(programs: Programs, links: PathBuf) -> Self {
-        Self { programs, links, attached: BTreeMap::new() }
+    /// Programs that will be attached by links pinned in `pins`, or as filters.
+    pub fn new(programs: Programs, pins: &Pins, by: TcAttachment) -> Self {
+        let clsact = (by == TcAttachment::Clsact).then(|| pins.clsact());
+        Self { programs, links: pins.links(), clsact, attached: BTreeMap::new() }
     }
 
     /// Where the programs are attached now.
@@ -52,10 +83,20 @@ impl Attacher {
     pub fn sync(&mut self, wanted: &[(Interface, Hook)]) -> Vec<(String, DatapathError)> {
         let mut failures = Vec::new();
         let before = std::mem::take(&mut self.attached);
+        let filtered = match self.clsact.as_ref().map(Clsact::attached).transpose() {
+            Ok(there) => there,
+            Err(error) => {
+                failures.push(("filters".to_owned(), error));
+                None
+            }
+        };
         for (interface, hook) in wanted {
-            let kept = before
-                .get(&interface.index)
-                .filter(|known| known.interface.layer == interface.layer && known.hook == *hook);
+            let kept = before.get(&interface.index).filter(|known| {
+                known.interface.layer == interface.layer
+                    && known.wanted == *hook
+                    // Anybody can remove a filter.
+                    && filtered.as_ref().is_none_or(|there| there.contains(&interface.index))
+            });
             let done = match kept {
                 Some(known) => Ok(Attached { interface: interface.clone(), ..known.clone() }),
                 None => self.attach(interface, *hook),
@@ -73,34 +114,53 @@ impl Attacher {
         failures
     }
 
-    fn attach(&mut self, interface: &Interface, hook: Hook) -> Result<Attached, DatapathError> {
+    fn attach(&mut self, interface: &Interface, wanted: Hook) -> Result<Attached, DatapathError> {
         let (ingress, egress) = match interface.layer {
             LinkLayer::Ethernet => ("weir_ingress", "weir_egress"),
             LinkLayer::None => ("weir_ingress_l3", "weir_egress_l3"),
+            LinkLayer::Other => return Err(DatapathError::LinkLayer),
         };
-        let pin = |kind: &str| self.links.join(pin_name(kind, interface.index));
-        let (ingress_pin, egress_pin) = (pin("ingress"), pin("egress"));
-        attach_tc(
-            self.programs.classifier(ingress)?,
-            &interface.name,
-            TcAttachType::Ingress,
-            &ingress_pin,
-        )?;
-        attach_tc(
-            self.programs.classifier(egress)?,
-            &interface.name,
-            TcAttachType::Egress,
-            &egress_pin,
-        )?;
-        let (hook, why) = match (hook, interface.layer) {
-            (Hook::Tc, _) => (Hook::Tc, AS_FAST.to_owned()),
-            (_, LinkLayer::None) => {
+        let at_tc = self.attach_tc(ingress, interface, TcAttachType::Ingress)?;
+        self.attach_tc(egress, interface, TcAttachType::Egress)?;
+        let (hook, why) = match (wanted, interface.layer) {
+            (Hook::Tc, _) => (Hook::Tc, at_tc),
+            (_, LinkLayer::None | LinkLayer::Other) => {
                 (Hook::Tc, "the interface has no link layer for XDP".to_owned())
             }
-            (Hook::XdpNative, _) => self.attach_xdp(interface, hook, "xdp-native", XdpMode::Driver),
-            (Hook::XdpGeneric, _) => self.attach_xdp(interface, hook, "xdp-generic", XdpMode::Skb),
+            (Hook::XdpNative, _) => {
+                self.attach_xdp(interface, wanted, "xdp-native", XdpMode::Driver)
+            }
+            (Hook::XdpGeneric, _) => {
+                self.attach_xdp(interface, wanted, "xdp-generic", XdpMode::Skb)
+            }
         };
-        Ok(Attached { interface: interface.clone(), hook, why })
+        Ok(Attached { interface: interface.clone(), hook, why, wanted })
+    }
+
+    /// Attaches first in the chain, or as near to it as others leave room; why so.
+    fn attach_tc(
+        &mut self,
+        program: &'static str,
+        interface: &Interface,
+        side: TcAttachType,
+    ) -> Result<String, DatapathError> {
+        let program = self.programs.classifier(program)?;
+        let Some(clsact) = &self.clsact else {
+            let kind = if side == TcAttachType::Ingress { "ingress" } else { "egress" };
+            let pin = self.links.join(pin_name(kind, interface.index));
+            attach_tcx(program, &interface.name, side, &pin)?;
+            return Ok(AS_FAST.to_owned());
+        };
+        let why = "clsact: this kernel has no TCX";
+        let priority = clsact.attach(program, (interface.index, &interface.name), side)?;
+        if priority == 1 {
+            return Ok(why.to_owned());
+        }
+        let why = format!(
+            "{why}; priority {priority}, behind others' filters: what those accept is not judged"
+        );
+        tracing::warn!(interface = interface.name, "{why}");
+        Ok(why)
     }
 
     /// Verdicts run at TC ingress in any case: an interface that takes no XDP loses
@@ -124,7 +184,9 @@ impl Attacher {
                 (hook, why)
             }
             Err(error) => {
-                let why = format!("{} takes no {kind} ({error}): TC instead", interface.name);
+                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+                let why =
+                    format!("{} takes no {kind} ({error}{cause}): TC instead", interface.name);
                 tracing::warn!("{why}");
                 (Hook::Tc, why)
             }
@@ -139,6 +201,10 @@ impl Attacher {
         mode: XdpMode,
     ) -> Result<String, DatapathError> {
         let pin = self.links.join(pin_name(kind, interface.index));
+        // An interface takes one XDP program: one of another mode would be in the way.
+        for other in XDP_PINS.iter().filter(|other| **other != kind) {
+            detach(&self.links.join(pin_name(other, interface.index)))?;
+        }
         let whole = attach_xdp(self.programs.xdp("weir_xdp_frags")?, interface.index, mode, &pin);
         if whole.is_ok() {
             return Ok("as configured; packets in fragments too".to_owned());
@@ -155,12 +221,17 @@ impl Attacher {
             let path = entry.map_err(at(&self.links))?.path();
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             if name.is_none_or(|name| !kept.contains(&name)) {
-                fs::remove_file(&path).map_err(at(&path))?;
+                detach(&path)?;
             }
+        }
+        if let Some(clsact) = &self.clsact {
+            clsact.remove_except(&self.attached.keys().copied().collect())?;
         }
         Ok(())
     }
 }
+
+const XDP_PINS: [&str; 2] = ["xdp-native", "xdp-generic"];
 
 fn pins_of(attached: &Attached) -> Vec<String> {
     let index = attached.interface.index;
@@ -175,56 +246,4 @@ fn pins_of(attached: &Attached) -> Vec<String> {
 
 fn pin_name(kind: &str, index: u32) -> String {
     format!("{kind}-{index}")
-}
-
-/// Takes over the link pinned at `pin`, or makes one, first in the chain.
-fn attach_tc(
-    program: &mut SchedClassifier,
-    name: &str,
-    side: TcAttachType,
-    pin: &Path,
-) -> Result<(), DatapathError> {
-    if let Some(link) = pinned(pin) {
-        let taken = SchedClassifierLink::try_from(link).map_err(io::Error::other);
-        if let Ok(link) = taken
-            && let Ok(id) = program.attach_to_link(link)
-        {
-            // The pin holds it.
-            drop(program.take_link(id)?);
-            return Ok(());
-        }
-        fs::remove_file(pin).map_err(at(pin))?;
-    }
-    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let id = program.attach_with_options(name, side, order)?;
-    let link: FdLink = program.take_link(id)?.try_into()?;
-    link.pin(pin)?;
-    Ok(())
-}
-
-fn attach_xdp(
-    program: &mut Xdp,
-    index: u32,
-    mode: XdpMode,
-    pin: &Path,
-) -> Result<(), DatapathError> {
-    if let Some(link) = pinned(pin) {
-        if let Ok(link) = XdpLink::try_from(link)
-            && let Ok(id) = program.attach_to_link(link)
-        {
-            // The pin holds it.
-            drop(program.take_link(id)?);
-            return Ok(());
-        }
-        fs::remove_file(pin).map_err(at(pin))?;
-    }
-    let id = program.attach_to_if_index(index, mode)?;
-    let link: FdLink = program.take_link(id)?.try_into()?;
-    link.pin(pin)?;
-    Ok(())
-}
-
-/// A link that an interface's end left behind is as good as none.
-fn pinned(pin: &Path) -> Option<FdLink> {
-    PinnedLink::from_pin(pin).ok().map(FdLink::from)
 }

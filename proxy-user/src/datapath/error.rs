@@ -36,6 +36,23 @@ pub enum DatapathError {
              in which one would vanish with it: `mount -t bpf bpf {0}` outside first"
     )]
     PrivateMountNamespace(PathBuf),
+    /// Another process uses the pins.
+    #[error(
+        "{path} is in use by {holder}: there is one Weir for each network namespace and \
+             kernel.bpffs"
+    )]
+    InUse {
+        /// The pins.
+        path: PathBuf,
+        /// Who, as far as can be told.
+        holder: String,
+    },
+    /// Frames of an interface are of no kind that the programs read.
+    #[error(
+        "its frames begin with neither an Ethernet nor an IP header, so it is not hooked: the \
+             relay judges there, guarded services are open there"
+    )]
+    LinkLayer,
     /// More services than one set of maps can name.
     #[error(
         "no more service can be named: {0} were, since the maps were made; \

@@ -1,15 +1,34 @@
 //! Waiting until no packet can still be reading a table.
 
-use std::io;
+use std::os::fd::AsFd;
 
-/// `MEMBARRIER_CMD_GLOBAL` (`include/uapi/linux/membarrier.h`).
-const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+use aya::maps::{ArrayOfMaps, Map, MapData};
 
-/// Waits for an RCU grace period: every program run that began before has ended.
-/// The kernel's `membarrier(MEMBARRIER_CMD_GLOBAL)` is `synchronize_rcu()`
-/// (`kernel/sched/membarrier.c`).
-pub(super) fn wait() -> io::Result<()> {
-    // SAFETY: membarrier takes three integers and touches no memory of ours.
-    let answer = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+use super::{DatapathError, bpf};
+
+/// A map of maps that no program knows: who replaces an inner map returns only when
+/// every program run that began before has ended (`maybe_wait_bpf_programs` in
+/// `kernel/bpf/syscall.c`, from 4.19).
+///
+/// `membarrier(MEMBARRIER_CMD_GLOBAL)` would not do: it refuses on hosts booted with
+/// `nohz_full=`, and does not wait where one CPU is online, though a preemptible
+/// program may be half-way through there.
+pub(super) struct Grace {
+    outer: ArrayOfMaps<MapData>,
+    inner: MapData,
+}
+
+impl Grace {
+    pub(super) fn new() -> Result<Self, DatapathError> {
+        let failed = |source| DatapathError::System { call: "bpf(BPF_MAP_CREATE)", source };
+        let inner = MapData::from_fd(bpf::array().map_err(failed)?)?;
+        let outer = bpf::array_of_maps(inner.fd().as_fd()).map_err(failed)?;
+        let outer = Map::ArrayOfMaps(MapData::from_fd(outer)?);
+        Ok(Self { outer: outer.try_into()?, inner })
+    }
+
+    /// Waits for every program run that began before.
+    pub(super) fn wait(&mut self) -> Result<(), DatapathError> {
+        Ok(self.outer.set(0, &self.inner, 0)?)
+    }
 }

@@ -2,6 +2,9 @@
 #![allow(unsafe_code, reason = "map layouts are read as raw bytes; each use says why it is sound")]
 
 mod attach;
+mod bpf;
+mod claim;
+mod clsact;
 mod counters;
 mod error;
 mod events;
@@ -9,8 +12,10 @@ mod flows;
 mod generation;
 mod grace;
 mod half_open;
+mod links;
 mod load;
 mod locals;
+mod netlink;
 mod network;
 mod offloads;
 mod pins;
@@ -21,7 +26,8 @@ mod slots;
 mod sockets;
 mod tables;
 
-pub use attach::{Attached, Attacher};
+pub use attach::{Attached, Attacher, TcAttachment};
+pub use claim::Claim;
 pub use counters::{Counters, Denials};
 pub use error::DatapathError;
 pub use events::{Event, Events};

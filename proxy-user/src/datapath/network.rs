@@ -1,8 +1,8 @@
 //! The host's network, followed live: interfaces, local prefixes, gateways.
 
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
 use ipnet::IpNet;
 use rtnetlink::{
     Handle, MulticastGroup, RouteMessageBuilder,
@@ -20,6 +20,8 @@ pub enum LinkLayer {
     Ethernet,
     /// The IP header.
     None,
+    /// Something else, which the programs do not read.
+    Other,
 }
 
 /// One interface.
@@ -48,36 +50,77 @@ pub struct Network {
     pub gateways: Vec<IpAddr>,
 }
 
+/// After a failure, the network is looked at anew.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// Follows the network: the receiver sees each change, the newest state only.
 ///
 /// # Errors
 /// Netlink cannot be opened or the first state not be read.
 pub async fn follow() -> io::Result<watch::Receiver<Network>> {
-    let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&[
-        MulticastGroup::Link,
-        MulticastGroup::Ipv4Ifaddr,
-        MulticastGroup::Ipv6Ifaddr,
-        MulticastGroup::Ipv4Route,
-        MulticastGroup::Ipv6Route,
-    ])?;
-    tokio::spawn(connection);
-    let (sender, receiver) = watch::channel(read(&handle).await?);
+    let (sender, receiver) = watch::channel(Network::default());
+    let mut follower = Follower::start(&sender).await?;
     tokio::spawn(async move {
-        while messages.next().await.is_some() {
-            // A burst of changes is read once.
-            while futures_util::FutureExt::now_or_never(messages.next()).flatten().is_some() {}
-            match read(&handle).await {
-                Ok(now) => {
-                    sender.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
-                }
-                Err(error) => tracing::warn!(%error, "the network's state cannot be read"),
-            }
+        loop {
+            let error = follower.run(&sender).await;
             if sender.is_closed() {
                 return;
             }
+            tracing::warn!(%error, "the network is looked at anew");
+            follower = loop {
+                tokio::time::sleep(RETRY).await;
+                match Follower::start(&sender).await {
+                    Ok(follower) => break follower,
+                    Err(error) => tracing::warn!(%error, "the network cannot be followed"),
+                }
+            };
         }
     });
     Ok(receiver)
+}
+
+/// One netlink connection.
+struct Follower {
+    handle: Handle,
+    changes: BoxStream<'static, ()>,
+}
+
+impl Follower {
+    /// Tells the state of now.
+    async fn start(sender: &watch::Sender<Network>) -> io::Result<Self> {
+        let (connection, handle, messages) = rtnetlink::new_multicast_connection(&[
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ])?;
+        tokio::spawn(connection);
+        let mut follower = Self { handle, changes: messages.map(drop).boxed() };
+        follower.tell(sender).await?;
+        Ok(follower)
+    }
+
+    /// Tells each change, until the connection fails or nobody listens any more.
+    async fn run(&mut self, sender: &watch::Sender<Network>) -> io::Error {
+        while self.changes.next().await.is_some() {
+            // A burst of changes is read once.
+            while self.changes.next().now_or_never().flatten().is_some() {}
+            if let Err(error) = self.tell(sender).await {
+                return error;
+            }
+            if sender.is_closed() {
+                break;
+            }
+        }
+        io::Error::from(io::ErrorKind::BrokenPipe)
+    }
+
+    async fn tell(&mut self, sender: &watch::Sender<Network>) -> io::Result<()> {
+        let now = read(&self.handle).await?;
+        sender.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
+        Ok(())
+    }
 }
 
 async fn read(handle: &Handle) -> io::Result<Network> {
@@ -120,11 +163,36 @@ fn interface(link: &LinkMessage, addressed: &[u32]) -> Option<Interface> {
         }),
         _ => false,
     });
-    let layer = match link.header.link_layer_type {
-        LinkLayerType::Ether | LinkLayerType::Loopback => LinkLayer::Ethernet,
-        _ => LinkLayer::None,
-    };
+    let layer = layer(link);
     Some(Interface { index, name, layer, is_port, has_address: addressed.contains(&index) })
+}
+
+fn layer(link: &LinkMessage) -> LinkLayer {
+    match link.header.link_layer_type {
+        LinkLayerType::Ether | LinkLayerType::Loopback => LinkLayer::Ethernet,
+        LinkLayerType::None
+        | LinkLayerType::Ppp
+        | LinkLayerType::Rawip
+        | LinkLayerType::Tunnel
+        | LinkLayerType::Tunnel6
+        | LinkLayerType::Sit => LinkLayer::None,
+        LinkLayerType::Ipgre | LinkLayerType::Ip6gre if is_point_to_point(link) => LinkLayer::None,
+        _ => LinkLayer::Other,
+    }
+}
+
+/// Whether a GRE tunnel has one other end. One with many takes the outer header, which
+/// holds the sender, for its link layer (`ipgre_header_ops`, `ip6gre_header_ops`).
+fn is_point_to_point(link: &LinkMessage) -> bool {
+    let other_end = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Broadcast(address) => Some(address.as_slice()),
+        _ => None,
+    });
+    let address = other_end.and_then(|bytes| {
+        let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+    });
+    address.is_some_and(|address| !address.is_unspecified() && !address.is_multicast())
 }
 
 impl Network {
@@ -162,5 +230,49 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet(address) => Some((*address).into()),
         RouteAddress::Inet6(address) => Some((*address).into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer_of(kind: LinkLayerType, other_end: &[u8]) -> LinkLayer {
+        let mut link = LinkMessage::default();
+        link.header.link_layer_type = kind;
+        link.attributes.push(LinkAttribute::Broadcast(other_end.to_vec()));
+        layer(&link)
+    }
+
+    #[test]
+    fn only_frames_that_the_programs_read_are_given_to_them() {
+        for kind in [LinkLayerType::Ether, LinkLayerType::Loopback] {
+            assert_eq!(layer_of(kind, &[0xff; 6]), LinkLayer::Ethernet, "{kind:?}");
+        }
+        // WireGuard and tun, PPP, modems, IPIP, IP6IP6 and SIT.
+        for kind in [
+            LinkLayerType::None,
+            LinkLayerType::Ppp,
+            LinkLayerType::Rawip,
+            LinkLayerType::Tunnel,
+            LinkLayerType::Tunnel6,
+            LinkLayerType::Sit,
+        ] {
+            assert_eq!(layer_of(kind, &[]), LinkLayer::None, "{kind:?}");
+        }
+        for kind in [LinkLayerType::Infiniband, LinkLayerType::Ieee1394, LinkLayerType::Void] {
+            assert_eq!(layer_of(kind, &[]), LinkLayer::Other, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_gre_tunnel_has_no_link_layer_where_it_has_one_other_end() {
+        let gre = |kind, other_end: &[u8]| layer_of(kind, other_end);
+        assert_eq!(gre(LinkLayerType::Ipgre, &[192, 0, 2, 2]), LinkLayer::None);
+        assert_eq!(gre(LinkLayerType::Ip6gre, &[0x20; 16]), LinkLayer::None);
+        for many in [&[0; 4][..], &[224, 0, 0, 1], &[]] {
+            assert_eq!(gre(LinkLayerType::Ipgre, many), LinkLayer::Other, "{many:?}");
+        }
+        assert_eq!(gre(LinkLayerType::Ip6gre, &[0; 16]), LinkLayer::Other);
     }
 }

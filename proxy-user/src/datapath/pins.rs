@@ -4,8 +4,9 @@
 //! namespaces never share them, and a daemon never reads another layout's maps.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,7 @@ use rustix::{
     mount::MountFlags,
 };
 
-use super::DatapathError;
+use super::{DatapathError, claim::Claim, clsact::Clsact};
 
 /// `statfs` type of bpffs (`include/uapi/linux/magic.h`).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -35,8 +36,9 @@ impl Pins {
         Ok(Self { namespace: bpffs.join(inode.to_string()) })
     }
 
-    /// Makes the directories, and mounts a BPF file system where there is none.
-    pub fn prepare(bpffs: &Path) -> Result<Self, DatapathError> {
+    /// Makes the directories and claims them, and mounts a BPF file system where there
+    /// is none.
+    pub fn prepare(bpffs: &Path) -> Result<(Self, Claim), DatapathError> {
         let root = bpffs.parent().unwrap_or(bpffs);
         if !is_bpffs(root)? {
             let _alone = lock(root)?;
@@ -48,8 +50,17 @@ impl Pins {
         let _alone = lock(root)?;
         let pins = Self::locate(bpffs)?;
         let links = pins.links();
-        fs::create_dir_all(&links).map_err(at(&links))?;
-        Ok(pins)
+        // Who cannot open them cannot claim them.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&links);
+        made.map_err(at(&links))?;
+        let claim = Claim::of(&pins.namespace)?;
+        Ok((pins, claim))
+    }
+
+    /// Claims the pins that there are: while a daemon uses them it fails and names the
+    /// process.
+    pub fn claim(&self) -> Result<Option<Claim>, DatapathError> {
+        if self.namespace.exists() { Claim::of(&self.namespace).map(Some) } else { Ok(None) }
     }
 
     /// Where maps are pinned.
@@ -62,38 +73,45 @@ impl Pins {
         self.maps().join("links")
     }
 
-    /// Whether anything is pinned.
-    pub fn exist(&self) -> bool {
-        self.namespace.exists()
+    /// What is attached without a link to pin.
+    pub(super) fn clsact(&self) -> Clsact {
+        Clsact::of(&self.namespace)
+    }
+
+    fn layouts(&self) -> Result<Vec<PathBuf>, DatapathError> {
+        let mut found = entries(&self.namespace)?;
+        found
+            .retain(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'v'));
+        Ok(found)
     }
 
     /// Removes what a Weir with another map layout left: it attached programs of its
     /// own, which judge by rules that nobody updates any more.
     pub fn remove_other_layouts(&self) -> Result<(), DatapathError> {
         let own = self.maps();
-        for version in entries(&self.namespace)?.iter().filter(|version| **version != own) {
+        for version in self.layouts()?.iter().filter(|version| **version != own) {
             remove_tree(&version.join("links"))?;
             remove_tree(version)?;
         }
         Ok(())
     }
 
-    /// Removes every pin of this network namespace, of all layout versions, links
-    /// first: what they attach is detached.
-    pub fn remove(&self) -> Result<(), DatapathError> {
-        if !self.exist() {
-            return Ok(());
+    /// Removes every filter and pin of this network namespace, of all layout versions,
+    /// links first: what they attach is detached. Whether there was anything.
+    pub fn remove(&self) -> Result<bool, DatapathError> {
+        let filtered = self.clsact().remove_except(&BTreeSet::new())?;
+        if !self.namespace.exists() {
+            return Ok(filtered);
         }
-        for version in entries(&self.namespace)? {
+        let bpffs = self.namespace.parent().unwrap_or(&self.namespace);
+        let _alone = lock(bpffs.parent().unwrap_or(bpffs))?;
+        for version in self.layouts()? {
             remove_tree(&version.join("links"))?;
         }
         remove_tree(&self.namespace)?;
-        if let Some(bpffs) = self.namespace.parent() {
-            let _alone = lock(bpffs.parent().unwrap_or(bpffs))?;
-            // Other network namespaces may have theirs in it.
-            let _ = fs::remove_dir(bpffs);
-        }
-        Ok(())
+        // Other network namespaces may have theirs in it.
+        let _ = fs::remove_dir(bpffs);
+        Ok(true)
     }
 }
 
@@ -135,7 +153,8 @@ fn mount(root: &Path) -> Result<(), DatapathError> {
         root,
         "bpf",
         MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        None,
+        // As systemd mounts it; the default lets everybody make directories.
+        Some(c"mode=0700"),
     )
     .map_err(|error| at(root)(error.into()))
 }

@@ -1,5 +1,4 @@
-//! RST answers to denied attempts, for `deny = "reset"`: a raw socket sends what
-//! the host's own stack would have sent (RFC 9293, 3.10.7.1).
+//! RSTs to clients, by a raw socket: what the host's own stack would have sent.
 
 use std::{
     net::{IpAddr, SocketAddrV4, SocketAddrV6},
@@ -9,6 +8,7 @@ use std::{
 use proxy_common::{
     address::{FlowKey, PROTOCOL_TCP},
     event::DeniedEvent,
+    flow::{FlowState, Half},
     packet::Segment,
 };
 use rustix::{
@@ -33,20 +33,32 @@ impl Resetter {
         })
     }
 
-    /// Answers one denied packet. An RST is never answered.
+    /// Answers one denied packet (RFC 9293, 3.10.7.1). An RST is never answered.
     pub fn answer(&self, event: &DeniedEvent) -> io::Result<()> {
         let Some(header) = answer_header(&event.key, &event.segment) else {
             return Ok(());
         };
-        match (IpAddr::from(event.key.service), IpAddr::from(event.key.client)) {
+        self.send(&event.key, &header, event.interface)
+    }
+
+    /// Ends the client's side of a flow whose other end is no socket of this host.
+    pub fn cut(&self, key: &FlowKey, state: &FlowState) -> io::Result<()> {
+        for sequence in expected(&state.down) {
+            self.send(key, &header(key, sequence, 0, Segment::RST), 0)?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, key: &FlowKey, header: &[u8], interface: u32) -> io::Result<()> {
+        match (IpAddr::from(key.service), IpAddr::from(key.client)) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let packet = [&ipv4_header(from.octets(), to.octets()), header.as_slice()].concat();
+                let packet = [ipv4_header(from.octets(), to.octets()).as_slice(), header].concat();
                 sendto(&self.v4, &packet, SendFlags::DONTWAIT, &SocketAddrV4::new(to, 0))?;
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let Some(v6) = &self.v6 else { return Ok(()) };
-                let scope = if to.is_unicast_link_local() { event.interface } else { 0 };
-                let packet = [&ipv6_header(from.octets(), to.octets()), header.as_slice()].concat();
+                let scope = if to.is_unicast_link_local() { interface } else { 0 };
+                let packet = [ipv6_header(from.octets(), to.octets()).as_slice(), header].concat();
                 sendto(v6, &packet, SendFlags::DONTWAIT, &SocketAddrV6::new(to, 0, 0, scope))?;
             }
             _ => {}
@@ -64,6 +76,20 @@ fn answer_header(key: &FlowKey, segment: &Segment) -> Option<[u8; TCP_HEADER]> {
     } else {
         (0, segment.sequence.wrapping_add(segment.space()), Segment::RST | Segment::ACK)
     };
+    Some(header(key, sequence, acknowledgment, flags))
+}
+
+/// Where a client takes an RST: at the next number that it expects (RFC 5961, 3.2).
+/// That is the one which it acknowledged last, or, with its ACK still to come, the one
+/// after all that was sent.
+#[allow(clippy::cast_possible_truncation, reason = "sequence numbers are positions modulo 2^32")]
+fn expected(down: &Half) -> impl Iterator<Item = u32> {
+    let later = (down.sent != down.acked).then_some(down.sent);
+    let base = down.base;
+    [down.acked].into_iter().chain(later).map(move |position| base.wrapping_add(position as u32))
+}
+
+fn header(key: &FlowKey, sequence: u32, acknowledgment: u32, flags: u8) -> [u8; TCP_HEADER] {
     let mut header = [0; TCP_HEADER];
     header[0..2].copy_from_slice(&key.service_port.to_be_bytes());
     header[2..4].copy_from_slice(&key.client_port.to_be_bytes());
@@ -73,7 +99,7 @@ fn answer_header(key: &FlowKey, segment: &Segment) -> Option<[u8; TCP_HEADER]> {
     header[13] = flags;
     let sum = checksum(key, &header);
     header[16..18].copy_from_slice(&sum.to_be_bytes());
-    Some(header)
+    header
 }
 
 /// RFC 9293, 3.1: over a pseudo-header of addresses, protocol and length.
@@ -114,4 +140,19 @@ fn ipv6_header(from: [u8; 16], to: [u8; 16]) -> [u8; 40] {
     header[8..24].copy_from_slice(&from);
     header[24..40].copy_from_slice(&to);
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_reset_where_it_expects_the_next_byte() {
+        let at = |base, acked, sent| -> Vec<u32> {
+            expected(&Half { base, known: 1, acked, sent, ..Half::default() }).collect()
+        };
+        assert_eq!(at(100, 50, 50), [150]);
+        assert_eq!(at(100, 50, 80), [150, 180]);
+        assert_eq!(at(u32::MAX, 1 << 32, (1 << 32) + 2), [u32::MAX, 1]);
+    }
 }

@@ -1,62 +1,89 @@
 //! Ending a connection of this host: `SOCK_DESTROY` (see `sock_diag(7)`) resets the peer
 //! and fails the local socket with `ECONNABORTED`.
 
-use std::{io, os::fd::OwnedFd};
+use std::io;
 
 use proxy_common::address::FlowKey;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, netlink, recv, send, socket};
 
+use super::netlink::Netlink;
+
+/// `include/uapi/linux/sock_diag.h`
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
-const NLMSG_ERROR: u16 = 2;
-const MESSAGE: usize = 72;
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+/// `include/net/tcp_states.h`
+const TCP_LISTEN: u8 = 10;
+/// Length of `inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`), which ends with an
+/// `inet_diag_sockid`.
+const REQUEST: usize = 56;
+const SOCKET_ID: usize = 48;
 
 /// Ends the host's own end of a connection. `Ok(false)`: there is no such socket.
 pub fn destroy(flow: &FlowKey) -> io::Result<bool> {
-    let netlink = socket(AddressFamily::NETLINK, SocketType::RAW, Some(netlink::SOCK_DIAG))?;
-    send(&netlink, &request(flow), SendFlags::empty())?;
-    match answer(&netlink)? {
-        0 => Ok(true),
-        error if error == -rustix::io::Errno::NOENT.raw_os_error() => Ok(false),
-        error => Err(io::Error::from_raw_os_error(-error)),
+    let diagnosis = Netlink::sock_diag()?;
+    if destroy_on(&diagnosis, flow, 0)? {
+        return Ok(true);
+    }
+    // A socket that is bound to an interface (every one of an IPv6 link-local address,
+    // and those of a VRF) is found only under it.
+    for interface in interfaces()? {
+        if destroy_on(&diagnosis, flow, interface)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn destroy_on(diagnosis: &Netlink, flow: &FlowKey, interface: u32) -> io::Result<bool> {
+    let mut request = request(flow, interface);
+    let Some(id) = find(diagnosis, &request)? else { return Ok(false) };
+    request[REQUEST - SOCKET_ID..].copy_from_slice(&id);
+    match diagnosis.act(SOCK_DESTROY, &request) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
     }
 }
 
-/// `nlmsghdr` and `inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`); ports and
-/// addresses in network byte order, the rest in the host's.
-fn request(flow: &FlowKey) -> [u8; MESSAGE] {
-    let mut bytes = [0; MESSAGE];
+/// The very socket of a connection, with its cookie. Where there is none, the kernel
+/// finds who listens on the port, and would end that.
+fn find(diagnosis: &Netlink, request: &[u8]) -> io::Result<Option<[u8; SOCKET_ID]>> {
+    let answers = match diagnosis.get(SOCK_DIAG_BY_FAMILY, request, SOCK_DIAG_BY_FAMILY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        answers => answers?,
+    };
+    // `struct inet_diag_msg`: family, state, two more bytes, the id.
+    let connection = answers.iter().find(|answer| answer.get(1) != Some(&TCP_LISTEN));
+    Ok(connection.and_then(|answer| answer.get(4..)?.first_chunk().copied()))
+}
+
+/// Indexes of the interfaces that are there.
+fn interfaces() -> io::Result<Vec<u32>> {
+    // `struct ifinfomsg`: the index is its second word.
+    let links = Netlink::route()?.dump(RTM_GETLINK, &[0; 16], RTM_NEWLINK)?;
+    let index = |link: &Vec<u8>| Some(u32::from_ne_bytes(*link.get(4..)?.first_chunk()?));
+    Ok(links.iter().filter_map(index).collect())
+}
+
+/// Ports and addresses in network byte order, the rest in the host's.
+fn request(flow: &FlowKey, interface: u32) -> [u8; REQUEST] {
+    let mut bytes = [0; REQUEST];
     let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
-    put(0, &72u32.to_ne_bytes());
-    put(4, &SOCK_DESTROY.to_ne_bytes());
-    put(6, &(NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
     let v4 = flow.service.as_v4().zip(flow.client.as_v4());
     let [protocol, ..] = flow.protocol.to_le_bytes();
-    put(16, &[if v4.is_some() { 2 } else { 10 }, protocol]);
-    put(20, &u32::MAX.to_ne_bytes());
-    put(24, &flow.service_port.to_be_bytes());
-    put(26, &flow.client_port.to_be_bytes());
+    put(0, &[if v4.is_some() { 2 } else { 10 }, protocol]);
+    put(4, &u32::MAX.to_ne_bytes());
+    put(8, &flow.service_port.to_be_bytes());
+    put(10, &flow.client_port.to_be_bytes());
     if let Some((service, client)) = v4 {
-        put(28, &service);
-        put(44, &client);
+        put(12, &service);
+        put(28, &client);
     } else {
-        put(28, &flow.service.octets());
-        put(44, &flow.client.octets());
+        put(12, &flow.service.octets());
+        put(28, &flow.client.octets());
     }
-    // No interface, and `INET_DIAG_NOCOOKIE`.
-    put(64, &u64::MAX.to_ne_bytes());
+    put(44, &interface.to_ne_bytes());
+    // `INET_DIAG_NOCOOKIE`
+    put(48, &u64::MAX.to_ne_bytes());
     bytes
-}
-
-fn answer(netlink: &OwnedFd) -> io::Result<i32> {
-    let mut buffer = [0u8; 512];
-    let (length, _) = recv(netlink, &mut buffer, RecvFlags::empty())?;
-    let message = &buffer[..length];
-    match (message.get(4..6), message.get(16..20)) {
-        (Some(kind), Some(&[a, b, c, d])) if kind == NLMSG_ERROR.to_ne_bytes() => {
-            Ok(i32::from_ne_bytes([a, b, c, d]))
-        }
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "sock_diag answered something else")),
-    }
 }

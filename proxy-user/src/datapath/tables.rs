@@ -3,7 +3,8 @@
 //! A new generation is written beside the one in force: its listeners carry its
 //! number, its prefix tables have numbers of their own, its rules lie in the other
 //! half of their array. One store of the root's number then brings it in force,
-//! whole, and after a grace period the old entries go.
+//! whole, and after a grace period the old entries go. Nothing can fail any more
+//! once the number is stored: what cannot go then goes before the next generation.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,8 @@ use proxy_common::{
 };
 
 use super::{
-    CountryTable, DatapathError, Generation, ServiceEntry, grace,
+    CountryTable, DatapathError, Generation, ServiceEntry,
+    grace::Grace,
     locals::Locals,
     prefixes::{PrefixMaps, TablePrefix, absent_is_removed},
     raw::Raw,
@@ -33,16 +35,32 @@ pub struct Tables {
     countries: PrefixMaps,
     locals: Locals,
     slots: Slots,
+    grace: Grace,
+    /// Of the generation in force.
     held: Held,
+    /// Of no generation in force, and not removed yet.
+    left: Held,
     current: Root,
 }
 
-/// What the maps hold of the generation in force.
+/// Entries of the maps.
 #[derive(Default)]
 struct Held {
     listeners: Vec<ListenerKey>,
     cidrs: Vec<TablePrefix>,
     countries: Vec<TablePrefix>,
+}
+
+impl Held {
+    fn extend(&mut self, more: Self) {
+        self.listeners.extend(more.listeners);
+        self.cidrs.extend(more.cidrs);
+        self.countries.extend(more.countries);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.listeners.is_empty() && self.cidrs.is_empty() && self.countries.is_empty()
+    }
 }
 
 /// The maps of [`Tables`].
@@ -60,16 +78,15 @@ impl Tables {
     /// Takes the maps over as they are: empty, or as a daemon before left them.
     pub(super) fn take(maps: TableMaps) -> Result<Self, DatapathError> {
         let Raw(current) = maps.root.get(&0, 0)?;
+        let listeners: Vec<_> =
+            maps.listeners.keys().map(|key| key.map(|Raw(key)| key)).collect::<Result<_, _>>()?;
+        // A crash before the switch leaves entries of the generation that comes next.
+        let (listeners, stray) =
+            listeners.into_iter().partition(|key| key.generation == current.generation);
         let mut tables = Self {
-            held: Held {
-                listeners: maps
-                    .listeners
-                    .keys()
-                    .map(|key| key.map(|Raw(key)| key))
-                    .collect::<Result<_, _>>()?,
-                cidrs: maps.cidrs.all()?,
-                countries: maps.countries.all()?,
-            },
+            grace: Grace::new()?,
+            held: Held { listeners, cidrs: maps.cidrs.all()?, countries: maps.countries.all()? },
+            left: Held { listeners: stray, ..Held::default() },
             root: maps.root,
             listeners: maps.listeners,
             rules: maps.rules,
@@ -106,18 +123,21 @@ impl Tables {
     /// A number above every table's: tables made from here on take it and the ones
     /// after it.
     pub fn next_table(&self) -> TableId {
-        let held = self.held.cidrs.iter().chain(&self.held.countries);
-        held.map(|(table, _)| *table).max().unwrap_or(0) + 1
+        let known = [&self.held, &self.left];
+        let tables = known.iter().flat_map(|held| held.cidrs.iter().chain(&held.countries));
+        tables.map(|(table, _)| *table).max().unwrap_or(0) + 1
     }
 
     /// Entries in the prefix maps: CIDRs, countries.
     pub fn fill(&self) -> (usize, usize) {
-        (self.held.cidrs.len(), self.held.countries.len())
+        let known = [&self.held, &self.left];
+        let sum = |of: fn(&Held) -> usize| known.iter().map(|held| of(held)).sum();
+        (sum(|held| held.cidrs.len()), sum(|held| held.countries.len()))
     }
 
     /// Entries in the listener map.
     pub fn listeners(&self) -> usize {
-        self.held.listeners.len()
+        self.held.listeners.len() + self.left.listeners.len()
     }
 
     /// Makes the host's own prefixes known.
@@ -127,23 +147,28 @@ impl Tables {
 
     /// Brings a generation in force. Where it fails, the one before stays.
     pub fn install(&mut self, next: &Generation) -> Result<(), DatapathError> {
+        // What an earlier one could not remove may bear this one's number.
+        self.clear()?;
         let number = self.current.generation.wrapping_add(1).max(1);
-        let mut held = Held::default();
-        if let Err(error) = self.write(next, number, &mut held) {
-            let kept = std::mem::replace(&mut self.held, held);
-            // What was written is in nobody's sight; as much of it goes as can.
-            let _ = self.sweep(&kept);
-            self.held = kept;
-            return Err(error);
+        let mut written = Held::default();
+        let switched = self.write(next, number, &mut written).and_then(|()| self.switch_to(number));
+        let outdated = match switched {
+            Ok(()) => std::mem::replace(&mut self.held, written),
+            Err(_) => written,
+        };
+        self.left.extend(outdated);
+        if let Err(error) = self.clear() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "old entries stay in the kernel's tables until the next change");
         }
-        self.current.generation = number;
-        self.root.set(0, Raw(self.current), 0)?;
-        grace::wait().map_err(|source| DatapathError::System { call: "membarrier", source })?;
-        let before = std::mem::replace(&mut self.held, held);
-        let kept = std::mem::replace(&mut self.held, before);
-        let swept = self.sweep(&kept);
-        self.held = kept;
-        swept
+        switched
+    }
+
+    fn switch_to(&mut self, number: u32) -> Result<(), DatapathError> {
+        let next = Root { generation: number, ..self.current };
+        self.root.set(0, Raw(next), 0)?;
+        self.current = next;
+        Ok(())
     }
 
     fn write(
@@ -245,20 +270,25 @@ impl Tables {
         Ok(())
     }
 
-    /// Removes what `self.held` lists and `kept` does not.
-    fn sweep(&mut self, kept: &Held) -> Result<(), DatapathError> {
-        let stays: BTreeSet<u32> = kept.listeners.iter().map(|key| key.generation).collect();
-        for key in self.held.listeners.iter().filter(|key| !stays.contains(&key.generation)) {
+    /// Removes what is left, once no packet can still be reading it.
+    fn clear(&mut self) -> Result<(), DatapathError> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        self.grace.wait()?;
+        for key in &self.left.listeners {
             absent_is_removed(self.listeners.remove(&Raw(*key)))?;
         }
-        let stays = tables_of(&kept.cidrs);
-        for prefix in self.held.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {
+        // Generations may share tables.
+        let stays = tables_of(&self.held.cidrs);
+        for prefix in self.left.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {
             self.cidrs.remove(*prefix)?;
         }
-        let stays = tables_of(&kept.countries);
-        for prefix in self.held.countries.iter().filter(|(table, _)| !stays.contains(table)) {
+        let stays = tables_of(&self.held.countries);
+        for prefix in self.left.countries.iter().filter(|(table, _)| !stays.contains(table)) {
             self.countries.remove(*prefix)?;
         }
+        self.left = Held::default();
         Ok(())
     }
 }
