@@ -19,7 +19,7 @@ pub use bind::*;
 pub use contract::*;
 pub use gate::Gate;
 pub use params::parse_query;
-pub use serve::serve;
+pub use serve::{MOST_CONNECTIONS, serve};
 
 #[cfg(test)]
 mod tests;

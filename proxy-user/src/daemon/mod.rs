@@ -5,6 +5,7 @@ mod core;
 mod country;
 mod datapath;
 mod engine;
+mod files;
 mod gate;
 mod generation;
 mod interfaces;
@@ -16,4 +17,5 @@ mod start;
 mod status;
 mod upkeep;
 
+pub use files::relay_limits;
 pub use run::run;
