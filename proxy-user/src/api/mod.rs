@@ -17,6 +17,7 @@ mod serve;
 
 pub use bind::*;
 pub use contract::*;
+pub use export::{csv_head, csv_lines};
 pub use gate::Gate;
 pub use params::parse_query;
 pub use serve::{MOST_CONNECTIONS, serve};

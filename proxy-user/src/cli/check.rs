@@ -2,35 +2,40 @@
 
 use std::net::IpAddr;
 
-use super::{OK, Place, WRONG};
+use anyhow::Result;
+
+use super::{
+    OK, Place, WRONG, network,
+    out::{say, tell},
+};
 use crate::{
     config::{Config, host_checks},
     geo::Database,
     policy::{TableIds, compile},
 };
 
-pub(super) fn run(place: &Place) -> u8 {
-    let Some(loaded) = place.load() else { return WRONG };
+pub(super) fn run(place: &Place) -> Result<u8> {
+    let loaded = place.load()?;
     let found = host_checks(&loaded);
     for warning in loaded.warnings.iter().chain(&found.warnings) {
-        eprintln!("{warning} (warning)");
+        tell(format_args!("{warning} (warning)"));
     }
     for fault in &found.faults {
-        eprintln!("{fault}");
+        tell(fault);
     }
-    for warning in notes(&loaded.config) {
-        eprintln!("{}: {warning} (warning)", place.config.display());
+    for warning in notes(&loaded.config, &network::now().gateways) {
+        tell(format_args!("{}: {warning} (warning)", place.config.display()));
     }
     if !found.faults.is_empty() {
-        return WRONG;
+        return Ok(WRONG);
     }
     let count = loaded.config.services.len();
-    println!("{} is valid: {count} services", place.config.display());
-    OK
+    say(format_args!("{} is valid: {count} services", place.config.display()))?;
+    Ok(OK)
 }
 
 /// What depends on more than the file.
-fn notes(config: &Config) -> Vec<String> {
+fn notes(config: &Config, gateways: &[IpAddr]) -> Vec<String> {
     let mut notes = Vec::new();
     let mut database = None;
     if let Some(geoip) = &config.geoip {
@@ -40,7 +45,7 @@ fn notes(config: &Config) -> Vec<String> {
         }
     }
     if let Some(client) = ssh_client() {
-        let policy = compile(config, database, &[], &mut TableIds::from(1), None);
+        let policy = compile(config, database, gateways, &mut TableIds::from(1), None);
         let ssh = config.services.iter().filter(|s| s.listen.iter().any(|l| l.port == client.port));
         for service in ssh {
             if let Some(reason) = policy.judge(&service.name, client.address).denied {

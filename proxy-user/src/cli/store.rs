@@ -3,14 +3,14 @@
 use anyhow::Result;
 
 use super::{
-    FAILED, OK, Place, WRONG, args,
+    FAILED, OK, Place, args,
+    out::say,
     table::{Table, bytes},
 };
 use crate::store::Store;
 
 pub(super) fn run(place: &Place, command: args::Store) -> Result<u8> {
-    let Some(loaded) = place.load() else { return Ok(WRONG) };
-    let store = Store::open_read_only(&loaded.config.data_dir)?;
+    let store = Store::open_read_only(&place.load()?.config.data_dir)?;
     match command {
         args::Store::Stats => {
             let mut table = Table::new(&["SERIES", "PARTITIONS", "SIZE", "RECORDS"]);
@@ -27,7 +27,7 @@ pub(super) fn run(place: &Place, command: args::Store) -> Result<u8> {
         }
         args::Store::Verify => {
             let (good, bad) = store.verify()?;
-            println!("{good} records can be read, {bad} cannot");
+            say(format_args!("{good} records can be read, {bad} cannot"))?;
             Ok(if bad == 0 { OK } else { FAILED })
         }
     }
