@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     process::{Command, Stdio},
 };
@@ -17,7 +18,7 @@ use weir_tests::{
     geo,
     lab::{self, Lab},
     scenario::{self, Servers},
-    server::Behaviour,
+    server::{Behaviour, Server},
     wait::{SOON, eventually, holds},
     weir::Weir,
 };
@@ -34,6 +35,29 @@ fn expect_code(weir: &Weir<'_>, arguments: &[&str], code: i32) -> Result<String>
     ensure!(ended == Some(code), "weir {arguments:?} ended with {ended:?}: {said}");
     ensure!(!said.contains("panicked"), "weir {arguments:?}: {said}");
     Ok(said)
+}
+
+/// The daemon's own listeners are not another process's.
+#[test]
+fn a_check_beside_the_running_daemon() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _servers = Servers::start(&lab, Behaviour::Echo)?;
+    let weir = Weir::start(&lab.server, "", &scenario::services(""))?;
+    expect_code(&weir, &["check"], 0)?;
+
+    let stranger = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 7010);
+    let _stranger = Server::start(&lab.server, stranger, Behaviour::Echo)?;
+    let taken = "[service.taken]\nmode = 'tcp'\nlisten = 7010\ntarget = '127.0.0.1:7003'\n";
+    weir.configure("", &format!("{}{taken}", scenario::services("")))?;
+    let said = expect_code(&weir, &["check"], 2)?;
+    ensure!(said.matches("another process").count() == 1, "{said}");
+    ensure!(said.contains("another process listens on 127.0.0.1:7010 already"), "{said}");
+
+    let looped = "[service.looped]\nmode = 'tcp'\nlisten = 7011\ntarget = '192.0.2.1:7002'\n";
+    weir.configure("", &format!("{}{looped}", scenario::services("")))?;
+    let said = expect_code(&weir, &["check"], 2)?;
+    ensure!(said.contains("the target is a listener of service relayed: 192.0.2.1"), "{said}");
+    Ok(())
 }
 
 /// What was asked for wrongly is 2, what failed is 1.

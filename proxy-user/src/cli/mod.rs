@@ -15,6 +15,7 @@ mod network;
 mod out;
 mod reload;
 mod run;
+mod ssh;
 mod status;
 mod store;
 mod table;
