@@ -68,7 +68,7 @@ impl Format {
     pub(super) fn head(self) -> Bytes {
         match self {
             Self::Jsonl => Bytes::new(),
-            Self::Csv => Bytes::from(COLUMNS.join(",") + "\r\n"),
+            Self::Csv => csv_head().into(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Format {
     pub(super) fn encode(self, records: &[Record]) -> Result<Bytes, ApiError> {
         let encoded = match self {
             Self::Jsonl => json_lines(records).map_err(|error| error.to_string()),
-            Self::Csv => csv_lines(records).map_err(|error| error.to_string()),
+            Self::Csv => csv_of(records).map_err(|error| error.to_string()),
         };
         encoded.map(Bytes::from).map_err(|error| {
             tracing::error!(%error, "records could not be encoded");
@@ -94,19 +94,26 @@ fn json_lines(records: &[Record]) -> Result<Vec<u8>, serde_json::Error> {
     Ok(lines)
 }
 
-fn csv_lines(records: &[Record]) -> Result<Vec<u8>, csv::Error> {
+fn csv_of(records: &[Record]) -> Result<Vec<u8>, csv::Error> {
+    let json: Result<Vec<_>, _> = records.iter().map(serde_json::to_value).collect();
+    csv_lines(&json.map_err(std::io::Error::from)?)
+}
+
+/// The line of names that a CSV of records begins with.
+pub fn csv_head() -> String {
+    COLUMNS.join(",") + "\r\n"
+}
+
+/// Records as lines of CSV, from their JSON, so that both formats always agree.
+pub fn csv_lines(records: &[serde_json::Value]) -> Result<Vec<u8>, csv::Error> {
     let mut writer =
         csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for record in records {
-        writer.write_record(row(record)?)?;
+        writer.write_record(
+            COLUMNS.map(|column| record.get(column).map_or_else(String::new, cell)),
+        )?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
-}
-
-/// The record's own JSON, so that both formats always agree.
-fn row(record: &Record) -> Result<Vec<String>, csv::Error> {
-    let json = serde_json::to_value(record).map_err(std::io::Error::from)?;
-    Ok(COLUMNS.iter().map(|column| json.get(column).map_or_else(String::new, cell)).collect())
 }
 
 fn cell(value: &serde_json::Value) -> String {

@@ -17,9 +17,10 @@ mod serve;
 
 pub use bind::*;
 pub use contract::*;
+pub use export::{csv_head, csv_lines};
 pub use gate::Gate;
 pub use params::parse_query;
-pub use serve::serve;
+pub use serve::{MOST_CONNECTIONS, serve};
 
 #[cfg(test)]
 mod tests;

@@ -27,9 +27,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest head of a request, bytes.
 const MAX_HEAD: usize = 64 * 1024;
 /// Connections at a time over TCP; others wait to be accepted.
-const MAX_REMOTE: usize = 256;
+const MAX_REMOTE: usize = 64;
 /// Connections at a time over the control socket. TCP cannot take its places.
-const MAX_LOCAL: usize = 64;
+const MAX_LOCAL: usize = 32;
+/// Connections at a time, a file each.
+pub const MOST_CONNECTIONS: usize = MAX_REMOTE + MAX_LOCAL;
 /// What is being answered at a shutdown may take so long.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -1,36 +1,58 @@
 //! `weir check`
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{OK, Place, WRONG};
+use anyhow::{Context, Result};
+
+use super::{
+    Client, OK, Place, WRONG, network,
+    out::{say, tell},
+    ssh::{self, SshClient},
+};
 use crate::{
-    config::{Config, host_checks},
+    config::{Config, Host, host_checks, sockets_of},
+    daemon::relay_limits,
     geo::Database,
-    policy::{TableIds, compile},
+    policy::{Policy, TableIds, compile},
+    relay::limits::hard_limit,
 };
 
-pub(super) fn run(place: &Place) -> u8 {
-    let Some(loaded) = place.load() else { return WRONG };
-    let found = host_checks(&loaded);
+pub(super) fn run(place: &Place) -> Result<u8> {
+    let loaded = place.load()?;
+    let network = network::now();
+    let host = Host {
+        own_sockets: own_sockets(&place.client()).map_err(|error| format!("{error:#}")),
+        locals: network.locals,
+        interfaces: network.interfaces.into_iter().map(|interface| interface.name).collect(),
+    };
+    let found = host_checks(&loaded, &host);
     for warning in loaded.warnings.iter().chain(&found.warnings) {
-        eprintln!("{warning} (warning)");
+        tell(format_args!("{warning} (warning)"));
     }
     for fault in &found.faults {
-        eprintln!("{fault}");
+        tell(fault);
     }
-    for warning in notes(&loaded.config) {
-        eprintln!("{}: {warning} (warning)", place.config.display());
+    for warning in notes(&loaded.config, &network.gateways) {
+        tell(format_args!("{}: {warning} (warning)", place.config.display()));
     }
     if !found.faults.is_empty() {
-        return WRONG;
+        return Ok(WRONG);
     }
     let count = loaded.config.services.len();
-    println!("{} is valid: {count} services", place.config.display());
-    OK
+    say(format_args!("{} is valid: {count} services", place.config.display()))?;
+    Ok(OK)
+}
+
+/// What the running daemon listens on, which is free for it to take over.
+fn own_sockets(client: &Client) -> Result<BTreeSet<u64>> {
+    match client.process()? {
+        Some(daemon) => sockets_of(daemon).with_context(|| format!("/proc/{daemon}/fd")),
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// What depends on more than the file.
-fn notes(config: &Config) -> Vec<String> {
+fn notes(config: &Config, gateways: &[IpAddr]) -> Vec<String> {
     let mut notes = Vec::new();
     let mut database = None;
     if let Some(geoip) = &config.geoip {
@@ -39,34 +61,78 @@ fn notes(config: &Config) -> Vec<String> {
             Err(error) => notes.push(format!("{error}; country rules will deny")),
         }
     }
-    if let Some(client) = ssh_client() {
-        let policy = compile(config, database, &[], &mut TableIds::from(1), None);
-        let ssh = config.services.iter().filter(|s| s.listen.iter().any(|l| l.port == client.port));
-        for service in ssh {
-            if let Some(reason) = policy.judge(&service.name, client.address).denied {
-                notes.push(format!(
-                    "service {} would deny {} ({}), from which you are connected by SSH",
-                    service.name,
-                    client.address,
-                    reason.as_str()
-                ));
-            }
-        }
+    if let Some(client) = ssh::client() {
+        let policy = compile(config, database, gateways, &mut TableIds::from(1), None);
+        notes.extend(lock_outs(config, &policy, client));
     }
+    notes.extend(too_few_files(config, hard_limit()));
     notes
 }
 
-/// Who runs this over SSH, and to which port of this host.
-struct SshClient {
-    address: IpAddr,
-    port: u16,
+/// Services that would deny whoever runs this.
+fn lock_outs(config: &Config, policy: &Policy, client: SshClient) -> Vec<String> {
+    let SshClient { address, port } = client;
+    let met = config.services.iter().filter(|s| s.listen.iter().any(|l| l.port == port));
+    met.filter_map(|service| {
+        let reason = policy.judge(&service.name, address).denied?.as_str();
+        let name = &service.name;
+        Some(format!(
+            "service {name} would deny {address} ({reason}), from which you are connected by SSH"
+        ))
+    })
+    .collect()
 }
 
-/// `SSH_CONNECTION`: client address and port, server address and port (ssh(1)).
-fn ssh_client() -> Option<SshClient> {
-    let variable = std::env::var("SSH_CONNECTION").ok()?;
-    let mut parts = variable.split(' ');
-    let address = parts.next()?.parse().ok()?;
-    let port = parts.nth(2)?.parse().ok()?;
-    Some(SshClient { address, port })
+/// Whether the limit of open files carries fewer sessions than services may have.
+fn too_few_files(config: &Config, files: u64) -> Option<String> {
+    let relayed = config.services.iter().filter(|service| !service.is_guard());
+    let wanted: u64 = relayed.map(|service| u64::from(service.max_connections.get())).sum();
+    let fit = relay_limits(config, files).sessions;
+    (wanted > fit as u64).then(|| {
+        format!(
+            "max_connections of all services come to {wanted}, and the limit of {files} open \
+             files carries {fit}: raise LimitNOFILE"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    fn config(text: &str) -> Config {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("weir.toml");
+        std::fs::write(&path, text).expect("written");
+        load(&path).expect("valid").config
+    }
+
+    #[test]
+    fn an_ssh_client_that_would_be_denied_is_told() {
+        let config = config(
+            "[service.ssh]\nmode = \"tcp\"\nlisten = 2222\ntarget = \"host\"\n\
+             allow = [\"198.51.100.0/24\"]\n",
+        );
+        let policy = compile(&config, None, &[], &mut TableIds::from(1), None);
+        let told = |address: [u8; 4], port| {
+            lock_outs(&config, &policy, SshClient { address: address.into(), port })
+        };
+        let denied = told([203, 0, 113, 7], 2222);
+        assert_eq!(denied.len(), 1);
+        assert!(denied[0].starts_with("service ssh would deny 203.0.113.7 (ip_restricted)"));
+        assert!(told([198, 51, 100, 7], 2222).is_empty());
+        assert!(told([203, 0, 113, 7], 22).is_empty(), "sshd is reached by another port");
+    }
+
+    #[test]
+    fn a_limit_that_carries_less_is_told_with_what_it_carries() {
+        let relayed = config("[service.a]\nmode = \"tcp\"\nlisten = 1\ntarget = \"192.0.2.1:1\"\n");
+        let fit = relay_limits(&relayed, 20_000).sessions;
+        let told = too_few_files(&relayed, 20_000).expect("10,000 sessions do not fit");
+        assert!(told.contains("come to 10000") && told.contains(&format!("carries {fit}:")));
+        assert_eq!(too_few_files(&relayed, 65_536), None);
+        let guarded = config("[service.a]\nmode = \"tcp\"\nlisten = 1\ntarget = \"host\"\n");
+        assert_eq!(too_few_files(&guarded, 1024), None, "a guard needs no files");
+    }
 }

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, runtime::Runtime};
 
+use super::Wrong;
 use crate::api::model::ErrorBody;
 
 /// The daemon at the other end of a socket.
@@ -21,48 +22,52 @@ pub(super) struct Client {
     socket: PathBuf,
 }
 
-/// What the daemon answered.
-pub(super) enum Answer<T> {
-    /// What was asked for.
-    Good(T),
-    /// What was asked cannot be: the daemon's words.
-    Refused(StatusCode, String),
-}
-
 impl Client {
     pub(super) fn new(socket: PathBuf) -> Self {
         Self { socket }
     }
 
-    /// Whether a daemon answers.
-    pub(super) fn is_answered(&self) -> bool {
-        std::os::unix::net::UnixStream::connect(&self.socket).is_ok()
+    /// Whether a daemon runs; an error where that is not for everyone to know.
+    pub(super) fn finds_daemon(&self) -> Result<bool> {
+        Ok(runtime()?.block_on(self.connect())?.is_some())
     }
 
-    /// Asks and gives what was answered; a refusal is an error.
-    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        match self.ask(Method::GET, path, None)? {
-            Answer::Good(value) => Ok(value),
-            Answer::Refused(_, message) => bail!(message),
+    /// The daemon's process, where one runs.
+    pub(super) fn process(&self) -> Result<Option<u32>> {
+        let Some(stream) = runtime()?.block_on(self.connect())? else { return Ok(None) };
+        let process = stream.peer_cred()?.pid().and_then(|process| u32::try_from(process).ok());
+        process.map(Some).context("the daemon is in another PID namespace")
+    }
+
+    /// `None`: nobody listens there.
+    async fn connect(&self) -> Result<Option<UnixStream>> {
+        match UnixStream::connect(&self.socket).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                _ => Err(refused(&self.socket, error)),
+            },
         }
     }
 
-    /// Asks with a JSON body, or none.
+    /// Asks for what is there.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.ask(Method::GET, path, None)
+    }
+
+    /// Asks with a JSON body, or none. What the daemon refuses is an error in its
+    /// words, a [`Wrong`] where it is the asker's.
     pub(super) fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&serde_json::Value>,
-    ) -> Result<Answer<T>> {
+    ) -> Result<T> {
         runtime()?.block_on(async {
             let response = self.send(method, path, body).await?;
-            let status = response.status();
             let bytes = response.into_body().collect().await?.to_bytes();
-            if status.is_success() {
-                let value = if bytes.is_empty() { b"null".as_slice() } else { &bytes };
-                return Ok(Answer::Good(serde_json::from_slice(value)?));
-            }
-            Ok(Answer::Refused(status, message(&bytes, status)))
+            let value = if bytes.is_empty() { b"null".as_slice() } else { &bytes };
+            Ok(serde_json::from_slice(value)?)
         })
     }
 
@@ -75,11 +80,6 @@ impl Client {
     ) -> Result<()> {
         runtime()?.block_on(async {
             let mut response = self.send(Method::GET, path, None).await?;
-            let status = response.status();
-            if !status.is_success() {
-                let bytes = response.into_body().collect().await?.to_bytes();
-                bail!(message(&bytes, status));
-            }
             while let Some(frame) = response.body_mut().frame().await {
                 if let Ok(data) = frame?.into_data()
                     && !take(&data)?
@@ -97,8 +97,9 @@ impl Client {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<Response<Incoming>> {
-        let stream =
-            UnixStream::connect(&self.socket).await.map_err(|e| refused(&self.socket, e))?;
+        let Some(stream) = self.connect().await? else {
+            bail!("no daemon answers at {}: is `weir run` running?", self.socket.display())
+        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let bytes = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
@@ -108,20 +109,23 @@ impl Client {
             .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(bytes)))?;
-        sender.send_request(request).await.context("the daemon hung up")
+        let response = sender.send_request(request).await.context("the daemon hung up")?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let message = message(&response.into_body().collect().await?.to_bytes(), status);
+        if status.is_client_error() { Err(Wrong(message).into()) } else { bail!(message) }
     }
 }
 
-fn runtime() -> Result<Runtime> {
+pub(super) fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 fn refused(socket: &Path, error: io::Error) -> anyhow::Error {
     let socket = socket.display();
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            anyhow::anyhow!("no daemon answers at {socket}: is `weir run` running?")
-        }
         io::ErrorKind::PermissionDenied => anyhow::anyhow!(
             "{socket} is for root and the control group (api.control_group), which you are not in"
         ),
@@ -151,4 +155,30 @@ pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn only_where_nobody_listens_no_daemon_runs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let client = |name: &str| Client::new(dir.path().join(name));
+        let listener = UnixListener::bind(dir.path().join("socket")).expect("bound");
+        assert_eq!(client("socket").process().expect("known"), Some(std::process::id()));
+        drop(listener);
+        assert_eq!(client("socket").process().expect("known"), None, "a stale socket");
+        assert_eq!(client("none").process().expect("known"), None);
+        fs::write(dir.path().join("file"), "").expect("written");
+        assert!(client("file/socket").finds_daemon().is_err(), "it cannot be looked at");
+    }
+
+    #[test]
+    fn who_may_not_ask_is_told_so() {
+        let error = refused(Path::new("/run/s"), io::ErrorKind::PermissionDenied.into());
+        assert!(error.to_string().contains("control group"), "{error}");
+    }
 }

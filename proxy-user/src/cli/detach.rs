@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{OK, Place, args::Detach};
+use super::{OK, Place, args::Detach, out::say};
 use crate::{config, datapath::Pins};
 
 pub(super) fn run(place: &Place, options: &Detach) -> Result<u8> {
@@ -15,9 +15,12 @@ pub(super) fn run(place: &Place, options: &Detach) -> Result<u8> {
     let removed = pins.remove()?;
     drop(claim);
     if removed {
-        println!("everything of Weir's under {} is detached and removed", bpffs.display());
+        say(format_args!(
+            "everything of Weir's under {} is detached and removed",
+            bpffs.display()
+        ))?;
     } else {
-        println!("nothing of Weir's is pinned under {}", bpffs.display());
+        say(format_args!("nothing of Weir's is pinned under {}", bpffs.display()))?;
     }
     Ok(OK)
 }

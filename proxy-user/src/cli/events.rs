@@ -1,17 +1,19 @@
 //! `weir events`
 
-use std::io::{self, Write};
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::{
-    OK, Place,
+    OK, Place, Wrong,
     args::{Events, Format},
     client::query,
+    out::{say, tell, write},
     table::{Table, bytes, duration},
 };
-use crate::{api::parse_query, store::Store};
+use crate::{
+    api::{csv_head, csv_lines, parse_query},
+    store::Store,
+};
 
 pub(super) fn run(place: &Place, options: &Events) -> Result<u8> {
     let client = place.client();
@@ -23,7 +25,7 @@ pub(super) fn run(place: &Place, options: &Events) -> Result<u8> {
     let size = options.page_size.to_string();
     let pairs: Vec<(&str, &str)> =
         pairs.into_iter().chain([("page_size", size.as_str())]).collect();
-    let records: Vec<Value> = if client.is_answered() {
+    let records: Vec<Value> = if client.finds_daemon()? {
         let path = format!("/api/events/proxy{}", query(pairs));
         let page: Value = client.get(&path)?;
         page["data"].as_array().cloned().unwrap_or_default()
@@ -36,12 +38,11 @@ pub(super) fn run(place: &Place, options: &Events) -> Result<u8> {
 
 /// No daemon runs: the store itself.
 fn read_store(place: &Place, pairs: &[(&str, &str)]) -> Result<Vec<Value>> {
-    let Some(loaded) = place.load() else { bail!("the configuration is faulty") };
-    eprintln!("no daemon runs; reading {}", loaded.config.data_dir.display());
-    let query = parse_query(query(pairs.iter().copied()).trim_start_matches('?'))
-        .map_err(anyhow::Error::msg)?;
-    let store = Store::open_read_only(&loaded.config.data_dir)?;
-    super::store::tell(&store.damaged());
+    let query = parse_query(query(pairs.iter().copied()).trim_start_matches('?')).map_err(Wrong)?;
+    let data_dir = place.load()?.config.data_dir;
+    tell(format_args!("no daemon runs; reading {}", data_dir.display()));
+    let store = Store::open_read_only(&data_dir)?;
+    super::store::tell_damage(&store.damaged());
     let page = store.query(&query)?;
     Ok(page.records.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
 }
@@ -49,14 +50,14 @@ fn read_store(place: &Place, pairs: &[(&str, &str)]) -> Result<Vec<Value>> {
 fn follow(client: &super::Client, pairs: &[(&str, &str)], format: Format) -> Result<()> {
     let path = format!("/api/events/proxy/stream{}", query(pairs.iter().copied()));
     let mut waiting = Vec::new();
-    let mut first = true;
+    write(head(format).as_bytes())?;
     client.stream(&path, |piece| {
         waiting.extend_from_slice(piece);
         while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = waiting.drain(..=end).collect();
-            let Some(data) = line.strip_prefix(b"data:") else { continue };
+            let sent: Vec<u8> = waiting.drain(..=end).collect();
+            let Some(data) = sent.strip_prefix(b"data:") else { continue };
             let record: Value = serde_json::from_slice(data.trim_ascii())?;
-            show_one(&record, format, std::mem::take(&mut first))?;
+            write(&line(&record, format)?)?;
         }
         Ok(true)
     })
@@ -64,56 +65,61 @@ fn follow(client: &super::Client, pairs: &[(&str, &str)], format: Format) -> Res
 
 fn show(records: &[Value], format: Format) -> Result<()> {
     match format {
-        Format::Table => table(records).print()?,
-        Format::Json => {
-            let mut out = io::stdout().lock();
+        Format::Table => {
+            let mut table = Table::new(&HEAD);
             for record in records {
-                writeln!(out, "{record}")?;
+                table.row(row(record));
             }
+            table.print()
         }
-        Format::Csv => csv(records, true)?,
+        Format::Json => records.iter().try_for_each(say),
+        Format::Csv => write(&[csv_head().into_bytes(), csv_lines(records)?].concat()),
     }
-    Ok(())
 }
 
-fn show_one(record: &Value, format: Format, with_head: bool) -> Result<()> {
-    let one = std::slice::from_ref(record);
+/// What stands before records that are shown one by one.
+fn head(format: Format) -> String {
     match format {
-        Format::Table => {
-            let text = table(one).render(None);
-            let mut out = io::stdout().lock();
-            for line in text.lines().skip(usize::from(!with_head)) {
-                writeln!(out, "{line}")?;
-            }
-            out.flush()?;
-        }
-        Format::Json => show(one, format)?,
-        Format::Csv => csv(one, with_head)?,
+        Format::Table => aligned(&HEAD.map(str::to_owned)),
+        Format::Json => String::new(),
+        Format::Csv => csv_head(),
     }
-    Ok(())
+}
+
+fn line(record: &Value, format: Format) -> Result<Vec<u8>> {
+    Ok(match format {
+        Format::Table => aligned(&row(record)).into(),
+        Format::Json => format!("{record}\n").into(),
+        Format::Csv => csv_lines(std::slice::from_ref(record))?,
+    })
 }
 
 const HEAD: [&str; 10] =
     ["TIME", "VERDICT", "SERVICE", "SOURCE", "CC", "PORT", "DURATION", "UP", "DOWN", "WHY"];
 
-fn table(records: &[Value]) -> Table {
-    let mut table = Table::new(&HEAD);
-    for record in records {
-        let number = |name: &str| record[name].as_u64().unwrap_or(0);
-        table.row([
-            text(record, "timestamp").replace('T', " "),
-            text(record, "verdict"),
-            text(record, "service_id"),
-            source(record),
-            text(record, "country_code"),
-            number("listen_port").to_string(),
-            duration(number("duration_ms")),
-            bytes(number("bytes_upload")),
-            bytes(number("bytes_download")),
-            why(record),
-        ]);
-    }
-    table
+/// Widths that hold what is usual: who follows does not know what is to come.
+const WIDTHS: [usize; 10] = [24, 7, 12, 21, 2, 5, 8, 10, 10, 0];
+
+fn aligned(cells: &[String; 10]) -> String {
+    let cells: Vec<String> =
+        cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:width$}")).collect();
+    format!("{}\n", cells.join("  ").trim_end())
+}
+
+fn row(record: &Value) -> [String; 10] {
+    let number = |name: &str| record[name].as_u64().unwrap_or(0);
+    [
+        text(record, "timestamp").replace('T', " "),
+        text(record, "verdict"),
+        text(record, "service_id"),
+        source(record),
+        text(record, "country_code"),
+        number("listen_port").to_string(),
+        duration(number("duration_ms")),
+        bytes(number("bytes_upload")),
+        bytes(number("bytes_download")),
+        why(record),
+    ]
 }
 
 fn text(record: &Value, name: &str) -> String {
@@ -146,39 +152,25 @@ fn why(record: &Value) -> String {
     parts.join(" ")
 }
 
-const FIELDS: [&str; 18] = [
-    "id",
-    "timestamp",
-    "started_at",
-    "service_id",
-    "protocol",
-    "verdict",
-    "host",
-    "listen_port",
-    "source_ip",
-    "source_port",
-    "country_code",
-    "duration_ms",
-    "bytes_upload",
-    "bytes_download",
-    "reason",
-    "observed_reason",
-    "close_reason",
-    "target",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn csv(records: &[Value], with_head: bool) -> Result<()> {
-    let mut out = csv::Writer::from_writer(io::stdout().lock());
-    if with_head {
-        out.write_record(FIELDS)?;
+    #[test]
+    fn records_that_are_followed_line_up() {
+        let record = |service: &str, port: u16| {
+            serde_json::json!({
+                "timestamp": "2026-11-24T00:10:53.623Z", "verdict": "denied",
+                "service_id": service, "source_ip": "203.0.113.7", "source_port": port,
+                "listen_port": port, "duration_ms": 5, "reason": "ip_restricted",
+            })
+        };
+        let head = head(Format::Table);
+        let column = |text: &str| text.find("0 B").or(text.find("UP")).expect("a column");
+        for record in [record("db", 1), record("twelve-chars", 65_535)] {
+            let line = line(&record, Format::Table).expect("a line");
+            let line = String::from_utf8(line).expect("text");
+            assert_eq!(column(&line), column(&head), "{head}{line}");
+        }
     }
-    for record in records {
-        out.write_record(FIELDS.map(|field| match &record[field] {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        }))?;
-    }
-    out.flush()?;
-    Ok(())
 }

@@ -1,12 +1,13 @@
 //! `weir explain`
 
-use anyhow::{Result, bail};
-use hyper::Method;
+use anyhow::Result;
 
 use super::{
-    DENIED, OK, Place, WRONG,
+    DENIED, OK, Place, Wrong,
     args::Explain,
-    client::{Answer, query},
+    client::query,
+    network,
+    out::{say, tell, write},
 };
 use crate::{
     geo::Database,
@@ -15,43 +16,36 @@ use crate::{
 
 pub(super) fn run(place: &Place, options: &Explain) -> Result<u8> {
     let client = place.client();
-    let explanation = if client.is_answered() {
+    let explanation: Explanation = if client.finds_daemon()? {
         let ip = options.ip.to_string();
         let mut pairs = vec![("ip", ip.as_str())];
         pairs.extend(options.service.as_deref().map(|service| ("service", service)));
-        let path = format!("/api/explain{}", query(pairs));
-        match client.ask::<Explanation>(Method::GET, &path, None)? {
-            Answer::Good(explanation) => explanation,
-            Answer::Refused(_, message) => bail!(message),
-        }
+        client.get(&format!("/api/explain{}", query(pairs)))?
     } else {
-        match judge_file(place, options)? {
-            Some(explanation) => explanation,
-            None => return Ok(WRONG),
-        }
+        judge_file(place, options)?
     };
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
+        say(serde_json::to_string_pretty(&explanation)?)?;
     } else {
-        print!("{explanation}");
+        write(explanation.to_string().as_bytes())?;
     }
     Ok(if explanation.allowed() { OK } else { DENIED })
 }
 
-/// No daemon runs: the file's own answer.
-fn judge_file(place: &Place, options: &Explain) -> Result<Option<Explanation>> {
-    let Some(loaded) = place.load() else { return Ok(None) };
-    eprintln!("no daemon runs; this is what {} says", place.config.display());
-    let database = match &loaded.config.geoip {
-        Some(geoip) => Database::open(&geoip.database)
-            .inspect_err(|error| eprintln!("{error}"))
-            .ok()
-            .map(Into::into),
+/// No daemon runs: the file's own answer, for this host.
+fn judge_file(place: &Place, options: &Explain) -> Result<Explanation> {
+    let config = place.load()?.config;
+    tell(format_args!("no daemon runs; this is what {} says", place.config.display()));
+    let database = match &config.geoip {
+        Some(geoip) => {
+            Database::open(&geoip.database).inspect_err(|error| tell(error)).ok().map(Into::into)
+        }
         None => None,
     };
-    let policy = compile(&loaded.config, database, &[], &mut TableIds::from(1), None);
-    match policy.explain(options.service.as_deref(), options.ip) {
-        Some(explanation) => Ok(Some(explanation)),
-        None => bail!("there is no service {:?}", options.service.as_deref().unwrap_or("")),
-    }
+    let gateways = network::now().gateways;
+    let policy = compile(&config, database, &gateways, &mut TableIds::from(1), None);
+    let service = options.service.as_deref();
+    let explanation = policy.explain(service, options.ip);
+    Ok(explanation
+        .ok_or_else(|| Wrong(format!("there is no service {:?}", service.unwrap_or(""))))?)
 }

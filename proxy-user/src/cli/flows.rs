@@ -1,8 +1,7 @@
 //! `weir flows`
 
 use std::{
-    collections::HashMap,
-    io::{self, Write},
+    collections::{HashMap, HashSet},
     thread,
     time::{Duration, Instant},
 };
@@ -10,11 +9,12 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    OK, Place,
+    Client, OK, Place,
     args::Flows,
+    out::{say, tell, write},
     table::{Table, bytes, duration},
 };
-use crate::api::model::{Data, Flow};
+use crate::api::model::{Flow, Listing};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -26,18 +26,22 @@ pub(super) fn run(place: &Place, options: &Flows) -> Result<u8> {
     let mut before = Before::new();
     let mut since = Instant::now();
     loop {
-        let Data { data: mut flows } = client.get::<Data<Flow>>("/api/flows")?;
-        flows.sort_by_key(|flow| std::cmp::Reverse(flow.bytes_upload + flow.bytes_download));
+        // Who watches sees those with the most bytes.
+        let page = |number| page(&client, number);
+        let (flows, total) = if options.watch { first(page)? } else { all(page)? };
         let seconds = since.elapsed().as_secs_f64();
         since = Instant::now();
         if options.watch && !options.json {
             // Home, and clear what is below.
-            io::stdout().lock().write_all(b"\x1b[H\x1b[J")?;
+            write(b"\x1b[H\x1b[J")?;
         }
         if options.json {
-            println!("{}", serde_json::to_string(&flows)?);
+            say(serde_json::to_string(&flows)?)?;
         } else {
             table(&flows, &before, seconds).print()?;
+        }
+        if (flows.len() as u64) < total {
+            tell(format_args!("{} of {total} flows", flows.len()));
         }
         if !options.watch {
             return Ok(OK);
@@ -45,6 +49,31 @@ pub(super) fn run(place: &Place, options: &Flows) -> Result<u8> {
         before = flows.iter().map(|f| (name(f), (f.bytes_upload, f.bytes_download))).collect();
         thread::sleep(PERIOD);
     }
+}
+
+/// As many as one answer holds, and how many there are.
+fn first(page: impl Fn(u64) -> Result<Listing<Flow>>) -> Result<(Vec<Flow>, u64)> {
+    let page = page(1)?;
+    Ok((page.data, page.total_records))
+}
+
+/// Every flow, and how many there are: flows that come, go or grow between two pages
+/// may be in neither.
+fn all(page: impl Fn(u64) -> Result<Listing<Flow>>) -> Result<(Vec<Flow>, u64)> {
+    let Listing { data: mut flows, mut total_pages, mut total_records, .. } = page(1)?;
+    let mut known: HashSet<String> = flows.iter().map(name).collect();
+    let mut number = 2;
+    while number <= total_pages {
+        let next = page(number)?;
+        (total_pages, total_records) = (next.total_pages, next.total_records);
+        flows.extend(next.data.into_iter().filter(|flow| known.insert(name(flow))));
+        number += 1;
+    }
+    Ok((flows, total_records))
+}
+
+fn page(client: &Client, number: u64) -> Result<Listing<Flow>> {
+    client.get(&format!("/api/flows?page_size=1000&page={number}"))
 }
 
 fn name(flow: &Flow) -> String {
@@ -91,4 +120,54 @@ fn table(flows: &[Flow], before: &Before, seconds: f64) -> Table {
 )]
 fn per_second(count: u64, seconds: f64) -> u64 {
     (count as f64 / seconds.max(0.001)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model::Plane;
+
+    fn flow(port: u16) -> Flow {
+        Flow {
+            service_id: "a".into(),
+            plane: Plane::Guard,
+            source_ip: [192, 0, 2, 1].into(),
+            source_port: port,
+            listen_address: [192, 0, 2, 2].into(),
+            listen_port: 22,
+            state: "established".into(),
+            age_ms: 0,
+            idle_ms: 0,
+            bytes_upload: 0,
+            bytes_download: 0,
+            packets_upload: 0,
+            packets_download: 0,
+            country_code: None,
+        }
+    }
+
+    /// 2500 flows, a thousand on a page, of which one that grew is on two.
+    fn answer(number: u64) -> Listing<Flow> {
+        let ports = match number {
+            1 => 0..1000,
+            2 => 999..1999,
+            3 => 1999..2500,
+            _ => panic!("there is no page {number}"),
+        };
+        Listing::of(ports.map(flow).collect(), number, 1000, 2500)
+    }
+
+    #[test]
+    fn every_page_is_read_and_no_flow_shown_twice() {
+        let (flows, total) = all(|number| Ok(answer(number))).expect("answered");
+        let ports: Vec<u16> = flows.iter().map(|flow| flow.source_port).collect();
+        assert_eq!(ports, (0..2500).collect::<Vec<u16>>());
+        assert_eq!(total, 2500);
+    }
+
+    #[test]
+    fn who_watches_is_told_how_many_there_are() {
+        let (flows, total) = first(|number| Ok(answer(number))).expect("answered");
+        assert_eq!((flows.len(), total), (1000, 2500));
+    }
 }

@@ -1,5 +1,8 @@
 //! The command line: one file for each command.
 
+// Both panic where nobody reads; `out` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod check;
 mod client;
@@ -8,15 +11,17 @@ mod events;
 mod explain;
 mod flows;
 mod hash;
+mod network;
+mod out;
 mod reload;
 mod run;
+mod ssh;
 mod status;
 mod store;
 mod table;
 mod token;
 
 use std::{
-    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -26,8 +31,9 @@ use clap::Parser;
 
 use args::{Args, Command};
 use client::Client;
+use out::{Unread, tell};
 
-use crate::config::{self, Loaded};
+use crate::config::{self, Faults, Loaded};
 
 /// Success.
 const OK: u8 = 0;
@@ -38,23 +44,32 @@ const WRONG: u8 = 2;
 /// `weir explain`: denied.
 const DENIED: u8 = 3;
 
+/// What was asked for cannot be: a mistake of whoever asked, not a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Wrong(String);
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    match dispatch(Args::parse()) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(OK),
-        Err(error) => {
-            eprintln!("weir: {error:#}");
-            ExitCode::from(FAILED)
+    let code = dispatch(Args::parse()).unwrap_or_else(|error| {
+        if error.is::<Unread>() {
+            OK
+        } else if error.is::<Wrong>() || error.is::<Faults>() {
+            tell(error);
+            WRONG
+        } else {
+            tell(format_args!("weir: {error:#}"));
+            FAILED
         }
-    }
+    });
+    ExitCode::from(code)
 }
 
 fn dispatch(args: Args) -> Result<u8> {
     let place = Place { config: args.config, socket: args.socket };
     match args.command {
         Command::Run(options) => run::run(&place, &options),
-        Command::Check => Ok(check::run(&place)),
+        Command::Check => check::run(&place),
         Command::Explain(options) => explain::run(&place, &options),
         Command::Events(options) => events::run(&place, &options),
         Command::Flows(options) => flows::run(&place, &options),
@@ -67,14 +82,6 @@ fn dispatch(args: Args) -> Result<u8> {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
-}
-
 /// Where the daemon's configuration and its socket are.
 struct Place {
     config: PathBuf,
@@ -82,15 +89,9 @@ struct Place {
 }
 
 impl Place {
-    /// Reads the configuration; faults are told on stderr, one a line.
-    fn load(&self) -> Option<Loaded> {
-        match config::load(&self.config) {
-            Ok(loaded) => Some(loaded),
-            Err(faults) => {
-                eprintln!("{faults}");
-                None
-            }
-        }
+    /// Reads the configuration. Its faults are the error, one a line.
+    fn load(&self) -> Result<Loaded> {
+        Ok(config::load(&self.config)?)
     }
 
     /// The control socket: as given, or as the configuration says where it can be

@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Result, bail};
 use hyper::Method;
 
-use super::{OK, Place, WRONG, args::Reload, client::Answer};
+use super::{
+    OK, Place,
+    args::Reload,
+    out::{say, tell},
+};
 use crate::api::model::{ReloadRequest, Reloaded};
 
 pub(super) fn run(place: &Place, options: &Reload) -> Result<u8> {
@@ -17,20 +21,13 @@ pub(super) fn run(place: &Place, options: &Reload) -> Result<u8> {
     let seconds = options.confirm.map(|time| u32::try_from(time.as_secs().max(1)));
     let request = ReloadRequest { confirm_seconds: seconds.transpose()? };
     let body = serde_json::to_value(request)?;
-    let reloaded = match client.ask::<Reloaded>(Method::POST, "/api/reload", Some(&body))? {
-        Answer::Good(reloaded) => reloaded,
-        Answer::Refused(status, message) if status.is_client_error() => {
-            eprintln!("{message}");
-            return Ok(WRONG);
-        }
-        Answer::Refused(_, message) => bail!(message),
-    };
+    let reloaded: Reloaded = client.ask(Method::POST, "/api/reload", Some(&body))?;
     for warning in &reloaded.warnings {
-        eprintln!("{warning} (warning)");
+        tell(format_args!("{warning} (warning)"));
     }
-    println!("generation {} is in force", reloaded.generation);
+    say(format_args!("generation {} is in force", reloaded.generation))?;
     let Some(time) = options.confirm else { return Ok(OK) };
-    eprintln!("press Enter within {} s to keep it", time.as_secs());
+    tell(format_args!("press Enter within {} s to keep it", time.as_secs()));
     let (sender, pressed) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
@@ -42,11 +39,7 @@ pub(super) fn run(place: &Place, options: &Reload) -> Result<u8> {
     if pressed.recv_timeout(time).is_err() {
         bail!("not confirmed: the configuration before comes back");
     }
-    match client.ask::<serde_json::Value>(Method::POST, "/api/reload/confirm", None)? {
-        Answer::Good(_) => {
-            println!("confirmed");
-            Ok(OK)
-        }
-        Answer::Refused(_, message) => bail!(message),
-    }
+    client.ask::<serde_json::Value>(Method::POST, "/api/reload/confirm", None)?;
+    say("confirmed")?;
+    Ok(OK)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    OK, Place, WRONG,
+    OK, Place,
     args::{LogFormat, Run},
 };
 use crate::daemon;
@@ -16,7 +16,7 @@ const FILTER: &str = "info,netlink_packet_route=error";
 
 pub(super) fn run(place: &Place, options: &Run) -> Result<u8> {
     log_to_stderr(options.log_format);
-    let Some(loaded) = place.load() else { return Ok(WRONG) };
+    let loaded = place.load()?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

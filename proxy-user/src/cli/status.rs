@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::{
     OK, Place,
     args::Json,
+    out::say,
     table::{Table, duration},
 };
 use crate::api::model::Status;
@@ -12,7 +13,7 @@ use crate::api::model::Status;
 pub(super) fn run(place: &Place, options: &Json) -> Result<u8> {
     let status: Status = place.client().get("/api/status")?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        say(serde_json::to_string_pretty(&status)?)?;
     } else {
         show(&status)?;
     }
@@ -20,33 +21,32 @@ pub(super) fn run(place: &Place, options: &Json) -> Result<u8> {
 }
 
 fn show(status: &Status) -> Result<()> {
-    println!(
+    say(format_args!(
         "weir {}, since {}, generation {}, configuration {}",
         status.version,
         status.started_at,
         status.generation,
         status.config_digest.get(..12).unwrap_or(&status.config_digest),
-    );
+    ))?;
     for warning in &status.warnings {
-        println!("warning: {warning}");
+        say(format_args!("warning: {warning}"))?;
     }
-    println!();
+    say("")?;
     services(status).print()?;
-    println!();
+    say("")?;
     let mut interfaces = Table::new(&["INTERFACE", "HOOK", "WHY"]);
     for interface in &status.interfaces {
         interfaces.row([interface.name.clone(), interface.hook.clone(), interface.why.clone()]);
     }
     interfaces.print()?;
-    println!();
+    say("")?;
     let mut maps = Table::new(&["MAP", "ENTRIES", "CAPACITY"]);
     for map in &status.maps {
         maps.row([map.name.clone(), map.entries.to_string(), map.capacity.to_string()]);
     }
     maps.print()?;
-    println!();
-    books(status);
-    Ok(())
+    say("")?;
+    books(status)
 }
 
 fn services(status: &Status) -> Table {
@@ -70,25 +70,26 @@ fn services(status: &Status) -> Table {
     table
 }
 
-fn books(status: &Status) {
+fn books(status: &Status) -> Result<()> {
     if let Some(geoip) = &status.geoip {
         let built =
             geoip.built_at.map_or("not loaded".to_owned(), |built| format!("built {built}"));
-        println!("country database {}: {built}", geoip.path);
+        say(format_args!("country database {}: {built}", geoip.path))?;
     }
     let writer = &status.writer;
-    println!(
+    say(format_args!(
         "records: {} committed, {} queued, lag {}, {} dropped",
         writer.committed,
         writer.queued,
         duration(writer.lag_ms),
         writer.dropped
-    );
+    ))?;
     let losses: Vec<_> = status.losses.iter().filter(|loss| loss.count > 0).collect();
     if losses.is_empty() {
-        println!("losses: none");
+        say("losses: none")?;
     }
     for loss in losses {
-        println!("loss: {} {} ({})", loss.count, loss.name, loss.meaning);
+        say(format_args!("loss: {} {} ({})", loss.count, loss.name, loss.meaning))?;
     }
+    Ok(())
 }

@@ -5,14 +5,14 @@ use std::fmt::Display;
 use anyhow::Result;
 
 use super::{
-    FAILED, OK, Place, WRONG, args,
+    FAILED, OK, Place, args,
+    out::{say, tell},
     table::{Table, bytes},
 };
 use crate::store::Store;
 
 pub(super) fn run(place: &Place, command: args::Store) -> Result<u8> {
-    let Some(loaded) = place.load() else { return Ok(WRONG) };
-    let store = Store::open_read_only(&loaded.config.data_dir)?;
+    let store = Store::open_read_only(&place.load()?.config.data_dir)?;
     match command {
         args::Store::Stats => stats(&store),
         args::Store::Verify => verify(&store),
@@ -30,20 +30,20 @@ fn stats(store: &Store) -> Result<u8> {
         ]);
     }
     table.print()?;
-    Ok(if tell(&store.damaged()) { FAILED } else { OK })
+    Ok(if tell_damage(&store.damaged()) { FAILED } else { OK })
 }
 
 fn verify(store: &Store) -> Result<u8> {
     let verified = store.verify()?;
-    println!("{} records can be read, {} cannot", verified.good, verified.bad);
-    let sound = !tell(&verified.faults) && verified.bad == 0;
+    say(format_args!("{} records can be read, {} cannot", verified.good, verified.bad))?;
+    let sound = !tell_damage(&verified.faults) && verified.bad == 0;
     Ok(if sound { OK } else { FAILED })
 }
 
 /// Names damaged files on stderr; whether there are any.
-pub(super) fn tell(faults: &[impl Display]) -> bool {
+pub(super) fn tell_damage(faults: &[impl Display]) -> bool {
     for fault in faults {
-        eprintln!("weir: {fault}");
+        tell(format_args!("weir: {fault}"));
     }
     !faults.is_empty()
 }

@@ -1,6 +1,8 @@
 //! Columns, as wide as they need to be and the terminal lets them.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+
+use super::out::write;
 
 /// Rows under a head.
 pub(super) struct Table {
@@ -18,8 +20,8 @@ impl Table {
     }
 
     /// Writes the table to stdout.
-    pub(super) fn print(&self) -> io::Result<()> {
-        io::stdout().lock().write_all(self.render(terminal_width()).as_bytes())
+    pub(super) fn print(&self) -> anyhow::Result<()> {
+        write(self.render(terminal_width()).as_bytes())
     }
 
     /// Lines no longer than `width`, where there is one: the last column is cut.

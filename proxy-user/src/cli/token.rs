@@ -1,12 +1,12 @@
 //! `weir token`
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use hyper::Method;
 
 use super::{
     OK, Place,
     args::{self, Scope},
-    client::Answer,
+    out::{say, tell},
     table::Table,
 };
 use crate::api::model::{self, Created, Data, NewToken};
@@ -24,13 +24,9 @@ pub(super) fn run(place: &Place, command: &args::Token) -> Result<u8> {
                 expires_seconds: expires.map(|time| time.as_secs()),
             };
             let body = serde_json::to_value(new)?;
-            match client.ask::<Created>(Method::POST, "/api/tokens", Some(&body))? {
-                Answer::Good(created) => {
-                    eprintln!("token {name}; this is shown once, only its hash is kept:");
-                    println!("{}", created.secret);
-                }
-                Answer::Refused(_, message) => bail!(message),
-            }
+            let created: Created = client.ask(Method::POST, "/api/tokens", Some(&body))?;
+            tell(format_args!("token {name}; this is shown once, only its hash is kept:"));
+            say(created.secret)?;
         }
         args::Token::List => {
             let Data { data } = client.get::<Data<model::Token>>("/api/tokens")?;
@@ -47,10 +43,8 @@ pub(super) fn run(place: &Place, command: &args::Token) -> Result<u8> {
         }
         args::Token::Revoke { name } => {
             let path = format!("/api/tokens/{name}");
-            match client.ask::<serde_json::Value>(Method::DELETE, &path, None)? {
-                Answer::Good(_) => eprintln!("token {name} is revoked"),
-                Answer::Refused(_, message) => bail!(message),
-            }
+            client.ask::<serde_json::Value>(Method::DELETE, &path, None)?;
+            tell(format_args!("token {name} is revoked"));
         }
     }
     Ok(OK)

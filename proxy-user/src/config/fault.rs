@@ -77,6 +77,11 @@ impl Report {
         self.faults.push((at, message.into()));
     }
 
+    /// Whether no fault was found so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     pub(super) fn warn(&mut self, at: At, message: impl Into<String>) {
         self.warnings.push((at, message.into()));
     }

@@ -1,18 +1,32 @@
-//! What is wrong with a configuration on this host: ports, files, limits.
+//! What is wrong with a configuration on this host: ports, addresses, files.
 
 use std::{
     collections::BTreeSet,
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
     os::unix::fs::PermissionsExt,
 };
 
-use rustix::process::{Resource, getrlimit};
+use ipnet::IpNet;
 
-use super::{Fault, Listen, ListenAddress, Loaded};
+use super::{
+    Fault, Listen, ListenAddress, Loaded, Target,
+    fault::Spot,
+    ports,
+    sockets::{Listening, listening},
+};
 
-/// Descriptors that a relayed connection holds.
-const FILES_PER_CONNECTION: u64 = 2;
+/// What the host is like, as far as it takes more than a look at files.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Sockets of the Weir that runs by this configuration, by inode, or why they are
+    /// not known. Empty where none runs.
+    pub own_sockets: Result<BTreeSet<u64>, String>,
+    /// Prefixes that are the host's own.
+    pub locals: Vec<IpNet>,
+    /// Names of interfaces; none where they are not known.
+    pub interfaces: Vec<String>,
+}
 
 /// What [`host_checks`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +38,7 @@ pub struct HostFindings {
 }
 
 /// Compares a valid configuration with the host that it is read on.
-pub fn host_checks(loaded: &Loaded) -> HostFindings {
+pub fn host_checks(loaded: &Loaded, host: &Host) -> HostFindings {
     let mut findings = HostFindings::default();
     for file in &loaded.files {
         let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
@@ -33,35 +47,56 @@ pub fn host_checks(loaded: &Loaded) -> HostFindings {
             findings.warnings.push(Fault { file: file.clone(), line: 1, column: 1, message });
         }
     }
-    check_ports(loaded, &listening(), &mut findings);
-    check_files(loaded, &mut findings);
+    check_ports(loaded, host, &mut findings);
+    check_targets(loaded, host, &mut findings);
+    check_hooks(loaded, host, &mut findings);
     findings
 }
 
-fn check_ports(loaded: &Loaded, held: &BTreeSet<(IpAddr, u16)>, findings: &mut HostFindings) {
-    for (service, places) in loaded.config.services.iter().zip(&loaded.listens) {
-        for (listen, place) in service.listen.iter().zip(places) {
-            let holder = held.iter().find(|(ip, port)| meets(*listen, *ip, *port));
-            match (service.is_guard(), holder) {
-                (false, Some((ip, port))) => {
-                    let address = std::net::SocketAddr::new(*ip, *port);
-                    let message = format!("another process listens on {address} already");
-                    findings.faults.push(place.with(message));
-                }
+fn check_ports(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
+    let is_ours = |socket: &Listening| {
+        host.own_sockets.as_ref().is_ok_and(|inodes| inodes.contains(&socket.inode))
+    };
+    let mut held = listening();
+    held.retain(|socket| !is_ours(socket));
+    let holder = |listen: Listen| held.iter().find(|socket| meets(listen, **socket));
+    let mut refuse = |spot: &Spot, socket: &Listening| match &host.own_sockets {
+        Ok(_) => {
+            let message = format!("another process listens on {} already", socket.address);
+            findings.faults.push(spot.with(message));
+        }
+        Err(why) => {
+            let message = format!(
+                "something listens on {} already, and whether that is this Weir is not known: {why}",
+                socket.address
+            );
+            findings.warnings.push(spot.with(message));
+        }
+    };
+    if let Some(socket) = holder(ports::of_api(&loaded.config.api)) {
+        refuse(&loaded.places.api, socket);
+    }
+    let mut unheard = Vec::new();
+    for (service, places) in loaded.config.services.iter().zip(&loaded.places.services) {
+        for (listen, spot) in service.listen.iter().zip(&places.listen) {
+            match (service.is_guard(), holder(*listen)) {
+                (false, Some(socket)) => refuse(spot, socket),
                 (true, None) => {
                     let message = format!("nothing on this host listens on port {}", listen.port);
-                    findings.warnings.push(place.with(message));
+                    unheard.push(spot.with(message));
                 }
                 _ => {}
             }
         }
     }
+    findings.warnings.extend(unheard);
 }
 
-fn meets(listen: Listen, ip: IpAddr, port: u16) -> bool {
+fn meets(listen: Listen, held: Listening) -> bool {
+    let ip = held.address.ip();
     // An IPv6 wildcard takes IPv4 too, unless its process asked for less.
     let v4 = ip.is_ipv4() || ip == IpAddr::from(Ipv6Addr::UNSPECIFIED);
-    listen.port == port
+    listen.port == held.address.port()
         && match listen.address {
             ListenAddress::Any => true,
             ListenAddress::AnyV4 => v4,
@@ -70,88 +105,40 @@ fn meets(listen: Listen, ip: IpAddr, port: u16) -> bool {
         }
 }
 
-/// Listening TCP sockets of the network namespace: `proc_net_tcp` of the kernel's
-/// documentation.
-fn listening() -> BTreeSet<(IpAddr, u16)> {
-    const LISTEN: &str = "0A";
-    let mut found = BTreeSet::new();
-    for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let table = fs::read_to_string(file).unwrap_or_default();
-        for line in table.lines().skip(1) {
-            let mut columns = line.split_whitespace().skip(1);
-            let (local, state) = (columns.next(), columns.nth(1));
-            if state == Some(LISTEN) {
-                found.extend(local.and_then(address));
-            }
+/// Targets at addresses of this host that are listeners of ours.
+fn check_targets(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
+    let services = &loaded.config.services;
+    for (service, places) in services.iter().zip(&loaded.places.services) {
+        let Target::Address(target) = service.target else { continue };
+        let ip = target.ip().to_canonical();
+        // Found out without the host.
+        if ip.is_loopback() {
+            continue;
+        }
+        let is_own = host.locals.iter().any(|net| net.contains(&ip));
+        let reached = |listen: &Listen| {
+            listen.port == target.port() && ports::accepts(listen.address, ip, is_own)
+        };
+        let relayed = services.iter().filter(|other| !other.is_guard());
+        if let Some(owner) = relayed.into_iter().find(|other| other.listen.iter().any(reached)) {
+            let message = format!(
+                "the target is a listener of service {}: {ip} is an address of this host",
+                owner.name
+            );
+            findings.faults.push(places.target.with(message));
         }
     }
-    found
 }
 
-/// Hexadecimal words in host byte order, a colon, the port.
-fn address(text: &str) -> Option<(IpAddr, u16)> {
-    let (words, port) = text.split_once(':')?;
-    let mut bytes = Vec::new();
-    for at in (0..words.len()).step_by(8) {
-        let word = u32::from_str_radix(words.get(at..at + 8)?, 16).ok()?;
-        bytes.extend(word.to_ne_bytes());
-    }
-    let ip = match bytes.len() {
-        4 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
-        _ => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
-    };
-    Some((ip.to_canonical(), u16::from_str_radix(port, 16).ok()?))
-}
-
-fn check_files(loaded: &Loaded, findings: &mut HostFindings) {
-    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let relayed = loaded.config.services.iter().filter(|service| !service.is_guard());
-    let wanted: u64 = relayed.map(|s| u64::from(s.max_connections.get())).sum();
-    if wanted.saturating_mul(FILES_PER_CONNECTION) > most {
-        let file = loaded.files.first().cloned().unwrap_or_default();
-        let message = format!(
-            "max_connections of all services come to {wanted}, and the limit of {most} open files \
-             carries {}: raise LimitNOFILE",
-            most / FILES_PER_CONNECTION
-        );
-        findings.warnings.push(Fault { file, line: 1, column: 1, message });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-    use crate::config::load;
-
-    fn findings(listener: &TcpListener, target: &str) -> HostFindings {
-        let port = listener.local_addr().expect("bound").port();
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("weir.toml");
-        let text = format!("[service.a]\nmode = \"tcp\"\nlisten = {port}\ntarget = {target:?}\n");
-        fs::write(&path, text).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("changed");
-        host_checks(&load(&path).expect("valid"))
-    }
-
-    #[test]
-    fn a_port_that_is_held_is_a_fault_for_the_relay_and_right_for_a_guard() {
-        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
-            let listener = TcpListener::bind(address).expect("a port");
-            let relay = findings(&listener, "192.0.2.1:1");
-            assert_eq!(relay.faults.len(), 1, "{address}");
-            assert!(relay.faults[0].to_string().contains("weir.toml:3:10: another process"));
-            let guard = findings(&listener, "host");
-            assert!(guard.faults.is_empty());
-            assert!(guard.warnings.iter().all(|w| !w.message.contains("nothing on this host")));
+/// Interfaces with a hook that there are not, and that nobody waits for.
+fn check_hooks(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
+    let kernel = &loaded.config.kernel;
+    let awaited = kernel.interfaces.as_deref().unwrap_or_default();
+    let is_known = |name: &String| host.interfaces.contains(name) || awaited.contains(name);
+    for ((name, _), spot) in kernel.hook.by_interface.iter().zip(&loaded.places.hooks) {
+        if !host.interfaces.is_empty() && !is_known(name) {
+            let message = format!("there is no interface {name:?}; its hook has no effect");
+            findings.warnings.push(spot.with(message));
         }
-    }
-
-    #[test]
-    fn a_file_that_others_write_is_warned_about() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let warnings = findings(&listener, "host").warnings;
-        assert!(warnings.iter().any(|w| w.message.contains("others can write")), "{warnings:?}");
     }
 }

@@ -11,6 +11,9 @@ pub(super) fn listen(fields: &mut Fields<'_, '_>) -> Vec<(Listen, At)> {
         Value::Array(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
+    if items.is_empty() {
+        fields.fault("listen", "listen is empty: a port, say");
+    }
     let mut entries = Vec::new();
     for item in items {
         let entry = match &item.value {
@@ -60,12 +63,7 @@ pub(super) fn target(fields: &mut Fields<'_, '_>) -> Option<(Target, At)> {
         (Some(target), []) => target,
         (None, [target]) => *target,
         (None, []) => {
-            if fields.node("target").is_none() && fields.node("targets").is_none() {
-                let name = fields.name;
-                let message =
-                    format!("[{name}] has no target: \"host\", \"ADDRESS:PORT\" or \"NAME:PORT\"");
-                fields.report.fault(fields.at, message);
-            }
+            missing(fields);
             return None;
         }
         (None, [_, (_, second), ..]) => {
@@ -82,12 +80,32 @@ pub(super) fn target(fields: &mut Fields<'_, '_>) -> Option<(Target, At)> {
     }
 }
 
+/// Tells that there is no target, unless it was told that there is a bad one.
+fn missing(fields: &mut Fields<'_, '_>) {
+    const FORMS: &str = "\"host\", \"ADDRESS:PORT\" or \"NAME:PORT\"";
+    match fields.node("targets").map(|node| &node.value) {
+        None if fields.node("target").is_none() => {
+            let message = format!("[{}] has no target: {FORMS}", fields.name);
+            fields.report.fault(fields.at, message);
+        }
+        Some(Value::Array(items)) if items.is_empty() => {
+            fields.fault("targets", format!("targets is empty: {FORMS}"));
+        }
+        _ => {}
+    }
+}
+
+/// Whether the target says that the service is one over HTTP.
+pub(super) fn is_http(target: &str) -> bool {
+    target.starts_with("http://") || target.starts_with("https://")
+}
+
 fn parse_target(text: &str) -> Result<Target, String> {
     if text == "host" {
         return Ok(Target::Host);
     }
-    if text.contains("://") {
-        return Err(format!("target {text:?}: services over HTTP are not supported yet"));
+    if is_http(text) {
+        return Err(format!("target {text:?}: HTTP services are not supported yet"));
     }
     let bad = || format!("target {text:?} is not \"host\", \"ADDRESS:PORT\" or \"NAME:PORT\"");
     if let Ok(address) = text.parse::<SocketAddr>() {

@@ -11,9 +11,11 @@ mod load;
 mod model;
 mod ports;
 mod prefix;
+mod read;
 mod schema;
 mod sections;
 mod service;
+mod sockets;
 mod tree;
 mod units;
 
@@ -21,7 +23,9 @@ mod units;
 mod tests;
 
 pub use fault::{Fault, Faults};
-pub use host::{HostFindings, host_checks};
-pub use load::{Loaded, Whereabouts, load, whereabouts};
+pub use host::{Host, HostFindings, host_checks};
+pub use load::{Loaded, load};
 pub use model::*;
+pub use read::{Whereabouts, whereabouts};
+pub use sockets::sockets_of;
 pub(crate) use units::duration;

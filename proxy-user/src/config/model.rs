@@ -20,7 +20,7 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// `[kernel]`
     pub kernel: Kernel,
-    /// `[geoip]`, where a database is named.
+    /// `[geoip]`, where it is set or a country rule needs it.
     pub geoip: Option<Geoip>,
     /// `[global_access]`
     pub global: GlobalAccess,
@@ -81,6 +81,16 @@ pub struct Geoip {
     pub update: Option<GeoipUpdate>,
     /// From which age on status warns.
     pub stale_after: Duration,
+}
+
+impl Default for Geoip {
+    fn default() -> Self {
+        Self {
+            database: "/var/lib/weir/geo.mmdb".into(),
+            update: None,
+            stale_after: Duration::from_hours(24 * 45),
+        }
+    }
 }
 
 /// `geoip.update`

@@ -11,8 +11,7 @@ use super::{
 /// Ports that two services, or a service and the API, listen on.
 pub(super) fn conflicts(services: &[Placed], (api, api_at): (&Api, At), report: &mut Report) {
     let mut taken: Vec<(Listen, At, String)> = Vec::new();
-    let own = Listen { address: ListenAddress::One(api.listen.ip()), port: api.listen.port() };
-    taken.push((own, api_at, "the API".to_owned()));
+    taken.push((of_api(api), api_at, "the API".to_owned()));
     for placed in services {
         for (listen, at) in &placed.listen {
             let clash = taken.iter().find(|(known, _, _)| overlap(*known, *listen));
@@ -24,6 +23,12 @@ pub(super) fn conflicts(services: &[Placed], (api, api_at): (&Api, At), report: 
             taken.push((*listen, *at, format!("service {}", placed.service.name)));
         }
     }
+}
+
+/// The API's listener, as an entry of a service would be.
+pub(super) fn of_api(api: &Api) -> Listen {
+    let address = ListenAddress::One(api.listen.ip().to_canonical());
+    Listen { address, port: api.listen.port() }
 }
 
 fn overlap(a: Listen, b: Listen) -> bool {
@@ -38,8 +43,9 @@ fn overlap(a: Listen, b: Listen) -> bool {
         }
 }
 
-/// Targets that are listeners of the relay: a connection would go round for ever.
-pub(super) fn loops(services: &[Placed], report: &mut Report) {
+/// Targets that are listeners of ours: of the relay, a connection would go round for
+/// ever; of the API, anyone would be taken for a client on this host.
+pub(super) fn loops(services: &[Placed], api: &Api, report: &mut Report) {
     for placed in services {
         let (hosts, port): (Vec<IpAddr>, u16) = match &placed.service.target {
             Target::Address(address) => (vec![address.ip().to_canonical()], address.port()),
@@ -49,7 +55,8 @@ pub(super) fn loops(services: &[Placed], report: &mut Report) {
             Target::Host | Target::Name { .. } => continue,
         };
         let reaches = |listen: &Listen| {
-            listen.port == port && hosts.iter().any(|host| accepts(listen.address, *host))
+            let accepted = |host: &IpAddr| accepts(listen.address, *host, host.is_loopback());
+            listen.port == port && hosts.iter().any(accepted)
         };
         let owner = services
             .iter()
@@ -58,16 +65,19 @@ pub(super) fn loops(services: &[Placed], report: &mut Report) {
         if let Some(owner) = owner {
             let message = format!("the target is a listener of service {}", owner.service.name);
             report.fault(placed.target_at, message);
+        } else if reaches(&of_api(api)) {
+            report.fault(placed.target_at, "the target is the API's listener");
         }
     }
 }
 
-/// Whether a wildcard stands for `host` is known of loopback only.
-fn accepts(address: ListenAddress, host: IpAddr) -> bool {
+/// Whether a listener is reached at `host`; a wildcard is where that is an address of
+/// this host.
+pub(super) fn accepts(address: ListenAddress, host: IpAddr, is_own: bool) -> bool {
     match address {
         ListenAddress::One(ip) => ip == host,
-        ListenAddress::Any => host.is_loopback(),
-        ListenAddress::AnyV4 => host.is_loopback() && host.is_ipv4(),
-        ListenAddress::AnyV6 => host.is_loopback() && host.is_ipv6(),
+        ListenAddress::Any => is_own,
+        ListenAddress::AnyV4 => is_own && host.is_ipv4(),
+        ListenAddress::AnyV6 => is_own && host.is_ipv6(),
     }
 }

@@ -7,9 +7,9 @@ use super::{
     access::{denial, layer, short_form},
     fault::{At, Report},
     fields::Fields,
-    listen::{is_host_name, listen, target},
+    listen::{is_host_name, is_http, listen, target},
     schema::{SERVICE, SERVICE_ACCESS},
-    tree::{Entry, Table, Value},
+    tree::{Entry, Node, Table, Value},
 };
 
 /// A service and where its parts stand.
@@ -56,10 +56,13 @@ fn service(
     name: &str,
     default_denial: Option<Denial>,
 ) -> Option<Placed> {
-    mode(fields);
     let listening = listen(fields);
-    if fields.node("listen").is_none() {
-        fields.report.fault(fields.at, format!("[{}] has no listen: a port, say", fields.name));
+    // One over HTTP needs neither; that it is not supported says its target.
+    if !is_over_http(fields) {
+        mode(fields);
+        if fields.node("listen").is_none() {
+            fields.report.fault(fields.at, format!("[{}] has no listen: a port, say", fields.name));
+        }
     }
     let target = target(fields);
     let (access, deny) = access(fields);
@@ -90,6 +93,14 @@ fn service(
 }
 
 const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+
+fn is_over_http(fields: &Fields<'_, '_>) -> bool {
+    let is_http = |node: &Node| matches!(&node.value, Value::String(text) if is_http(text));
+    let target = fields.node("target").is_some_and(is_http);
+    let targets = fields.node("targets").map(|node| &node.value);
+    let several = matches!(targets, Some(Value::Array(items)) if items.iter().any(is_http));
+    fields.node("mode").is_none() && (target || several)
+}
 
 fn mode(fields: &mut Fields<'_, '_>) {
     let Some((mode, at)) = fields.string("mode") else {

@@ -6,6 +6,7 @@ mod country;
 mod coverage;
 mod datapath;
 mod engine;
+mod files;
 mod gap;
 mod gate;
 mod interfaces;
@@ -23,4 +24,5 @@ mod tests;
 mod update;
 mod upkeep;
 
+pub use files::relay_limits;
 pub use run::run;

@@ -12,6 +12,7 @@ use super::{
     country::{self, Faults},
     datapath::Datapath,
     engine::{Engine, Inbox, Inherited, MOST_RESETS, Message},
+    files::relay_limits,
     gate::InForce,
     kernel::Kernel,
     phase::Phase,
@@ -26,14 +27,12 @@ use crate::{
     flow::Tracker,
     policy::Policy,
     record::Timestamp,
-    relay::{Limits, Listeners, limits},
+    relay::{Listeners, limits},
     store::{Audit, Store, StoreOptions, StoreWriter, Tokens, Told, Writer, WriterOptions},
 };
 
 /// Entries that wait for the writer, at most: some 30 MiB.
 const QUEUE: usize = 65_536;
-/// Files that are not the relay's: store, maps, API, log.
-const OWN_FILES: u64 = 400;
 
 /// What runs, and what ends last.
 pub(super) struct Running {
@@ -78,7 +77,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
     let known = super::core::services(&config, &slots, Arc::new(Policy::default()));
     let engine_thread = engine.start(known, inherited).context("the engine cannot be started")?;
     let files = limits::raise().context("the file-descriptor limit cannot be raised")?;
-    let limits = Limits::within(files, OWN_FILES);
+    let limits = relay_limits(&config, files);
     let relay = Listeners::new(Arc::clone(&gate) as _, Arc::new(inbox.clone()), limits)
         .context("the relay cannot be started")?;
     let first_table = datapath.as_ref().map_or(1, Datapath::next_table);

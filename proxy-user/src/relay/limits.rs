@@ -19,13 +19,18 @@ const FILES_FOR_ONE_PIPE: u64 = 256;
 /// More of their size would pass the default `pipe-user-pages-soft`.
 const MOST_PIPES: u64 = 256;
 
+/// How many files may be open once the limit is raised.
+pub fn hard_limit() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
 /// Raises the soft limit of open files to the hard one. Gives the limit in force.
 pub fn raise() -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     }
-    Ok(limit.maximum.unwrap_or(u64::MAX))
+    Ok(hard_limit())
 }
 
 /// What the relay may hold at a time.

@@ -32,3 +32,4 @@ pub use limits::Limits;
 pub use listeners::{Change, Listeners};
 pub use listening::ListenError;
 pub use stats::Stats;
+pub use workers::workers;

@@ -4,10 +4,16 @@
 
 use std::{
     io,
+    num::NonZeroUsize,
     thread::{self, JoinHandle},
 };
 
 use tokio::{runtime, sync::oneshot};
+
+/// How many threads the relay has: one for each core.
+pub fn workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
 
 /// One thread for each core, each with a runtime of its own; they end with this.
 pub(super) struct Workers {
@@ -23,8 +29,7 @@ struct Worker {
 
 impl Workers {
     pub(super) fn start() -> io::Result<Self> {
-        let count = thread::available_parallelism()?.get();
-        let threads: io::Result<_> = (0..count).map(|_| Worker::start()).collect();
+        let threads: io::Result<_> = (0..workers()).map(|_| Worker::start()).collect();
         Ok(Self { threads: threads? })
     }
 

@@ -36,3 +36,6 @@ pub use summary::{Bucket, Count, Summary};
 pub use tokens::{Scope, Token, Tokens};
 pub use verify::Verified;
 pub use writer::StoreWriter;
+
+/// Files of records that are open, of both kinds, but for what is being read just now.
+pub const MOST_FILES: usize = 2 * (partition::Files::MOST + 1);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod faults;
+mod host;
 mod valid;
 
 use std::{fs, path::PathBuf};

@@ -27,6 +27,59 @@ fn an_empty_file_has_the_defaults() {
 }
 
 #[test]
+fn a_country_rule_needs_a_database_and_there_is_a_default() {
+    let path = |text: &str| read(text).unwrap().config.geoip.map(|geoip| geoip.database);
+    let default = Some("/var/lib/weir/geo.mmdb".into());
+    assert_eq!(path("[global_access]\nblocked_countries = [\"FR\"]\n"), default);
+    assert_eq!(
+        path("[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"host\"\nallow = [\"DE\"]\n"),
+        default
+    );
+    assert_eq!(path("[geoip]\nstale_after_days = 3\n"), default);
+    assert_eq!(path("[global_access]\nblocked_cidrs = [\"192.0.2.0/24\"]\n"), None);
+}
+
+#[test]
+fn noise_leaves_room_for_the_rest() {
+    let noise = |text: &str| read(text).unwrap().config.log.noise_max_bytes;
+    assert_eq!(noise("[log]\nmax_bytes = \"1GiB\"\n"), 256 << 20);
+    assert_eq!(noise("[log]\nmax_bytes = \"1TiB\"\n"), 2 << 30);
+    assert_eq!(noise("[log]\nmax_bytes = \"1GiB\"\nnoise_max_bytes = \"1023MiB\"\n"), 1023 << 20);
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    read(text).unwrap().warnings.into_iter().map(|warning| warning.message).collect()
+}
+
+#[test]
+fn what_is_only_observed_is_open() {
+    let service = "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"host\"\n";
+    let observed = "mode = \"observe\"\nblocked_cidrs = [\"192.0.2.0/24\"]\n";
+    let access = format!("{service}[service.a.access]\n{observed}");
+    assert_eq!(warnings(&access), ["service a is open to all: its restrictions are only observed"]);
+    let global = format!("{service}[global_access]\n{observed}");
+    assert_eq!(warnings(&global), ["service a is open to all: its restrictions are only observed"]);
+    let enforced = "[global_access]\nblocked_cidrs = [\"198.51.100.0/24\"]\n";
+    assert_eq!(warnings(&format!("{access}{enforced}")), [""; 0]);
+}
+
+#[test]
+fn a_database_over_plain_http_is_warned_about() {
+    let warned = |update: &str| {
+        let told = warnings(&format!("[geoip]\nupdate = {{ {update} }}\n"));
+        told.iter().any(|warning| warning.contains("plain http"))
+    };
+    assert!(warned("url = \"http://example.com/geo.mmdb\""));
+    assert!(warned("url = \"http://example.com/a\", sha256_url = \"http://example.com/b\""));
+    assert!(!warned("url = \"http://example.com/a\", sha256_url = \"https://example.com/b\""));
+    for trusted in
+        ["https://example.com", "http://127.0.0.1:8080", "http://[::1]", "http://localhost"]
+    {
+        assert!(!warned(&format!("url = \"{trusted}/geo.mmdb\"")), "{trusted}");
+    }
+}
+
+#[test]
 fn the_short_form_is_match_any() {
     let short = read(
         "[service.ssh]\nmode = \"tcp\"\nlisten = 22\ntarget = \"host\"\n\
@@ -122,6 +175,34 @@ fn includes_add_services_in_the_order_of_names() {
     let names: Vec<&str> = loaded.config.services.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(loaded.files.len(), 3);
+}
+
+#[test]
+fn by_default_what_is_in_conf_d_beside_the_file_is_included() {
+    let log = ("conf.d/a.toml", "[log]\nkeep = \"forever\"\n");
+    let (_dir, path) = files("", &[log]);
+    assert_eq!(load(&path).unwrap().config.log.keep, Keep::Forever);
+    let (_dir, path) = files("include = []\n", &[log]);
+    assert_eq!(load(&path).unwrap().config.log.keep, Keep::For(Duration::from_hours(168)));
+}
+
+#[test]
+fn the_name_of_the_directory_is_no_pattern() {
+    let (dir, _) =
+        files("", &[("[a]*/weir.toml", ""), ("[a]*/conf.d/b.toml", "data_dir = \"/b\"\n")]);
+    let config = load(&dir.path().join("[a]*/weir.toml")).unwrap().config;
+    assert_eq!(config.data_dir.to_str(), Some("/b"));
+}
+
+#[test]
+fn the_daemon_is_found_by_what_is_included_and_in_spite_of_faults() {
+    let (_dir, path) = files(
+        "include = [\"more.toml\"]\nbogus = 1\n[kernel]\nbpffs = \"/b\"\n",
+        &[("more.toml", "runtime_dir = \"/r\"\n")],
+    );
+    let found = crate::config::whereabouts(&path);
+    assert_eq!(found.runtime_dir, Some("/r".into()));
+    assert_eq!(found.bpffs, Some("/b".into()));
 }
 
 #[test]
