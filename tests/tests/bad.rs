@@ -3,12 +3,12 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
-    net::{IpAddr, SocketAddr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use weir_tests::{
     client::{self, Refusal},
@@ -193,12 +193,9 @@ fn a_full_disk() -> Result<()> {
 
 /// Denied attempts from 500 ports.
 fn deny_many(lab: &Lab, first_port: u16) -> Result<()> {
-    let (IpAddr::V4(source), IpAddr::V4(server)) = (lab::BLOCKED4, lab::SERVER4) else {
-        bail!("the lab's addresses")
-    };
     let syn = |port| Syn {
-        source: SocketAddrV4::new(source, port),
-        destination: SocketAddrV4::new(server, GUARDED),
+        source: SocketAddr::new(lab::BLOCKED4, port),
+        destination: SocketAddr::new(lab::SERVER4, GUARDED),
         sequence: 1,
     };
     raw::send(&lab.clients, (first_port..first_port + 500).map(syn))
@@ -212,7 +209,7 @@ fn an_interface_that_goes_away() -> Result<()> {
         let kernel = format!("interfaces = ['wan', 'lan']\nhook = '{hook}'");
         let access = format!("blocked_cidrs = ['{BLOCKED4_CIDR}', '198.18.0.0/24']");
         let mut weir = Weir::start(&lab.server, &kernel, &scenario::services(&access))?;
-        assert!(hooked(&lab)?);
+        assert_eq!(kernel::hook_in_use(&lab.server, LAN)?, Some(hook));
         lab.server.ip("link del lan")?;
         assert_denied(&lab, lab::BLOCKED4)?;
         assert_served(&lab, lab::DE4)?;
@@ -220,7 +217,8 @@ fn an_interface_that_goes_away() -> Result<()> {
         link((&lab.server, LAN), (&lab.neighbours, "net0"))?;
         lab::assign(&lab.server, LAN, &["198.18.0.1/24"])?;
         lab::assign(&lab.neighbours, "net0", &["198.18.0.2/24"])?;
-        assert!(holds(SOON, || hooked(&lab).unwrap_or(false)), "{hook}: {}", weir.log());
+        let hooked = || matches!(kernel::hook_in_use(&lab.server, LAN), Ok(Some(h)) if h == hook);
+        assert!(holds(SOON, hooked), "{hook}: {}", weir.log());
         let to = SocketAddr::new(lab::SERVER_LAN, GUARDED);
         let refusal = client::refusal((&lab.neighbours, lab::LAN_FR4), to, BRIEF)?;
         assert_eq!(refusal, Some(Refusal::Silence), "{hook}");
@@ -228,9 +226,4 @@ fn an_interface_that_goes_away() -> Result<()> {
         weir.stop().context("stopping")?;
     }
     Ok(())
-}
-
-/// Whether a program of any kind is attached to the server's second interface.
-fn hooked(lab: &Lab) -> Result<bool> {
-    kernel::watched(&lab.server, LAN)
 }
