@@ -16,6 +16,7 @@ pub mod raw;
 pub mod scenario;
 pub mod server;
 pub mod skip;
+pub mod ss;
 mod sweep;
 pub mod tmpfs;
 pub mod wait;
