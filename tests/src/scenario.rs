@@ -24,7 +24,12 @@ pub const PLANES: [(&str, u16); 2] = [("guarded", GUARDED), ("relayed", RELAYED)
 /// Restrictions that each kind of client of the lab meets: the CIDRs blocked by
 /// name, and no country but Germany.
 pub fn only_germany() -> String {
-    format!("blocked_cidrs = ['{BLOCKED4_CIDR}', '{BLOCKED6_CIDR}']\nallowed_countries = ['DE']")
+    blocked() + "\nallowed_countries = ['DE']"
+}
+
+/// The restrictions that only the clients blocked by name meet.
+pub fn blocked() -> String {
+    format!("blocked_cidrs = ['{BLOCKED4_CIDR}', '{BLOCKED6_CIDR}']")
 }
 
 /// Tables of both services. `access` are lines of each one's `access`.
