@@ -1,13 +1,19 @@
 //! What most tests set up: one service of each plane, with the same restrictions.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::{
+    kernel,
     lab::{BLOCKED4_CIDR, BLOCKED6_CIDR, Lab},
+    nft,
     server::{Behaviour, Server},
+    wait::holds,
     weir::Weir,
 };
 
@@ -20,6 +26,10 @@ pub const BACKEND: u16 = 7003;
 
 /// Both services by name and port.
 pub const PLANES: [(&str, u16); 2] = [("guarded", GUARDED), ("relayed", RELAYED)];
+
+/// How long after the end of traffic records may take to add up to what the kernel
+/// counted.
+pub const SETTLED: Duration = Duration::from_secs(2);
 
 /// Restrictions that each kind of client of the lab meets: the CIDRs blocked by
 /// name, and no country but Germany.
@@ -87,6 +97,36 @@ impl Servers {
     pub fn behind(&self, port: u16) -> &Server {
         if port == GUARDED { &self.guarded } else { &self.backend }
     }
+}
+
+/// Counts what of some clients comes through to the input hook, to either service; see
+/// [`arrived`].
+pub fn count_arrivals(lab: &Lab, clients: &[IpAddr]) -> Result<()> {
+    for (header, v4) in [("ip", true), ("ip6", false)] {
+        let family = clients.iter().filter(|client| client.is_ipv4() == v4);
+        let sources: Vec<_> = family.map(ToString::to_string).collect();
+        let rule = format!(
+            "tcp dport {{ {GUARDED}, {RELAYED} }} {header} saddr {{ {} }}",
+            sources.join(", ")
+        );
+        nft::count_input(&lab.server, header, &rule)?;
+    }
+    Ok(())
+}
+
+/// Packets that [`count_arrivals`] has counted.
+pub fn arrived(lab: &Lab) -> Result<u64> {
+    Ok(nft::counted(&lab.server, "ip")? + nft::counted(&lab.server, "ip6")?)
+}
+
+/// Asserts that records account for every attempt that the kernel counted; to be
+/// called when traffic has ended.
+pub fn assert_sum(lab: &Lab, weir: &Weir<'_>) -> Result<()> {
+    let counted = kernel::denied_attempts(&lab.server)?;
+    ensure!(counted > 0, "nothing was denied");
+    let recorded = || weir.events("verdict=denied").map_or(0, |records| attempts(&records));
+    ensure!(holds(SETTLED, || recorded() == counted), "{} of {counted} recorded", recorded());
+    Ok(())
 }
 
 /// A number of a record, 0 where it has none.
