@@ -9,11 +9,12 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::{
+    client::{self, Refusal},
     kernel,
     lab::{BLOCKED4_CIDR, BLOCKED6_CIDR, Lab},
     nft,
     server::{Behaviour, Server},
-    wait::holds,
+    wait::{SOON, holds},
     weir::Weir,
 };
 
@@ -26,6 +27,10 @@ pub const BACKEND: u16 = 7003;
 
 /// Both services by name and port.
 pub const PLANES: [(&str, u16); 2] = [("guarded", GUARDED), ("relayed", RELAYED)];
+
+/// How long a client that is to be denied listens: shorter than the second after which
+/// a SYN is sent again.
+pub const BRIEF: Duration = Duration::from_millis(400);
 
 /// How long after the end of traffic records may take to add up to what the kernel
 /// counted.
@@ -97,6 +102,24 @@ impl Servers {
     pub fn behind(&self, port: u16) -> &Server {
         if port == GUARDED { &self.guarded } else { &self.backend }
     }
+}
+
+/// Asserts that a client hears nothing, and that it is the kernel that denies it.
+pub fn assert_denied(lab: &Lab, from: IpAddr, to: SocketAddr) -> Result<()> {
+    // Silence alone might be slowness.
+    let before = kernel::denied_attempts(&lab.server)?;
+    let refusal = client::refusal((&lab.clients, from), to, BRIEF)?;
+    ensure!(refusal == Some(Refusal::Silence), "{from} to {to}: {refusal:?}");
+    let counted = holds(SOON, || kernel::denied_attempts(&lab.server).is_ok_and(|n| n > before));
+    ensure!(counted, "{from} to {to}: not denied, and yet not heard");
+    Ok(())
+}
+
+/// Asserts that a client is served, by a server that answers the first byte.
+pub fn assert_served(lab: &Lab, from: IpAddr, to: SocketAddr) -> Result<()> {
+    let refusal = client::refusal((&lab.clients, from), to, SOON)?;
+    ensure!(refusal.is_none(), "{from} to {to}: {refusal:?}");
+    Ok(())
 }
 
 /// Counts what of some clients comes through to the input hook, to either service; see

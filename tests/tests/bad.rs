@@ -5,7 +5,6 @@ use std::{
     io::{Seek, SeekFrom, Write},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -16,29 +15,23 @@ use weir_tests::{
     lab::{self, BLOCKED4_CIDR, LAN, Lab},
     ns::link,
     raw::{self, Syn},
-    scenario::{self, GUARDED, PLANES, Servers},
+    scenario::{self, BRIEF, GUARDED, PLANES, Servers},
     server::Behaviour,
     tmpfs::Tmpfs,
     wait::{SOON, holds},
     weir::Weir,
 };
 
-const BRIEF: Duration = Duration::from_millis(400);
-
-fn fate(lab: &Lab, from: IpAddr, port: u16) -> Result<Option<Refusal>> {
-    client::refusal((&lab.clients, from), SocketAddr::new(lab::SERVER4, port), BRIEF)
-}
-
 fn assert_denied(lab: &Lab, from: IpAddr) -> Result<()> {
     for (service, port) in PLANES {
-        assert_eq!(fate(lab, from, port)?, Some(Refusal::Silence), "{service}, {from}");
+        scenario::assert_denied(lab, from, SocketAddr::new(lab::SERVER4, port)).context(service)?;
     }
     Ok(())
 }
 
 fn assert_served(lab: &Lab, from: IpAddr) -> Result<()> {
     for (service, port) in PLANES {
-        assert_eq!(fate(lab, from, port)?, None, "{service}, {from}");
+        scenario::assert_served(lab, from, SocketAddr::new(lab::SERVER4, port)).context(service)?;
     }
     Ok(())
 }
@@ -68,7 +61,9 @@ fn a_corrupt_country_database() -> Result<()> {
     expect_reason(&weir, lab::DE4, "geo_unavailable")?;
 
     geo::write(&database)?;
-    assert!(holds(SOON, || matches!(fate(&lab, lab::DE4, GUARDED), Ok(None))), "{}", weir.log());
+    let (germany, to) = ((&lab.clients, lab::DE4), SocketAddr::new(lab::SERVER4, GUARDED));
+    let served = || matches!(client::refusal(germany, to, BRIEF), Ok(None));
+    assert!(holds(SOON, served), "{}", weir.log());
     assert_denied(&lab, lab::FR4)?;
     expect_reason(&weir, lab::FR4, "country_restricted")?;
 

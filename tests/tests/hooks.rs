@@ -15,14 +15,11 @@ use weir_tests::{
     lab::{self, Lab},
     nft,
     raw::{self, Syn},
-    scenario::{self, GUARDED, PLANES, RELAYED, Servers},
+    scenario::{self, BRIEF, GUARDED, PLANES, RELAYED, Servers},
     server::Behaviour,
     wait::SOON,
     weir::Weir,
 };
-
-/// Shorter than the second after which a SYN is sent again.
-const BRIEF: Duration = Duration::from_millis(400);
 
 const BYTES: u64 = 10_000;
 

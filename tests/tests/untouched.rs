@@ -1,10 +1,7 @@
 //! What Weir leaves alone: all that is not to an address of the server and a
 //! service's port. Every client here is denied by the services.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -14,7 +11,7 @@ use weir_tests::{
     lab::{self, Lab, assign},
     ns::{Namespace, link},
     ping::ping,
-    scenario::{self, GUARDED, PLANES, Servers},
+    scenario::{self, BRIEF, GUARDED, PLANES, Servers},
     server::{Behaviour, Server},
     wait::SOON,
     weir::Weir,
@@ -22,8 +19,6 @@ use weir_tests::{
 
 const NOBODY: &str = "blocked_cidrs = ['0.0.0.0/0', '::/0']";
 const ANY: IpAddr = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
-/// Shorter than the second after which a SYN is sent again.
-const BRIEF: Duration = Duration::from_millis(500);
 const HOOKS: [&str; 3] = ["tc", "xdp-native", "xdp-generic"];
 
 fn start<'a>(lab: &'a Lab, hook: &str, interfaces: &str) -> Result<Weir<'a>> {
