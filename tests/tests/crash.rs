@@ -189,36 +189,3 @@ fn kills_at_any_instant_lose_and_repeat_no_record() -> Result<()> {
     }
     Ok(())
 }
-
-#[test]
-fn a_clean_stop_leaves_nothing() -> Result<()> {
-    for hook in ["tc", "xdp-native", "xdp-generic"] {
-        let Some(lab) = Lab::for_test()? else { return Ok(()) };
-        let _servers = Servers::start(&lab, Behaviour::Echo)?;
-        let qdiscs = lab.server.run("tc qdisc show")?;
-        let kernel = format!("interfaces = ['wan', 'lan']\nhook = '{hook}'");
-        let mut weir = Weir::start(&lab.server, &kernel, &scenario::services(""))?;
-        let to = SocketAddr::new(lab::SERVER4, GUARDED);
-        let mut open = client::connect((&lab.clients, lab::DE4), to)?;
-        client::exchange(&mut open, BYTES)?;
-        let objects = kernel::Objects::of(&lab.server)?;
-        assert!(!objects.is_empty());
-        assert!(weir.run(&["detach"]).is_err(), "detached while the daemon runs");
-
-        assert!(weir.stop()?.success());
-        assert!(kernel::nothing_attached(&lab.server)?);
-        assert!(!kernel::pins(&lab.server).exists());
-        assert_eq!(lab.server.run("tc qdisc show")?, qdiscs);
-        // The kernel frees them a moment after the last reference.
-        assert!(holds(SOON, || objects.alive().is_empty()), "{:?}", objects.alive());
-
-        // A guarded flow outlives Weir, its record does not wait for it.
-        client::exchange(&mut open, BYTES)?;
-        drop(open);
-        weir.launch()?;
-        let record = weir.wait_for_event("service_id=guarded", SOON)?;
-        assert_eq!(record["close_reason"], "shutdown", "{record}");
-        assert_eq!(record["bytes_upload"], BYTES, "{record}");
-    }
-    Ok(())
-}

@@ -105,9 +105,14 @@ impl<'a> Weir<'a> {
 
     /// Asks the daemon to stop and waits for its end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait_for_end(STOP)
+    }
+
+    /// Waits until the daemon has ended; how it did.
+    pub fn wait_for_end(&mut self, limit: Duration) -> Result<ExitStatus> {
         let process = self.process.as_mut().context("weir is not running")?;
-        process.signal(Signal::TERM)?;
-        let status = eventually(STOP, || process.exited());
+        let status = eventually(limit, || process.exited());
         let status = status.with_context(|| format!("weir did not stop: {}", self.log()))?;
         self.process = None;
         Ok(status)
