@@ -9,6 +9,7 @@ pub mod http;
 pub mod kernel;
 pub mod lab;
 pub mod mmdb;
+pub mod names;
 pub mod nft;
 pub mod ns;
 pub mod ping;

@@ -123,7 +123,7 @@ pub fn random_sources(seed: u32, count: usize) -> impl Iterator<Item = Ipv4Addr>
     all.map(Ipv4Addr::from).filter(|address| (11..=99).contains(&address.octets()[0])).take(count)
 }
 
-/// `count` different addresses of 2a00::/16, each in a /48 of its own.
+/// `count` different addresses of `2a00::/16`, each in a /48 of its own.
 pub fn random_sources6(seed: u32, count: usize) -> impl Iterator<Item = Ipv6Addr> + Send {
     random_sources(seed, count).map(|source| {
         let [a, b, c, d] = source.octets().map(u16::from);

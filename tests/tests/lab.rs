@@ -3,10 +3,11 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    thread,
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use weir_tests::{
     client::{self, Refusal},
     kernel,
@@ -15,7 +16,7 @@ use weir_tests::{
     ping::ping,
     raw::{self, Syn},
     server::{Behaviour, Server},
-    wait::{SOON, holds},
+    wait::{SOON, eventually, holds},
 };
 
 const PORT: u16 = 7000;
@@ -106,6 +107,20 @@ fn loss_loses_and_the_transfer_is_whole() -> Result<()> {
     client::exchange(&mut stream, 50_000_000)?;
     assert!(nft::lost(&lab.server)? > 0);
     assert!(nft::lost(&lab.clients)? > 0);
+    Ok(())
+}
+
+#[test]
+fn what_a_thread_starts_ends_with_it() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let mut command = lab.server.bound_command("sleep");
+    command.arg("600");
+    let starter = thread::spawn(move || command.spawn());
+    let mut child = starter.join().map_err(|_| anyhow!("the starter panicked"))??;
+    let ended = eventually(SOON, || child.try_wait().ok().flatten());
+    child.kill()?;
+    child.wait()?;
+    assert!(ended.is_some_and(|status| !status.success()), "{ended:?}");
     Ok(())
 }
 

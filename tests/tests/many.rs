@@ -31,7 +31,7 @@ struct Echo {
 
 impl Echo {
     fn start(lab: &Lab, address: SocketAddr) -> Result<Self> {
-        let mut command = lab.server.command(env!("CARGO_BIN_EXE_echo"));
+        let mut command = lab.server.bound_command(env!("CARGO_BIN_EXE_echo"));
         command.arg(address.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().with_context(|| format!("{command:?}"))?;
         let input = process.stdin.take();
