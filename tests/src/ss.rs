@@ -10,6 +10,11 @@ pub fn socket(namespace: &Namespace, filter: &str) -> Result<String> {
     namespace.run(&format!("ss -Htin {filter}"))
 }
 
+/// Whether something listens on a port.
+pub fn listens(namespace: &Namespace, port: u16) -> Result<bool> {
+    Ok(!namespace.run(&format!("ss -Htln sport = :{port}"))?.trim().is_empty())
+}
+
 /// A figure of such a line, as the 7 in `backoff:7`; 0 where it is not told.
 pub fn figure(socket: &str, name: &str) -> u64 {
     let mut words = socket.split_ascii_whitespace();

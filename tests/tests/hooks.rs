@@ -186,7 +186,9 @@ fn retransmissions(hook: &str) -> Result<()> {
             let others = [syn(5002, 17), syn(5002, 18), syn(5003, 17)];
             raw::send(&lab.clients, first.chain(others))?;
             let records = weir.wait_for_events(4, &query(service, client), SOON)?;
-            records.iter().for_each(|record| refused(record, hook, "country_restricted"));
+            for record in &records {
+                refused(record, hook, "country_restricted");
+            }
             let of = |port: u16| records.iter().filter(|r| r["source_port"] == port).count();
             assert_eq!((of(5001), of(5002), of(5003)), (1, 2, 1), "{records:#?}");
         }

@@ -30,9 +30,9 @@ fn a_reset_of_a_full_window_counts_what_was_acknowledged() -> Result<()> {
         // It has probed the closed window, and probes are no payload.
         let stuck = || sender().is_ok_and(|socket| ss::figure(&socket, "backoff") >= 2);
         assert!(holds(SOON, stuck), "{service}: {}", sender()?);
-        let receiver = ss::socket(&lab.clients, &format!("sport = :{own}"))?;
-        let received = ss::figure(&receiver, "bytes_received");
-        assert!(received > 0, "{service}: {receiver}");
+        let reader = ss::socket(&lab.clients, &format!("sport = :{own}"))?;
+        let received = ss::figure(&reader, "bytes_received");
+        assert!(received > 0, "{service}: {reader}");
         client::reset(stream)?;
 
         let record = weir.wait_for_event(&format!("service_id={service}"), SOON)?;
