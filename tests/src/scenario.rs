@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    process::Command,
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use crate::{
     kernel,
     lab::{BLOCKED4_CIDR, BLOCKED6_CIDR, Lab},
     nft,
+    ns::run,
     server::{Behaviour, Server},
     wait::{SOON, holds},
     weir::Weir,
@@ -142,14 +144,32 @@ pub fn arrived(lab: &Lab) -> Result<u64> {
     Ok(nft::counted(&lab.server, "ip")? + nft::counted(&lab.server, "ip6")?)
 }
 
-/// Asserts that records account for every attempt that the kernel counted; to be
-/// called when traffic has ended.
-pub fn assert_sum(lab: &Lab, weir: &Weir<'_>) -> Result<()> {
+/// Asserts that records account for every attempt that the kernel counted, and that all
+/// were made in time; to be called when traffic has ended. Gives the records.
+pub fn assert_sum(lab: &Lab, weir: &Weir<'_>) -> Result<Vec<Value>> {
+    let deadline = settled_at()?;
     let counted = kernel::denied_attempts(&lab.server)?;
     ensure!(counted > 0, "nothing was denied");
-    let recorded = || weir.events("verdict=denied").map_or(0, |records| attempts(&records));
-    ensure!(holds(SETTLED, || recorded() == counted), "{} of {counted} recorded", recorded());
-    Ok(())
+    let mut records = Vec::new();
+    // Asking takes longer than making them, on a busy machine.
+    let adds_up = holds(SOON, || {
+        records = weir.events("verdict=denied").unwrap_or_default();
+        attempts(&records) == counted
+    });
+    let sum = attempts(&records);
+    ensure!(adds_up, "{} records for {sum} of {counted} attempts", records.len());
+    let made = |record: &&Value| record["timestamp"].as_str() > Some(&deadline);
+    let late = records.iter().find(made);
+    ensure!(late.is_none(), "made later than {SETTLED:?} after the end of traffic: {late:?}");
+    ensure!(kernel::denied_attempts(&lab.server)? == counted, "traffic goes on");
+    Ok(records)
+}
+
+/// The end of [`SETTLED`] from now on, as records tell time.
+fn settled_at() -> Result<String> {
+    let date = format!("--date=+{} seconds", SETTLED.as_secs());
+    let time = run(Command::new("date").args(["--utc", &date, "+%Y-%m-%dT%H:%M:%S.%3NZ"]))?;
+    Ok(time.trim_end().to_owned())
 }
 
 /// A number of a record, 0 where it has none.

@@ -41,12 +41,13 @@ fn start<'a>(lab: &'a Lab, hook: &str) -> Result<Weir<'a>> {
 
 /// Runs `traffic` beside a main line, until that has ended.
 fn beside<T>(
-    traffic: impl Fn() -> Result<()> + Send + Sync,
+    mut traffic: impl FnMut() -> Result<()> + Send,
     main: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
-        let traffic = scope.spawn(|| {
+        let ended = &ended;
+        let traffic = scope.spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 traffic()?;
             }
@@ -101,7 +102,7 @@ fn a_kill_opens_nothing_and_loses_nothing(hook: &str) -> Result<()> {
     };
     let connect =
         |port| client::connect((&lab.clients, lab::DE4), SocketAddr::new(lab::SERVER4, port));
-    let (long_port, short_port) = beside(
+    let (long, short) = beside(
         || {
             try_in_vain(&lab)?;
             rounds.fetch_add(1, Ordering::Relaxed);
@@ -109,20 +110,26 @@ fn a_kill_opens_nothing_and_loses_nothing(hook: &str) -> Result<()> {
         },
         || {
             let (mut long, mut relayed) = (connect(GUARDED)?, connect(RELAYED)?);
-            client::exchange(&mut long, BYTES)?;
             client::exchange(&mut relayed, BYTES)?;
-            ensure!(tried(), "nobody tries before the kill");
-            weir.kill()?;
-            ensure!(tried(), "nobody tries after the kill");
-            client::exchange(&mut long, BYTES)?;
-            let mut short = connect(GUARDED)?;
-            client::exchange(&mut short, BYTES)?;
-            let ports = (long.local_addr()?.port(), short.local_addr()?.port());
-            drop(short);
-            weir.launch()?;
-            ensure!(tried(), "nobody tries after the start");
-            client::exchange(&mut long, BYTES)?;
-            Ok(ports)
+            let (port, mut bytes) = (long.local_addr()?.port(), 0);
+            let talk = || {
+                client::exchange(&mut long, BYTES)?;
+                bytes += BYTES;
+                Ok(())
+            };
+            let short = beside(talk, || {
+                ensure!(tried(), "nobody tries before the kill");
+                weir.kill()?;
+                ensure!(tried(), "nobody tries after the kill");
+                let mut short = connect(GUARDED)?;
+                client::exchange(&mut short, BYTES)?;
+                let port = short.local_addr()?.port();
+                drop(short);
+                weir.launch()?;
+                ensure!(tried(), "nobody tries after the start");
+                Ok(port)
+            })?;
+            Ok(((port, bytes), short))
         },
     )?;
     scenario::assert_sum(&lab, &weir)?;
@@ -131,8 +138,8 @@ fn a_kill_opens_nothing_and_loses_nothing(hook: &str) -> Result<()> {
     assert_eq!(records.len(), 3, "{records:#?}");
     for record in &records {
         let (bytes, close_reason) = match record["source_port"].as_u64() {
-            Some(port) if port == u64::from(long_port) => (3 * BYTES, "client_closed"),
-            Some(port) if port == u64::from(short_port) => (BYTES, "client_closed"),
+            Some(port) if port == u64::from(long.0) => (long.1, "client_closed"),
+            Some(port) if port == u64::from(short) => (BYTES, "client_closed"),
             _ => (BYTES, "interrupted"),
         };
         assert_eq!(record["bytes_upload"], bytes, "{record}");

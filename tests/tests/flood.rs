@@ -15,9 +15,9 @@ use weir_tests::{
     lab::{self, Lab},
     nft,
     raw::{self, Syn},
-    scenario::{self, PLANES, SETTLED, Servers, attempts},
+    scenario::{self, PLANES, SETTLED, Servers},
     server::Behaviour,
-    wait::{SOON, eventually},
+    wait::SOON,
     weir::Weir,
 };
 
@@ -115,14 +115,7 @@ fn denied_attempts_add_up() -> Result<()> {
 
     let counted = kernel::denied_attempts(&lab.server)?;
     assert!(counted >= SENT, "the kernel counted {counted}");
-    let mut seen = Vec::new();
-    let settled = eventually(SETTLED, || {
-        seen = weir.events("verdict=denied").ok()?;
-        (attempts(&seen) == counted).then_some(())
-    });
-    let sum = attempts(&seen);
-    assert!(settled.is_some(), "{} records for {sum} of {counted} attempts", seen.len());
-    assert_eq!(kernel::denied_attempts(&lab.server)?, counted);
+    let seen = scenario::assert_sum(&lab, &weir)?;
 
     // Each second 1000 single records, 256 aggregates and one of each service for the rest.
     let most = (seconds + SETTLED.as_secs()) * (1000 + 256 + PLANES.len() as u64);

@@ -187,3 +187,22 @@ fn count(result: &str, counts: &mut Counts) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_those_of_the_result_line() {
+        let mut counts = Counts::default();
+        count("ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out", &mut counts);
+        count("FAILED. 281 passed; 2 failed; 0 ignored; 0 measured", &mut counts);
+        assert_eq!(counts.to_string(), "284 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn what_was_skipped_is_told_apart_from_what_failed() {
+        let (skipped, rest) = follow_stderr(&b"warning: a\nSKIPPED: t: no root\nerror: b\n"[..]);
+        assert_eq!((skipped, rest.as_str()), (1, "warning: a\nerror: b\n"));
+    }
+}
