@@ -28,7 +28,9 @@ pub const SERVER_PRIVATE4: IpAddr = v4([10, 77, 0, 1]);
 /// The server as private clients know it.
 pub const SERVER_PRIVATE6: IpAddr = unique_local(1);
 /// The server on its second link.
-pub const SERVER_LAN: IpAddr = v4([198, 18, 0, 1]);
+pub const SERVER_LAN4: IpAddr = v4([198, 18, 0, 1]);
+/// The server on its second link.
+pub const SERVER_LAN6: IpAddr = v6(0x18, 1);
 
 /// A client in Germany.
 pub const DE4: IpAddr = v4([198, 51, 100, 2]);
@@ -48,6 +50,8 @@ pub const PRIVATE4: IpAddr = v4([10, 77, 0, 2]);
 pub const PRIVATE6: IpAddr = unique_local(2);
 /// A client on the second link, in France.
 pub const LAN_FR4: IpAddr = v4([198, 18, 0, 2]);
+/// A client on the second link, in France.
+pub const LAN_FR6: IpAddr = v6(0x18, 2);
 
 /// What holds [`BLOCKED4`], and no other client.
 pub const BLOCKED4_CIDR: &str = "198.51.100.64/26";
@@ -105,9 +109,9 @@ impl Lab {
         link((&server, WAN), (&clients, "net0"))?;
         link((&server, LAN), (&neighbours, "net0"))?;
         assign(&server, WAN, &SERVER_ADDRESSES)?;
-        assign(&server, LAN, &["198.18.0.1/24"])?;
+        assign(&server, LAN, &["198.18.0.1/24", "2001:db8:18::1/64"])?;
         assign(&clients, "net0", &CLIENT_ADDRESSES)?;
-        assign(&neighbours, "net0", &["198.18.0.2/24"])?;
+        assign(&neighbours, "net0", &["198.18.0.2/24", "2001:db8:18::2/64"])?;
         server.ip("route add default via 192.0.2.254")?;
         server.ip("-6 route add default via 2001:db8:77::fe")?;
         clients.ip("route add default via 192.0.2.1")?;

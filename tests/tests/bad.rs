@@ -214,7 +214,7 @@ fn an_interface_that_goes_away() -> Result<()> {
         lab::assign(&lab.neighbours, "net0", &["198.18.0.2/24"])?;
         let hooked = || matches!(kernel::hook_in_use(&lab.server, LAN), Ok(Some(h)) if h == hook);
         assert!(holds(SOON, hooked), "{hook}: {}", weir.log());
-        let to = SocketAddr::new(lab::SERVER_LAN, GUARDED);
+        let to = SocketAddr::new(lab::SERVER_LAN4, GUARDED);
         let refusal = client::refusal((&lab.neighbours, lab::LAN_FR4), to, BRIEF)?;
         assert_eq!(refusal, Some(Refusal::Silence), "{hook}");
         assert!(weir.is_running());

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use weir_tests::{
     client::{self, Refusal},
     kernel,
@@ -33,14 +33,15 @@ fn every_client_reaches_the_server_from_its_own_address() -> Result<()> {
     );
     paths.push((&lab.clients, lab::PRIVATE4, lab::SERVER_PRIVATE4));
     paths.push((&lab.clients, lab::PRIVATE6, lab::SERVER_PRIVATE6));
-    paths.push((&lab.neighbours, lab::LAN_FR4, lab::SERVER_LAN));
+    paths.push((&lab.neighbours, lab::LAN_FR4, lab::SERVER_LAN4));
+    paths.push((&lab.neighbours, lab::LAN_FR6, lab::SERVER_LAN6));
     for (namespace, from, to) in paths {
         let mut stream = client::connect((namespace, from), SocketAddr::new(to, PORT))?;
         client::exchange(&mut stream, 100_000)?;
         assert_eq!(stream.local_addr()?.ip(), from);
     }
-    assert_eq!(server.accepted(), 9);
-    assert_eq!(server.received(), 900_000);
+    assert_eq!(server.accepted(), 10);
+    assert_eq!(server.received(), 1_000_000);
     Ok(())
 }
 
@@ -115,7 +116,14 @@ fn what_a_thread_starts_ends_with_it() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let mut command = lab.server.bound_command("sleep");
     command.arg("600");
-    let starter = thread::spawn(move || command.spawn());
+    let starter = thread::spawn(move || {
+        let child = command.spawn()?;
+        // Until then it is on its way through setpriv and nsenter.
+        let name = format!("/proc/{}/comm", child.id());
+        let sleeps = || fs::read_to_string(&name).is_ok_and(|name| name == "sleep\n");
+        ensure!(holds(SOON, sleeps), "it does not start");
+        Ok(child)
+    });
     let mut child = starter.join().map_err(|_| anyhow!("the starter panicked"))??;
     let ended = eventually(SOON, || child.try_wait().ok().flatten());
     child.kill()?;

@@ -127,7 +127,7 @@ fn under_load_other_services_come_and_go_unnoticed() -> Result<()> {
 fn under_load_a_service_gets_more_listeners_unnoticed() -> Result<()> {
     let wan = format!("'{}:{RELAYED}'", lab::SERVER4);
     let sets =
-        [wan.clone(), format!("{wan}, '{}:{RELAYED}'", lab::SERVER_LAN)].map(|s| listening(&s));
+        [wan.clone(), format!("{wan}, '{}:{RELAYED}'", lab::SERVER_LAN4)].map(|s| listening(&s));
     let mut configurations = vec![];
     for _ in 0..5 {
         configurations.extend(sets.clone());
