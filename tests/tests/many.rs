@@ -139,7 +139,7 @@ fn through_the_relay_as_many_as_its_files_carry() -> Result<()> {
 
     let count = served.len();
     drop(served);
-    let records = weir.wait_for_events(count, "verdict=allowed", 2 * SOON)?;
+    let records = weir.wait_for_events(count, "verdict=allowed", 6 * SOON)?;
     assert_eq!(records.len(), count);
     assert_whole(&records);
     assert_eq!(weir.events("")?.len(), CONNECTIONS + 1);
@@ -149,6 +149,7 @@ fn through_the_relay_as_many_as_its_files_carry() -> Result<()> {
 #[test]
 fn through_a_guard_all() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     limit_files()?;
     let any = IpAddr::from(Ipv6Addr::UNSPECIFIED);
     let _echo = Echo::start(&lab, SocketAddr::new(any, GUARDED))?;
@@ -159,7 +160,7 @@ fn through_a_guard_all() -> Result<()> {
     assert_at_work(&lab, &weir, GUARDED)?;
 
     drop(served);
-    let records = weir.wait_for_events(CONNECTIONS, "verdict=allowed", 2 * SOON)?;
+    let records = weir.wait_for_events(CONNECTIONS, "verdict=allowed", 6 * SOON)?;
     assert_eq!(records.len(), CONNECTIONS);
     assert_whole(&records);
     Ok(())
