@@ -136,6 +136,14 @@ fn under_load_a_service_gets_more_listeners_unnoticed() -> Result<()> {
     unnoticed_from(&sets[0], &configurations)
 }
 
+/// `:7002` gives way to one address of it, and comes back.
+#[test]
+fn under_load_a_listener_is_rebound_unnoticed() -> Result<()> {
+    let all = blocking(BLOCKED4_CIDR);
+    let one = listening(&format!("'{}:{RELAYED}'", lab::SERVER4));
+    unnoticed(&[one, all].into_iter().cycle().take(10).collect::<Vec<_>>())
+}
+
 #[test]
 fn exactly_the_flows_that_are_denied_now_are_cut() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
