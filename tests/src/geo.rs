@@ -6,14 +6,16 @@ use anyhow::{Context, Result};
 
 use crate::mmdb::{self, Place, Schema};
 
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 8] = [
     ("198.51.100.0/24", "DE"),
     ("2001:db8:de::/48", "DE"),
     ("203.0.113.0/24", "FR"),
     ("2001:db8:f0::/48", "FR"),
     ("198.18.0.0/24", "FR"),
-    // Private addresses are in no country; that one is must not matter.
+    ("2001:db8:18::/48", "FR"),
+    // Private addresses are in no country; that these are must not matter.
     ("10.77.0.0/24", "FR"),
+    ("fd77::/64", "FR"),
 ];
 
 /// Writes a database of today, in which each client of the lab is in its country.

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::ns::{Namespace, run};
@@ -87,7 +87,7 @@ pub fn links(namespace: &Namespace) -> Result<BTreeMap<String, Value>> {
     Ok(links)
 }
 
-/// Whether a program is attached to an interface's ingress.
+/// Whether a TC program is attached to an interface's ingress.
 pub fn watched(namespace: &Namespace, interface: &str) -> Result<bool> {
     let shown = namespace.run(&format!("ip -j link show dev {interface}"))?;
     let shown: Value = serde_json::from_str(&shown)?;
@@ -97,6 +97,21 @@ pub fn watched(namespace: &Namespace, interface: &str) -> Result<bool> {
         filters.iter().any(|tc| tc["ifindex"] == index && tc["kind"] == "clsact/ingress")
     });
     Ok(filtered || links(namespace)?.contains_key(&format!("ingress-{index}")))
+}
+
+/// The hook on an interface, named as in `kernel.hook`.
+pub fn hook_in_use(namespace: &Namespace, interface: &str) -> Result<Option<&'static str>> {
+    let attached = attachments(namespace)?;
+    let programs = attached[0]["xdp"].as_array().map_or(&[][..], Vec::as_slice);
+    let xdp = programs.iter().find(|program| program["devname"] == interface);
+    // TC judges behind XDP too.
+    match (watched(namespace, interface)?, xdp.map(|program| program["mode"].as_str())) {
+        (false, None) => Ok(None),
+        (true, None) => Ok(Some("tc")),
+        (true, Some(Some("driver"))) => Ok(Some("xdp-native")),
+        (true, Some(Some("generic"))) => Ok(Some("xdp-generic")),
+        _ => bail!("a program at ingress without the other: {attached}"),
+    }
 }
 
 /// XDP programs attached in a namespace, as bpftool tells.

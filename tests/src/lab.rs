@@ -24,9 +24,13 @@ pub const SERVER4: IpAddr = v4([192, 0, 2, 1]);
 /// The server on its public side.
 pub const SERVER6: IpAddr = v6(0x77, 1);
 /// The server as private clients know it.
-pub const SERVER_PRIVATE: IpAddr = v4([10, 77, 0, 1]);
+pub const SERVER_PRIVATE4: IpAddr = v4([10, 77, 0, 1]);
+/// The server as private clients know it.
+pub const SERVER_PRIVATE6: IpAddr = unique_local(1);
 /// The server on its second link.
-pub const SERVER_LAN: IpAddr = v4([198, 18, 0, 1]);
+pub const SERVER_LAN4: IpAddr = v4([198, 18, 0, 1]);
+/// The server on its second link.
+pub const SERVER_LAN6: IpAddr = v6(0x18, 1);
 
 /// A client in Germany.
 pub const DE4: IpAddr = v4([198, 51, 100, 2]);
@@ -42,8 +46,12 @@ pub const BLOCKED4: IpAddr = v4([198, 51, 100, 70]);
 pub const BLOCKED6: IpAddr = v6(0xde, 0xbad);
 /// A client with a private address: country rules do not apply.
 pub const PRIVATE4: IpAddr = v4([10, 77, 0, 2]);
+/// A client with a private address: country rules do not apply.
+pub const PRIVATE6: IpAddr = unique_local(2);
 /// A client on the second link, in France.
 pub const LAN_FR4: IpAddr = v4([198, 18, 0, 2]);
+/// A client on the second link, in France.
+pub const LAN_FR6: IpAddr = v6(0x18, 2);
 
 /// What holds [`BLOCKED4`], and no other client.
 pub const BLOCKED4_CIDR: &str = "198.51.100.64/26";
@@ -55,7 +63,7 @@ pub const WAN: &str = "wan";
 /// The server's interface towards its neighbours.
 pub const LAN: &str = "lan";
 
-const CLIENT_ADDRESSES: [&str; 9] = [
+const CLIENT_ADDRESSES: [&str; 10] = [
     "192.0.2.254/24",
     "10.77.0.2/24",
     "198.51.100.2/32",
@@ -65,9 +73,11 @@ const CLIENT_ADDRESSES: [&str; 9] = [
     "2001:db8:de::2/128",
     "2001:db8:de::bad/128",
     "2001:db8:f0::2/128",
+    "fd77::2/64",
 ];
 
-const SERVER_ADDRESSES: [&str; 3] = ["192.0.2.1/24", "10.77.0.1/24", "2001:db8:77::1/64"];
+const SERVER_ADDRESSES: [&str; 4] =
+    ["192.0.2.1/24", "10.77.0.1/24", "2001:db8:77::1/64", "fd77::1/64"];
 
 /// A server and its clients.
 #[derive(Debug)]
@@ -99,9 +109,9 @@ impl Lab {
         link((&server, WAN), (&clients, "net0"))?;
         link((&server, LAN), (&neighbours, "net0"))?;
         assign(&server, WAN, &SERVER_ADDRESSES)?;
-        assign(&server, LAN, &["198.18.0.1/24"])?;
+        assign(&server, LAN, &["198.18.0.1/24", "2001:db8:18::1/64"])?;
         assign(&clients, "net0", &CLIENT_ADDRESSES)?;
-        assign(&neighbours, "net0", &["198.18.0.2/24"])?;
+        assign(&neighbours, "net0", &["198.18.0.2/24", "2001:db8:18::2/64"])?;
         server.ip("route add default via 192.0.2.254")?;
         server.ip("-6 route add default via 2001:db8:77::fe")?;
         clients.ip("route add default via 192.0.2.1")?;
@@ -122,6 +132,10 @@ pub fn assign(namespace: &Namespace, interface: &str, addresses: &[&str]) -> Res
 const fn v4(octets: [u8; 4]) -> IpAddr {
     let [a, b, c, d] = octets;
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+const fn unique_local(host: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, host))
 }
 
 const fn v6(network: u16, host: u16) -> IpAddr {

@@ -27,13 +27,22 @@ pub fn load(namespace: &Namespace, ruleset: &str) -> Result<()> {
 
 /// Counts what reaches the input hook and matches `rule` (nft syntax), as `name`.
 pub fn count_input(namespace: &Namespace, name: &str, rule: &str) -> Result<()> {
+    count(namespace, "input", name, rule)
+}
+
+/// Counts what leaves by the output hook and matches `rule`, as `name`.
+pub fn count_output(namespace: &Namespace, name: &str, rule: &str) -> Result<()> {
+    count(namespace, "output", name, rule)
+}
+
+fn count(namespace: &Namespace, hook: &str, name: &str, rule: &str) -> Result<()> {
     load(
         namespace,
         &format!(
             "table inet lab {{
                 counter count-{name} {{ }}
                 chain count-{name} {{
-                    type filter hook input priority -300; policy accept;
+                    type filter hook {hook} priority -300; policy accept;
                     {rule} counter name count-{name}
                 }}
             }}"
@@ -43,11 +52,21 @@ pub fn count_input(namespace: &Namespace, name: &str, rule: &str) -> Result<()> 
 
 /// Packets that a counter has seen.
 pub fn counted(namespace: &Namespace, name: &str) -> Result<u64> {
-    let text = namespace.run(&format!("nft -j list counter inet lab count-{name}"))?;
+    packets(namespace, &format!("lab count-{name}"))
+}
+
+/// Packets that [`lose_one_percent`] has lost.
+pub fn lost(namespace: &Namespace) -> Result<u64> {
+    packets(namespace, "loss lost")
+}
+
+/// What a counter of a table holds.
+fn packets(namespace: &Namespace, counter: &str) -> Result<u64> {
+    let text = namespace.run(&format!("nft -j list counter inet {counter}"))?;
     let answer: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
     let objects = answer["nftables"].as_array().context("nft's answer")?;
     let packets = objects.iter().find_map(|object| object["counter"]["packets"].as_u64());
-    packets.with_context(|| format!("no counter {name} in {text}"))
+    packets.with_context(|| format!("no counter {counter} in {text}"))
 }
 
 /// Loses one in a hundred of the packets that arrive and match `rule`, after the
@@ -57,9 +76,10 @@ pub fn lose_one_percent(namespace: &Namespace, rule: &str) -> Result<()> {
         namespace,
         &format!(
             "table inet loss {{
+                counter lost {{ }}
                 chain arriving {{
                     type filter hook prerouting priority -300; policy accept;
-                    {rule} numgen random mod 100 == 0 drop
+                    {rule} numgen random mod 100 == 0 counter name lost drop
                 }}
             }}"
         ),

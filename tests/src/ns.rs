@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     os::{fd::AsFd, unix::fs::MetadataExt},
     path::PathBuf,
-    process::{self, Command},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
 };
@@ -13,11 +13,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::names;
+
 /// Where `ip netns` binds namespaces.
 pub(crate) const DIRECTORY: &str = "/run/netns";
-/// What all names of ours begin with; the number of the process follows.
-pub(crate) const PREFIX: &str = "weir-lab-";
-
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// A network namespace of this process, removed on drop.
@@ -33,7 +32,7 @@ impl Namespace {
     /// A new namespace with `lo` up.
     pub fn create(label: &str) -> Result<Self> {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}-{label}", process::id());
+        let name = format!("{}{number}-{label}", names::prefix());
         run(Command::new("ip").args(["netns", "add", &name]))?;
         let namespace = Self { name };
         namespace.ip("link set lo up")?;
@@ -54,6 +53,15 @@ impl Namespace {
     /// A command that will run in it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
+    }
+
+    /// A command that will run in it and be killed when the thread that starts it ends,
+    /// however that comes.
+    pub fn bound_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "nsenter"]);
         command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
         command
     }

@@ -1,11 +1,6 @@
 //! What runs that were killed left behind.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Once,
-};
+use std::{env, fs, path::Path, process::Command, sync::Once};
 
 use rustix::{
     mount::{UnmountFlags, unmount},
@@ -14,7 +9,8 @@ use rustix::{
 
 use crate::{
     kernel::BPFFS,
-    ns::{DIRECTORY, PREFIX, run},
+    names::is_orphan,
+    ns::{DIRECTORY, run},
 };
 
 static ONCE: Once = Once::new();
@@ -55,11 +51,5 @@ fn remove_installation(directory: &Path) {
 fn leftovers(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter(|name| owner(name).is_some_and(|owner| !owner.exists())).collect()
-}
-
-/// `/proc/PID` of the process that a name belongs to.
-fn owner(name: &str) -> Option<PathBuf> {
-    let (pid, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
-    Some(Path::new("/proc").join(pid.parse::<u32>().ok()?.to_string()))
+    names.filter(|name| is_orphan(name)).collect()
 }

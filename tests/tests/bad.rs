@@ -11,7 +11,7 @@ use weir_tests::{
     geo, kernel,
     lab::{self, BLOCKED4_CIDR, LAN, Lab},
     ns::link,
-    scenario::{self, BRIEF, GUARDED, PLANES, Servers, assert_denied, assert_served, fate},
+    scenario::{self, BRIEF, GUARDED, PLANES, Servers, assert_both_deny, assert_both_serve, fate},
     server::Behaviour,
     wait::{SOON, holds},
     weir::Weir,
@@ -34,20 +34,20 @@ fn a_corrupt_country_database() -> Result<()> {
     weir.configure("", &(scenario::geoip(&weir) + &scenario::services(&scenario::only_germany())))?;
     weir.launch()?;
     assert!(weir.log().contains("geo.mmdb"), "no warning names the file: {}", weir.log());
-    assert_denied(&lab, lab::DE4)?;
+    assert_both_deny(&lab, lab::DE4)?;
     expect_reason(&weir, lab::DE4, "geo_unavailable")?;
 
     geo::write(&database)?;
     assert!(holds(SOON, || matches!(fate(&lab, lab::DE4, GUARDED), Ok(None))), "{}", weir.log());
-    assert_denied(&lab, lab::FR4)?;
+    assert_both_deny(&lab, lab::FR4)?;
     expect_reason(&weir, lab::FR4, "country_restricted")?;
 
     let complaints = weir.log().matches("geo.mmdb").count();
     fs::write(&database, b"broken again")?;
     let complained = || weir.log().matches("geo.mmdb").count() > complaints;
     assert!(holds(SOON, complained), "nothing is said about the broken file");
-    assert_served(&lab, lab::DE4)?;
-    assert_denied(&lab, lab::FR4)
+    assert_both_serve(&lab, lab::DE4)?;
+    assert_both_deny(&lab, lab::FR4)
 }
 
 #[test]
@@ -58,25 +58,21 @@ fn an_interface_that_goes_away() -> Result<()> {
         let kernel = format!("interfaces = ['wan', 'lan']\nhook = '{hook}'");
         let access = format!("blocked_cidrs = ['{BLOCKED4_CIDR}', '198.18.0.0/24']");
         let mut weir = Weir::start(&lab.server, &kernel, &scenario::services(&access))?;
-        assert!(hooked(&lab)?);
+        assert_eq!(kernel::hook_in_use(&lab.server, LAN)?, Some(hook));
         lab.server.ip("link del lan")?;
-        assert_denied(&lab, lab::BLOCKED4)?;
-        assert_served(&lab, lab::DE4)?;
+        assert_both_deny(&lab, lab::BLOCKED4)?;
+        assert_both_serve(&lab, lab::DE4)?;
 
         link((&lab.server, LAN), (&lab.neighbours, "net0"))?;
         lab::assign(&lab.server, LAN, &["198.18.0.1/24"])?;
         lab::assign(&lab.neighbours, "net0", &["198.18.0.2/24"])?;
-        assert!(holds(SOON, || hooked(&lab).unwrap_or(false)), "{hook}: {}", weir.log());
-        let to = SocketAddr::new(lab::SERVER_LAN, GUARDED);
+        let hooked = || matches!(kernel::hook_in_use(&lab.server, LAN), Ok(Some(h)) if h == hook);
+        assert!(holds(SOON, hooked), "{hook}: {}", weir.log());
+        let to = SocketAddr::new(lab::SERVER_LAN4, GUARDED);
         let refusal = client::refusal((&lab.neighbours, lab::LAN_FR4), to, BRIEF)?;
         assert_eq!(refusal, Some(Refusal::Silence), "{hook}");
         assert!(weir.is_running());
         weir.stop().context("stopping")?;
     }
     Ok(())
-}
-
-/// Whether a program of any kind is attached to the server's second interface.
-fn hooked(lab: &Lab) -> Result<bool> {
-    kernel::watched(&lab.server, LAN)
 }

@@ -5,23 +5,23 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::Signal;
 use weir_tests::{
     client::{self, Refusal},
     kernel,
     lab::{self, BLOCKED4_CIDR, Lab},
-    scenario::{self, GUARDED, PLANES, RELAYED, Servers},
+    scenario::{self, BACKEND, GUARDED, PLANES, RELAYED, Servers},
     server::Behaviour,
     wait::{SOON, holds},
     weir::Weir,
 };
 
 const BYTES: u64 = 20_000;
-const BRIEF: Duration = Duration::from_millis(400);
+/// Port of a service that comes and goes.
+const OTHER: u16 = 7004;
 
 fn connect(lab: &Lab, from: std::net::IpAddr, port: u16) -> Result<TcpStream> {
     let to = SocketAddr::new(lab::SERVER4, port);
@@ -36,39 +36,52 @@ fn blocking(cidr: &str) -> String {
     scenario::services(&format!("blocked_cidrs = ['{cidr}']"))
 }
 
-fn fate(lab: &Lab, from: std::net::IpAddr, port: u16) -> Result<Option<Refusal>> {
-    client::refusal((&lab.clients, from), SocketAddr::new(lab::SERVER4, port), BRIEF)
+/// The relayed service on other addresses than all.
+fn listening(on: &str) -> String {
+    blocking(BLOCKED4_CIDR).replace(&format!("listen = {RELAYED}"), &format!("listen = [{on}]"))
 }
 
-#[test]
-fn under_load_no_allowed_connection_is_lost() -> Result<()> {
+/// One more service.
+fn other(listen: &str) -> String {
+    format!("[service.other]\nmode = 'tcp'\nlisten = [{listen}]\ntarget = '127.0.0.1:{BACKEND}'\n")
+}
+
+/// Reloads through `configurations`, while clients connect to both planes all the time
+/// and some stay; none of them may notice.
+fn unnoticed(configurations: &[String]) -> Result<()> {
+    unnoticed_from(&blocking(BLOCKED4_CIDR), configurations)
+}
+
+/// The same, from this first configuration on.
+fn unnoticed_from(first: &str, configurations: &[String]) -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _servers = Servers::start(&lab, Behaviour::Echo)?;
-    let weir = Weir::start(&lab.server, "", &blocking(BLOCKED4_CIDR))?;
+    let weir = Weir::start(&lab.server, "", first)?;
     let mut long: Vec<_> =
         PLANES.iter().map(|plane| connect(&lab, lab::DE4, plane.1)).collect::<Result<_>>()?;
-    let (ended, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (ended, made) = (AtomicBool::new(false), PLANES.map(|_| AtomicUsize::new(0)));
     thread::scope(|scope| {
-        let load = PLANES.map(|(_, port)| {
-            let (lab, ended, made) = (&lab, &ended, &made);
+        let load = [0, 1].map(|plane| {
+            let (lab, ended, made) = (&lab, &ended, &made[plane]);
             scope.spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
-                    drop(connect(lab, lab::DE4, port)?);
+                    drop(connect(lab, lab::DE4, PLANES[plane].1)?);
                     made.fetch_add(1, Ordering::Relaxed);
                 }
                 anyhow::Ok(())
             })
         });
-        let reloads = (0..10).try_for_each(|n| {
-            weir.configure(
-                "",
-                &blocking(if n % 2 == 0 { "203.0.113.0/24" } else { BLOCKED4_CIDR }),
-            )?;
-            weir.reload()?;
-            let target = made.load(Ordering::Relaxed) + 10;
-            holds(SOON, || made.load(Ordering::Relaxed) >= target)
-                .then_some(())
-                .context("the load has come to a halt")
+        let reloads = configurations.iter().try_for_each(|configuration| {
+            weir.configure("", configuration)?;
+            weir.reload().context(configuration.clone())?;
+            made.iter().try_for_each(|made| {
+                let target = made.load(Ordering::Relaxed) + 5;
+                ensure!(
+                    holds(SOON, || made.load(Ordering::Relaxed) >= target),
+                    "the load has come to a halt"
+                );
+                Ok(())
+            })
         });
         ended.store(true, Ordering::Relaxed);
         for thread in load {
@@ -81,7 +94,7 @@ fn under_load_no_allowed_connection_is_lost() -> Result<()> {
     }
     drop(long);
 
-    let all = made.load(Ordering::Relaxed) + PLANES.len();
+    let all = made.iter().map(|made| made.load(Ordering::Relaxed)).sum::<usize>() + PLANES.len();
     let records = weir.wait_for_events(all, "", SOON)?;
     assert_eq!(records.len(), all);
     for record in &records {
@@ -89,6 +102,47 @@ fn under_load_no_allowed_connection_is_lost() -> Result<()> {
         assert_eq!(record["close_reason"], "client_closed", "{record}");
     }
     Ok(())
+}
+
+#[test]
+fn under_load_a_policy_changes_unnoticed() -> Result<()> {
+    let policies = ["203.0.113.0/24", BLOCKED4_CIDR].map(blocking);
+    unnoticed(&policies.iter().cycle().take(10).cloned().collect::<Vec<_>>())
+}
+
+#[test]
+fn under_load_other_services_come_and_go_unnoticed() -> Result<()> {
+    let own = blocking(BLOCKED4_CIDR);
+    let others = [
+        other(&format!("{OTHER}")),
+        other(&format!("'{}:{OTHER}'", lab::SERVER4)),
+        other(&format!("{}", OTHER + 1)),
+        String::new(),
+    ];
+    let configurations = others.iter().map(|other| own.clone() + other);
+    unnoticed(&configurations.cycle().take(12).collect::<Vec<_>>())
+}
+
+/// The address that the clients use stays, another of the same service's comes and goes.
+#[test]
+fn under_load_a_service_gets_more_listeners_unnoticed() -> Result<()> {
+    let wan = format!("'{}:{RELAYED}'", lab::SERVER4);
+    let sets =
+        [wan.clone(), format!("{wan}, '{}:{RELAYED}'", lab::SERVER_LAN4)].map(|s| listening(&s));
+    let mut configurations = vec![];
+    for _ in 0..5 {
+        configurations.extend(sets.clone());
+    }
+    // The first would take the clients' address from a listener on all.
+    unnoticed_from(&sets[0], &configurations)
+}
+
+/// `:7002` gives way to one address of it, and comes back.
+#[test]
+fn under_load_a_listener_is_rebound_unnoticed() -> Result<()> {
+    let all = blocking(BLOCKED4_CIDR);
+    let one = listening(&format!("'{}:{RELAYED}'", lab::SERVER4));
+    unnoticed(&[one, all].into_iter().cycle().take(10).collect::<Vec<_>>())
 }
 
 #[test]
@@ -108,7 +162,7 @@ fn exactly_the_flows_that_are_denied_now_are_cut() -> Result<()> {
         let record = weir.wait_for_event(&query, SOON)?;
         assert_eq!(record["close_reason"], "policy_changed", "{record}");
         assert_eq!(record["bytes_upload"], BYTES, "{record}");
-        assert_eq!(fate(&lab, lab::BLOCKED4, port)?, Some(Refusal::Silence), "{service}");
+        scenario::assert_denied(&lab, lab::BLOCKED4, SocketAddr::new(lab::SERVER4, port))?;
         client::exchange(&mut kept, BYTES)?;
 
         weir.configure("", &scenario::services(""))?;
@@ -127,7 +181,8 @@ fn the_port_of_a_removed_service_refuses() -> Result<()> {
     weir.configure("", &scenario::guarded(""))?;
     weir.reload()?;
 
-    assert_eq!(fate(&lab, lab::DE4, RELAYED)?, Some(Refusal::Reset));
+    let (from, to) = ((&lab.clients, lab::DE4), SocketAddr::new(lab::SERVER4, RELAYED));
+    assert_eq!(client::refusal(from, to, SOON)?, Some(Refusal::Reset));
     let heard = relayed.read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(heard, Ok(0) | Err(ErrorKind::ConnectionReset)), "{heard:?}");
     let record = weir.wait_for_event("service_id=relayed", SOON)?;
@@ -187,7 +242,7 @@ fn a_faulty_file_changes_nothing() -> Result<()> {
 
     assert!(weir.is_running());
     for (_, port) in PLANES {
-        assert_eq!(fate(&lab, lab::BLOCKED4, port)?, Some(Refusal::Silence));
+        scenario::assert_denied(&lab, lab::BLOCKED4, SocketAddr::new(lab::SERVER4, port))?;
         drop(connect(&lab, lab::FR4, port)?);
     }
     client::exchange(&mut open, BYTES)

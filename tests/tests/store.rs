@@ -16,7 +16,8 @@ use weir_tests::{
     kernel,
     lab::{self, Lab},
     scenario::{
-        PLANES, RELAYED, Servers, assert_denied, assert_served, attempts, blocking, deny_many, fate,
+        PLANES, RELAYED, Servers, assert_both_deny, assert_both_serve, attempts, blocking,
+        deny_many, fate,
     },
     server::Behaviour,
     tmpfs::Tmpfs,
@@ -27,7 +28,7 @@ use weir_tests::{
 /// Runs Weir once so that there is a store with a record in it.
 fn with_store(lab: &Lab) -> Result<Weir<'_>> {
     let mut weir = Weir::start(&lab.server, "", &blocking())?;
-    assert_served(lab, lab::DE4)?;
+    assert_both_serve(lab, lab::DE4)?;
     weir.wait_for_events(PLANES.len(), "", SOON)?;
     weir.run(&["token", "create", "ci"])?;
     weir.stop()?;
@@ -42,8 +43,8 @@ fn start_on_bad_store(lab: &Lab, weir: &mut Weir<'_>) -> Result<()> {
     let said = weir.log().split_off(before);
     assert!(said.contains(&weir.data_dir().display().to_string()), "no path is named: {said}");
     assert!(!said.contains("panicked"), "{said}");
-    assert_denied(lab, lab::BLOCKED4)?;
-    assert_served(lab, lab::DE4)?;
+    assert_both_deny(lab, lab::BLOCKED4)?;
+    assert_both_serve(lab, lab::DE4)?;
     assert!(weir.is_running(), "{}", weir.log());
     Ok(())
 }
@@ -154,11 +155,11 @@ fn a_store_that_is_locked_after_a_crash() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _servers = Servers::start(&lab, Behaviour::Echo)?;
     let mut weir = Weir::start(&lab.server, "", &blocking())?;
-    assert_served(&lab, lab::DE4)?;
-    assert_denied(&lab, lab::BLOCKED4)?;
+    assert_both_serve(&lab, lab::DE4)?;
+    assert_both_deny(&lab, lab::BLOCKED4)?;
     weir.wait_for_events(2 * PLANES.len(), "", SOON)?;
     weir.kill()?;
-    assert_denied(&lab, lab::BLOCKED4)?;
+    assert_both_deny(&lab, lab::BLOCKED4)?;
     let locked = lock_store(&weir)?;
     start_on_bad_store(&lab, &mut weir)?;
     drop(locked);
@@ -179,7 +180,7 @@ fn a_locked_store_with_traffic_to_be_refused() -> Result<()> {
     let locked = lock_store(&weir)?;
     weir.launch()?;
     assert_eq!(fate(&lab, lab::DE4, RELAYED)?, Some(Refusal::Reset));
-    assert_denied(&lab, lab::BLOCKED4)?;
+    assert_both_deny(&lab, lab::BLOCKED4)?;
     assert!(weir.is_running());
     drop(locked);
     let served = || matches!(fate(&lab, lab::DE4, RELAYED), Ok(None));
@@ -232,7 +233,7 @@ fn a_read_only_store() -> Result<()> {
     let disk = Tmpfs::mount(&weir.data_dir(), 64)?;
     weir.configure("", &blocking())?;
     weir.launch()?;
-    assert_served(&lab, lab::DE4)?;
+    assert_both_serve(&lab, lab::DE4)?;
     weir.wait_for_events(PLANES.len(), "", SOON)?;
     weir.stop()?;
     disk.set_read_only()?;
@@ -250,7 +251,7 @@ fn a_full_disk() -> Result<()> {
     let sink = format!("[[sink]]\nkind = 'jsonl'\npath = '{}'\n", copy.display());
     weir.configure("", &(sink + &blocking()))?;
     weir.launch()?;
-    assert_served(&lab, lab::DE4)?;
+    assert_both_serve(&lab, lab::DE4)?;
     weir.wait_for_events(PLANES.len(), &format!("source_ip={}", lab::DE4), SOON)?;
 
     let ballast = disk.fill()?;
@@ -265,11 +266,11 @@ fn a_full_disk() -> Result<()> {
     let said = weir.log().split_off(before);
     assert!(said.contains(&weir.data_dir().display().to_string()), "no path is named: {said}");
     assert!(weir.is_running(), "{said}");
-    assert_denied(&lab, lab::BLOCKED4)?;
-    assert_served(&lab, lab::DE4)?;
+    assert_both_deny(&lab, lab::BLOCKED4)?;
+    assert_both_serve(&lab, lab::DE4)?;
 
     fs::remove_file(ballast)?;
-    assert_served(&lab, lab::FR4)?;
+    assert_both_serve(&lab, lab::FR4)?;
     weir.wait_for_events(PLANES.len(), &format!("source_ip={}", lab::FR4), 2 * SOON)?;
     // The audit log had no room either: what it could not write is not lost, and it
     // works again.

@@ -1,7 +1,7 @@
 //! The quick start's backends: two ports of loopback that answer HTTP.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     os::unix::process::parent_id,
     thread,
@@ -15,12 +15,15 @@ const PAGES: [(&str, &str); 2] = [
     ("127.0.0.1:9081", "hello from behind Weir's relay\n"),
     ("127.0.0.1:9082", "hello from a port that Weir guards\n"),
 ];
+/// What is printed once both listen.
+pub(crate) const READY: &str = "ready";
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) fn run() -> Result<()> {
     let parent = parent_id();
     for (address, page) in PAGES {
-        let listener = TcpListener::bind(address).with_context(|| address.to_owned())?;
+        let listener = TcpListener::bind(address)
+            .with_context(|| format!("the quick start's backend cannot listen on {address}"))?;
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client that hangs up early has its reasons.
@@ -28,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
             }
         });
     }
+    println!("{READY}");
     while parent_id() == parent {
         thread::sleep(LOOK);
     }
@@ -47,5 +51,7 @@ fn answer(mut stream: &TcpStream, page: &str) -> Result<()> {
         stream,
         "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
     )?;
+    // The client, which knows the length, closes first: the record says the same each time.
+    io::copy(&mut stream, &mut io::sink())?;
     Ok(())
 }

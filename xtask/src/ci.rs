@@ -1,26 +1,47 @@
 //! `cargo xtask ci`
 
-use std::path::Path;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 
 use crate::{
-    build::{kernel_programs, object_from_here},
+    build::object_from_here,
     process::{cargo, run, succeeds},
     rooms, test,
 };
 
 const DENY_VERSION: &str = "0.19.0";
 
-pub(crate) fn run_all() -> Result<()> {
-    run(cargo().args(["fmt", "--all", "--check"]))?;
-    rooms::check()?;
-    kernel_programs()?;
-    let mut clippy = cargo();
-    clippy.args(["clippy", "--all-targets", "--", "--deny=warnings"]);
-    run(object_from_here(&mut clippy))?;
+/// A check of the sources.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    /// What of cargo's it needs beside cargo.
+    pub(crate) component: Option<&'static str>,
+    pub(crate) run: fn() -> Result<()>,
+}
+
+/// What the tests begin with.
+pub(crate) const CHECKS: [Check; 3] = [
+    Check { name: "format", component: Some("rustfmt"), run: format },
+    Check { name: "structure", component: None, run: rooms::check },
+    Check { name: "lints", component: Some("clippy"), run: lints },
+];
+
+/// The tests, whose first rung are [`CHECKS`], and before them what needs a tool of its
+/// own built.
+pub(crate) fn run_all() -> Result<ExitCode> {
     deny()?;
     test::run()
+}
+
+fn format() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> Result<()> {
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--quiet", "--all-targets", "--", "--deny=warnings"]);
+    run(object_from_here(&mut clippy))
 }
 
 /// Licences, bans and sources; advisories where their database can be fetched.

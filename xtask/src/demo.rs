@@ -98,7 +98,7 @@ pub(crate) fn run() -> Result<()> {
 /// Starts a server in the server's namespace.
 fn start(lab: &Lab, line: &str) -> Result<Running> {
     let mut words = line.split(' ');
-    let mut command = lab.server.command(words.next().unwrap_or_default());
+    let mut command = lab.server.bound_command(words.next().unwrap_or_default());
     let child = command.args(words).stdout(Stdio::null()).spawn();
     Ok(Running(child.with_context(|| line.to_owned())?))
 }

@@ -12,7 +12,7 @@ mod setup;
 mod test;
 mod toolchain;
 
-use std::{env, path::Path};
+use std::{env, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -50,17 +50,28 @@ enum Command {
     Backend,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match dispatch(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
     env::set_current_dir(root)?;
-    match Args::parse().command {
+    match command {
         Command::Setup => setup::run(),
         Command::Build => build::run(),
         Command::Run => run::run(),
-        Command::Test => test::run(),
+        Command::Test => return test::run(),
         Command::Demo => demo::run(),
         Command::Bench { which } => bench::run(&which),
-        Command::Ci => ci::run_all(),
+        Command::Ci => return ci::run_all(),
         Command::Backend => backend::run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

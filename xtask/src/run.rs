@@ -2,16 +2,17 @@
 
 use std::{
     env, fs,
+    io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail};
 use weir_tests::mmdb::{Place, Schema, build};
 
-use crate::{build::release, process::is_root};
+use crate::{backend, build::release, process::is_root, setup};
 
 const CONFIG: &str = "examples/quickstart.toml";
 const DIRECTORY: &str = "target/quickstart";
@@ -33,15 +34,30 @@ pub(crate) fn run() -> Result<()> {
     if !is_root() {
         bail!("Weir loads programs into the kernel: run this as root (sudo -E cargo xtask run)");
     }
+    setup::packages(&[("curl", "curl")])?;
     let binary = release()?;
     fs::create_dir_all(DIRECTORY).context(DIRECTORY)?;
     let database = Path::new(DIRECTORY).join("geo.mmdb");
     fs::write(&database, countries()?).with_context(|| database.display().to_string())?;
-    // It ends when this process does, which becomes Weir itself.
-    Command::new(env::current_exe()?).arg("backend").spawn().context("the backends")?;
+    start_backends()?;
     println!("{HINTS}");
     let failed = Command::new(&binary).args(["run", "--config", CONFIG]).exec();
     Err(failed).with_context(|| binary.display().to_string())
+}
+
+/// Starts what Weir stands before, and waits until it listens. It ends when this process
+/// does, which becomes Weir itself.
+fn start_backends() -> Result<()> {
+    let mut command = Command::new(env::current_exe()?);
+    let mut child =
+        command.arg("backend").stdout(Stdio::piped()).spawn().context("the backends")?;
+    let mut said = String::new();
+    BufReader::new(child.stdout.take().context("a pipe")?).read_line(&mut said)?;
+    if said.trim_end() != backend::READY {
+        // It has said why.
+        bail!("the quick start's backends ended: {}", child.wait()?);
+    }
+    Ok(())
 }
 
 /// Documentation prefixes (RFC 5737, RFC 3849) in three countries.

@@ -1,8 +1,9 @@
 //! `cargo xtask test`
 
 use std::{
+    fmt,
     io::{BufRead, BufReader},
-    process::Stdio,
+    process::{ExitCode, Stdio},
     time::Instant,
 };
 
@@ -10,8 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     build::{kernel_programs, object_from_here},
-    process::{cargo, is_root},
-    setup,
+    ci,
+    process::{self, cargo, is_root},
+    setup, toolchain,
 };
 
 /// One rung of the ladder: its name, and what cargo is asked to test.
@@ -21,7 +23,7 @@ struct Rung {
     arguments: &'static [&'static str],
 }
 
-const RUNGS: [Rung; 4] = [
+const RUNGS: [Rung; 5] = [
     Rung {
         name: "unit: parser, verdict, accounting",
         needs_root: false,
@@ -42,6 +44,11 @@ const RUNGS: [Rung; 4] = [
         needs_root: true,
         arguments: &["--package=weir-tests"],
     },
+    Rung {
+        name: "xtask, and what the README says",
+        needs_root: false,
+        arguments: &["--package=xtask"],
+    },
 ];
 
 #[derive(Default)]
@@ -51,34 +58,63 @@ struct Counts {
     skipped: u32,
 }
 
-pub(crate) fn run() -> Result<()> {
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Climbs all rungs, whatever fails; the last line tells the counts.
+pub(crate) fn run() -> Result<ExitCode> {
     setup::for_tests()?;
     kernel_programs()?;
     // The end-to-end tests start it.
     let mut build = cargo();
     build.args(["build", "--package=proxy-user", "--bin=weir"]);
-    crate::process::run(object_from_here(&mut build))?;
+    process::run(object_from_here(&mut build))?;
     let mut total = Counts::default();
+    report("format, structure, lints", &mut total, || Ok(sources()));
     for rung in &RUNGS {
-        let since = Instant::now();
-        let counts = climb(rung)?;
-        println!(
-            "{}: {} passed, {} failed, {} skipped ({:.0} s)",
-            rung.name,
-            counts.passed,
-            counts.failed,
-            counts.skipped,
-            since.elapsed().as_secs_f64()
-        );
-        total.passed += counts.passed;
-        total.failed += counts.failed;
-        total.skipped += counts.skipped;
+        report(rung.name, &mut total, || climb(rung));
     }
-    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
-    if total.failed > 0 {
-        bail!("{} tests failed", total.failed);
+    println!("{total}");
+    Ok(if total.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Climbs one rung. One that cannot be climbed to its end has failed.
+fn report(name: &str, total: &mut Counts, climb: impl FnOnce() -> Result<Counts>) {
+    let since = Instant::now();
+    let counts = climb().unwrap_or_else(|error| {
+        println!("FAILED: {name}: {error:#}");
+        Counts { failed: 1, ..Counts::default() }
+    });
+    println!("{name}: {counts} ({:.0} s)", since.elapsed().as_secs_f64());
+    total.add(&counts);
+}
+
+/// What can be told of the sources without running them.
+fn sources() -> Counts {
+    let mut counts = Counts::default();
+    for check in ci::CHECKS {
+        if let Err(error) = check.component.map_or(Ok(()), toolchain::component) {
+            println!("SKIPPED: {}: {error:#}", check.name);
+            counts.skipped += 1;
+        } else if let Err(error) = (check.run)() {
+            println!("FAILED: {}: {error:#}", check.name);
+            counts.failed += 1;
+        } else {
+            counts.passed += 1;
+        }
     }
-    Ok(())
+    counts
 }
 
 /// Runs one rung. What failed and why is shown; what passed is counted.
@@ -149,5 +185,24 @@ fn count(result: &str, counts: &mut Counts) {
             "ignored" => counts.skipped += number,
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_those_of_the_result_line() {
+        let mut counts = Counts::default();
+        count("ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out", &mut counts);
+        count("FAILED. 281 passed; 2 failed; 0 ignored; 0 measured", &mut counts);
+        assert_eq!(counts.to_string(), "284 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn what_was_skipped_is_told_apart_from_what_failed() {
+        let (skipped, rest) = follow_stderr(&b"warning: a\nSKIPPED: t: no root\nerror: b\n"[..]);
+        assert_eq!((skipped, rest.as_str()), (1, "warning: a\nerror: b\n"));
     }
 }

@@ -91,6 +91,16 @@ pub(crate) fn compiler() -> Result<Compiler> {
     )
 }
 
+/// A component of rustup's stable toolchain, installed where it is missing.
+pub(crate) fn component(name: &str) -> Result<()> {
+    let subcommand = name.trim_start_matches("rust");
+    if succeeds(cargo().args([subcommand, "--version"])) {
+        return Ok(());
+    }
+    println!("setup: installing {name}");
+    run(Command::new("rustup").args(["component", "add", name]))
+}
+
 /// Installs Debian packages.
 pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     let apt = || {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// `WEIR_BINARY`, else the one built beside this program, else the workspace's.
-pub(super) fn find() -> Result<PathBuf> {
+pub fn find() -> Result<PathBuf> {
     if let Some(named) = env::var_os("WEIR_BINARY") {
         let path = PathBuf::from(named);
         return path.canonicalize().with_context(|| format!("WEIR_BINARY={}", path.display()));

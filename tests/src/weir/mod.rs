@@ -15,9 +15,10 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+pub use self::binary::find as binary;
 use self::process::Process;
 use crate::{
-    kernel,
+    kernel, names,
     ns::{self, Namespace},
     wait::eventually,
 };
@@ -39,12 +40,12 @@ pub struct Weir<'a> {
 impl<'a> Weir<'a> {
     /// Installs Weir, without starting it.
     pub fn install(namespace: &'a Namespace) -> Result<Self> {
-        Self::install_from(namespace, binary::find()?)
+        Self::install_from(namespace, binary()?)
     }
 
     /// Installs this build of it.
     pub fn install_from(namespace: &'a Namespace, binary: PathBuf) -> Result<Self> {
-        let directory = TempDir::with_prefix(format!("{}{}-", ns::PREFIX, std::process::id()))?;
+        let directory = TempDir::with_prefix(names::prefix())?;
         Ok(Self { namespace, binary, directory, process: None })
     }
 
@@ -100,14 +101,21 @@ impl<'a> Weir<'a> {
     }
 
     fn spawn(&self) -> Result<Process> {
-        Process::spawn(self.command(&["run"])?, &self.path("weir.log"))
+        let mut command = self.namespace.bound_command(&self.binary);
+        command.arg("run").arg("--config").arg(self.config());
+        Process::spawn(command, &self.path("weir.log"))
     }
 
     /// Asks the daemon to stop and waits for its end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait_for_end(STOP)
+    }
+
+    /// Waits until the daemon has ended; how it did.
+    pub fn wait_for_end(&mut self, limit: Duration) -> Result<ExitStatus> {
         let process = self.process.as_mut().context("weir is not running")?;
-        process.signal(Signal::TERM)?;
-        let status = eventually(STOP, || process.exited());
+        let status = eventually(limit, || process.exited());
         let status = status.with_context(|| format!("weir did not stop: {}", self.log()))?;
         self.process = None;
         Ok(status)

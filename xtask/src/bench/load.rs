@@ -3,8 +3,8 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Stdio};
 
-use anyhow::{Context, Result};
-use weir_tests::{ns::Namespace, wait};
+use anyhow::{Context, Result, ensure};
+use weir_tests::{ns::Namespace, ss, wait};
 
 use super::super::process::output;
 
@@ -66,7 +66,7 @@ fn wrk(clients: &Namespace, target: SocketAddr, more: &[&str]) -> Result<f64> {
     command.args(["--threads", "1", "--connections", &CLIENTS.to_string()]);
     command.args(["--duration", &format!("{SECONDS}s")]).args(more);
     let report = output(command.arg(format!("http://{target}/")))?;
-    anyhow::ensure!(!report.contains("Socket errors"), "{report}");
+    ensure!(!report.contains("Socket errors"), "{report}");
     let rate = report.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
     rate.and_then(|rate| rate.trim().parse().ok()).with_context(|| report.clone())
 }
@@ -77,11 +77,7 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn start(
-        namespace: &Namespace,
-        address: std::net::IpAddr,
-        dir: &Path,
-    ) -> Result<Self> {
+    pub(super) fn start(namespace: &Namespace, dir: &Path) -> Result<Self> {
         let config = dir.join("target.conf");
         let text = format!(
             "daemon off; pid {0}/target.pid; error_log {0}/target.log; worker_processes 1;
@@ -96,18 +92,18 @@ impl Targets {
         let web = Running::start(namespace, "nginx", &["-c", &config.to_string_lossy()])?;
         let bulk = Running::start(namespace, "iperf3", &["--server", "--port", &BULK.to_string()])?;
         for port in [WEB, BULK] {
-            wait_for(namespace, SocketAddr::new(address, port))?;
+            wait_for(namespace, port)?;
         }
         Ok(Self { _processes: [web, bulk] })
     }
 }
 
-/// Waits until something accepts.
-pub(super) fn wait_for(from: &Namespace, address: SocketAddr) -> Result<()> {
-    let connected = wait::eventually(wait::SOON, || {
-        from.within(|| std::net::TcpStream::connect(address)).ok()?.ok()
-    });
-    connected.map(drop).with_context(|| format!("nothing listens on {address}"))
+/// Waits until something listens. A connection would tell too, but iperf3 complains of
+/// one that says nothing.
+pub(super) fn wait_for(namespace: &Namespace, port: u16) -> Result<()> {
+    let listens = || ss::listens(namespace, port).unwrap_or(false);
+    ensure!(wait::holds(wait::SOON, listens), "nothing listens on port {port}");
+    Ok(())
 }
 
 /// A process in a namespace, ended with this.
@@ -124,7 +120,7 @@ impl Running {
         arguments: &[&str],
         stdout: Stdio,
     ) -> Result<Self> {
-        let mut command = namespace.command(program);
+        let mut command = namespace.bound_command(program);
         let child = command.args(arguments).stdin(Stdio::null()).stdout(stdout).spawn();
         Ok(Self(child.with_context(|| format!("{command:?}"))?))
     }

@@ -41,23 +41,32 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             continue;
         }
         match bench {
-            Which::Verdict => save("verdict", &verdict::measure()?)?,
-            Which::Routing => save("routing", &routing::measure()?)?,
-            Which::Relay => save("relay", &relay::measure()?)?,
+            Which::Verdict => record("verdict", verdict::measure)?,
+            Which::Routing => record("routing", routing::measure)?,
+            Which::Relay => record("relay", relay::measure)?,
         }
     }
     Ok(())
 }
 
-/// Writes results beside the machine that they are of.
-fn save(name: &str, results: &Value) -> Result<()> {
+/// Measures, and writes the results beside the machine and the sources that they are of.
+fn record(name: &str, measure: fn() -> Result<Value>) -> Result<()> {
     fs::create_dir_all(RESULTS).context(RESULTS)?;
-    let date = output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
-    let path = Path::new(RESULTS).join(format!("{date}-{name}.json"));
-    let document = json!({ "machine": machine()?, "results": results });
+    let began = output(Command::new("date").args(["--utc", "+%Y-%m-%d-%H%M%S"]))?;
+    let path = Path::new(RESULTS).join(format!("{began}-{name}.json"));
+    // Before measuring: what fails here would fail after half an hour, and sources may
+    // change meanwhile.
+    let machine = machine()?;
+    let document = json!({ "machine": machine, "results": measure()? });
     fs::write(&path, serde_json::to_string_pretty(&document)? + "\n")?;
     println!("written to {}", path.display());
     Ok(())
+}
+
+/// Says plainly whether a goal is met; the same for the results.
+fn goal(text: &str, met: bool) -> Value {
+    println!("  goal: {text}: {}", if met { "met" } else { "MISSED" });
+    json!({ "goal": text, "met": met })
 }
 
 fn machine() -> Result<Value> {
@@ -68,6 +77,6 @@ fn machine() -> Result<Value> {
         "cpu": model.unwrap_or("unknown"),
         "cores": std::thread::available_parallelism()?.get(),
         "rustc": output(Command::new("rustc").arg("--version"))?,
-        "commit": output(Command::new("git").args(["rev-parse", "--short", "HEAD"]))?,
+        "commit": output(Command::new("git").args(["describe", "--always", "--dirty"]))?,
     }))
 }

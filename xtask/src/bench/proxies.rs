@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_tests::{ns::Namespace, weir::Weir};
 
@@ -25,8 +25,19 @@ pub(super) enum Proxy {
 
 /// A running one, ended with this.
 pub(super) enum Started<'a> {
-    Weir { _weir: Weir<'a> },
+    Weir(Weir<'a>),
     Other { _process: Running },
+}
+
+impl Started<'_> {
+    /// Ends it in order. One that is dropped has failed, and shows its log.
+    pub(super) fn stop(self) -> Result<()> {
+        if let Self::Weir(mut weir) = self {
+            let status = weir.stop()?;
+            ensure!(status.success(), "weir: {status}: {}", weir.log());
+        }
+        Ok(())
+    }
 }
 
 impl Proxy {
@@ -87,7 +98,7 @@ fn weir<'a>(namespace: &'a Namespace, target: IpAddr, binary: &Path) -> Result<S
     let mut weir = Weir::install_from(namespace, binary.to_owned())?;
     weir.configure("", &tables)?;
     weir.launch()?;
-    Ok(Started::Weir { _weir: weir })
+    Ok(Started::Weir(weir))
 }
 
 fn for_both(service: impl Fn(u16) -> String) -> String {

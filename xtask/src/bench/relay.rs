@@ -1,13 +1,14 @@
 //! The relay beside HAProxy and nginx: client, proxy and target in a namespace each.
 //! Every round measures all of them, in changing order.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use weir_tests::lab::{Lab, SERVER4};
 
 use super::{
+    goal,
     load::{BULK, Load, Targets, WEB, wait_for},
     proxies::{Proxy, versions},
     routing::{NEIGHBOUR, prepare},
@@ -21,24 +22,25 @@ pub(super) fn measure() -> Result<Value> {
     let binary = release()?.canonicalize()?;
     let lab = Lab::new()?;
     let dir = prepare(&lab)?;
-    let _targets = Targets::start(&lab.neighbours, NEIGHBOUR, dir.path())?;
+    let _targets = Targets::start(&lab.neighbours, dir.path())?;
     let mut figures: BTreeMap<(Load, Proxy), Vec<f64>> = BTreeMap::new();
     for round in 0..ROUNDS {
         let mut order = Proxy::ALL;
         order.rotate_left(round % Proxy::ALL.len());
         for proxy in order {
-            let _started = proxy.start(&lab.server, NEIGHBOUR, &binary, dir.path())?;
+            let started = proxy.start(&lab.server, NEIGHBOUR, &binary, dir.path())?;
             for port in [BULK, WEB] {
-                wait_for(&lab.clients, SocketAddr::new(SERVER4, port))?;
+                wait_for(&lab.server, port)?;
             }
             for load in Load::ALL {
                 let figure = load.run(&lab.clients, SERVER4)?;
                 figures.entry((load, proxy)).or_default().push(figure);
             }
+            started.stop()?;
         }
         println!("bench: round {} of {ROUNDS}", round + 1);
     }
-    let mut results = Vec::new();
+    let (mut results, mut goals) = (Vec::new(), Vec::new());
     for load in Load::ALL {
         println!("{}, medians of {ROUNDS}", load.name());
         let base = median(&figures[&(load, Proxy::Haproxy)]);
@@ -54,6 +56,9 @@ pub(super) fn measure() -> Result<Value> {
                 "rounds": rounds,
             }));
         }
+        let own = median(&figures[&(load, Proxy::Weir)]);
+        let text = format!("the relay's median of {} is at least HAProxy's", load.name());
+        goals.push(goal(&text, own >= base));
     }
-    Ok(json!({ "versions": versions()?, "figures": results }))
+    Ok(json!({ "versions": versions()?, "figures": results, "goals": goals }))
 }

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use weir_tests::{lab::Lab, weir::Weir};
+use weir_tests::{lab::Lab, names, weir::Weir};
 
 use super::{
+    goal,
     load::{Load, Targets},
     stats::{mean_with_confidence, median},
 };
@@ -36,7 +37,7 @@ pub(super) fn measure() -> Result<Value> {
     let binary = release()?.canonicalize()?;
     let lab = Lab::new()?;
     let dir = prepare(&lab)?;
-    let _targets = Targets::start(&lab.neighbours, NEIGHBOUR, dir.path())?;
+    let _targets = Targets::start(&lab.neighbours, dir.path())?;
     let mut weir = Weir::install_from(&lab.server, binary)?;
     weir.configure("", TABLES)?;
     let mut results = Vec::new();
@@ -63,8 +64,10 @@ pub(super) fn measure() -> Result<Value> {
             median(&without),
             median(&with),
         );
+        let goal = goal("attaching costs at most 3 %", mean >= 0.97);
         results.push(json!({
             "load": load.name(),
+            "goal": goal,
             "ratio": { "mean": mean, "half_width_95": half, "median": median(&ratios) },
             "without": without,
             "with": with,
@@ -80,5 +83,5 @@ pub(super) fn prepare(lab: &Lab) -> Result<TempDir> {
     for namespace in [&lab.server, &lab.clients, &lab.neighbours] {
         namespace.sysctl("net/ipv4/ip_local_port_range", "10000 65000")?;
     }
-    Ok(TempDir::with_prefix("weir-lab-bench-")?)
+    Ok(TempDir::with_prefix(names::prefix())?)
 }
