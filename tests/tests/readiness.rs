@@ -143,7 +143,7 @@ fn the_fill_of_every_map_that_can_run_full_is_told() -> Result<()> {
     assert_eq!(entries("half_open"), Some(0));
     // Nobody is at that address: the SYN-ACKs are swallowed.
     let nobody = Ipv4Addr::new(198, 51, 100, 200);
-    raw::send(&lab.clients, (0..SYNS).map(|n| syn(nobody, 5000 + n)))?;
+    raw::send(&lab.clients, (0..SYNS).map(|n| syn(nobody.into(), 5000 + n)))?;
     assert!(holds(SOON, || entries("half_open") == Some(SYNS.into())), "{:?}", weir.status());
     Ok(())
 }

@@ -13,6 +13,7 @@ mod rows;
 mod verdicts;
 
 /// The random policies that the daemon's own tests use.
+#[allow(clippy::unwrap_used, reason = "it stands where unwrapping is allowed")]
 #[path = "../../src/policy/tests/strategy.rs"]
 mod strategy;
 

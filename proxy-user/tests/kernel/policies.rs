@@ -139,7 +139,7 @@ fn configuration(directory: &std::path::Path, row: &Row, service: &str) -> Resul
     let text = format!(
         "include = []\n[global_access]\n{}\n[service.s]\nmode = 'tcp'\nlisten = 22\n{service}\n{}\n",
         row.global,
-        row.own.lines().map(|line| format!("access.{line}\n")).collect::<String>(),
+        row.own.lines().fold(String::new(), |lines, line| lines + "access." + line + "\n"),
     );
     fs::write(&path, &text)?;
     proxy_user::config::load(&path)

@@ -9,8 +9,8 @@ pub(crate) struct Row {
     pub(crate) global: &'static str,
     /// Lines of the service's `access`.
     pub(crate) own: &'static str,
-    /// Whether the lab's database is loaded: 198.51.100.0/24 and 2001:db8:de::/48 are in
-    /// Germany, 203.0.113.0/24 and 2001:db8:f0::/48 in France.
+    /// Whether the lab's database is loaded: `198.51.100.0/24` and `2001:db8:de::/48` are in
+    /// Germany, `203.0.113.0/24` and `2001:db8:f0::/48` in France.
     pub(crate) database: bool,
     pub(crate) gateway: Option<&'static str>,
     pub(crate) clients: &'static [(&'static str, Said)],
