@@ -19,7 +19,7 @@ use crate::{
     atomics::Shared,
     exit::count,
     ingress::closed,
-    lookup::{now, precisely_now},
+    lookup::{is_local, now, precisely_now},
     maps::{FLOWS, FRESH, HALF_OPEN},
 };
 
@@ -107,8 +107,7 @@ pub fn outbound(packet: &Packet, key: &FlowKey, listener: &Listener) -> Outcome 
         return Outcome::Refused;
     }
     if segment.has(Segment::SYN | Segment::ACK) {
-        answer(segment, key, half, listener);
-        return Outcome::Flow;
+        return answer(segment, key, half, listener);
     }
     let Some(half) = half else {
         return Outcome::NotOurs;
@@ -127,18 +126,29 @@ pub fn outbound(packet: &Packet, key: &FlowKey, listener: &Listener) -> Outcome 
 /// The host's SYN-ACK. Where it answers no SYN that was seen (it came in pieces, or was
 /// pushed out), the flow begins here, and its client is judged with its next packet.
 #[inline(always)]
-fn answer(segment: &Segment, key: &FlowKey, half: Option<*mut FlowState>, listener: &Listener) {
+fn answer(
+    segment: &Segment,
+    key: &FlowKey,
+    half: Option<*mut FlowState>,
+    listener: &Listener,
+) -> Outcome {
     if let Some(half) = half {
         // SAFETY: a map value, valid memory for the program's run.
         let half = unsafe { &mut *half };
         if half.is_answered_by(segment) {
             half.answer(segment);
-            return;
+            return Outcome::Flow;
         }
     }
-    let Some(fresh) = fresh() else { return };
-    *fresh = FlowState::answered(segment, precisely_now());
-    begin(key, fresh, listener, 0);
+    // One that this host only routes is another's.
+    if !is_local(&key.service) {
+        return Outcome::NotOurs;
+    }
+    if let Some(fresh) = fresh() {
+        *fresh = FlowState::answered(segment, precisely_now());
+        begin(key, fresh, listener, 0);
+    }
+    Outcome::Flow
 }
 
 /// Moves a half-open flow among the established ones and counts `segment` there.

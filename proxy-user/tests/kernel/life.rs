@@ -178,6 +178,17 @@ fn the_hosts_own_packets_open_a_flow_that_the_clients_do_not() -> Result {
     Ok(())
 }
 
+/// What is routed through this host is not its own, whatever its port.
+#[test]
+fn a_routed_answer_is_nobodys_flow() -> Result {
+    let mut kernel = Kernel::new(&Rules::OPEN, &[])?;
+    let client = syn("203.0.113.5", "192.0.2.9");
+    kernel.send(&client.reply().segment(Segment::SYN | ACK, 100, 8, 0))?;
+    kernel.send(&client.reply().segment(ACK, 101, 8, 20))?;
+    assert_eq!(kernel.maps.flows.all().count(), 0);
+    Ok(())
+}
+
 /// A flow that nobody judged yet is judged with the client's first packet.
 #[test]
 fn a_flow_that_the_host_opened_is_judged_all_the_same() -> Result {
