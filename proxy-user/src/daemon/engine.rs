@@ -35,6 +35,8 @@ const GATHER: Duration = Duration::from_millis(1);
 const SWEEP: Duration = Duration::from_secs(5);
 /// Resets in answer to denied packets, a second.
 pub(super) const MOST_RESETS: u32 = 1000;
+/// Events between two looks at the clock, which cost more than most events.
+const EVENTS_A_CLOCK: usize = 64;
 /// Events between two looks into the inbox.
 const MOST_EVENTS: usize = 16_384;
 
@@ -203,31 +205,31 @@ impl Engine {
         };
         // The end of a flow precedes the relay's report of it.
         self.drain();
+        let now = Now::read();
         let mut next = first;
         while let Some(message) = next {
             if matches!(message, Message::Finish) {
                 return true;
             }
-            self.hear(message);
+            self.hear(message, &now);
             next = self.inbox.try_recv().ok();
         }
         false
     }
 
-    fn hear(&mut self, message: Message) {
-        let now = Now::read();
+    fn hear(&mut self, message: Message, now: &Now) {
         match message {
             Message::Opened(session) => self.tracker.opened(&session),
-            Message::Ended(report) => self.tracker.ended(*report, &self.kernel, &now),
+            Message::Ended(report) => self.tracker.ended(*report, &self.kernel, now),
             Message::Settled(flows) => self.tracker.committed(&flows),
             Message::Inherited(Inherited { accounted, committed }) => {
                 let counts = std::mem::take(&mut self.unaccounted);
-                self.tracker.inherit(&counts, &accounted, &committed, &now);
+                self.tracker.inherit(&counts, &accounted, &committed, now);
             }
-            Message::Services(services) => self.take_services(services, &now),
+            Message::Services(services) => self.take_services(services, now),
             Message::Interfaces(names) => self.tracker.set_interfaces(names),
             // Nobody waits for the answer any more where it cannot be sent.
-            Message::Show(reply) => drop(reply.send(self.snapshot(now))),
+            Message::Show(reply) => drop(reply.send(self.snapshot(*now))),
             Message::Finish => {}
         }
         self.act();
@@ -267,9 +269,12 @@ impl Engine {
 
     /// Hands over events. True: the ring buffer is empty.
     fn drain(&mut self) -> bool {
-        for _ in 0..MOST_EVENTS {
+        let mut now = Now::read();
+        for number in 1..=MOST_EVENTS {
             let Some(event) = self.kernel.as_mut().and_then(Kernel::take) else { return true };
-            let now = Now::read();
+            if number % EVENTS_A_CLOCK == 0 {
+                now = Now::read();
+            }
             match event {
                 Event::Denied(event) => {
                     self.tracker.denied(&event, &now);
@@ -343,10 +348,10 @@ impl Engine {
 
     fn finish(&mut self) {
         while !self.drain() {}
-        while let Ok(message) = self.inbox.try_recv() {
-            self.hear(message);
-        }
         let now = Now::read();
+        while let Ok(message) = self.inbox.try_recv() {
+            self.hear(message, &now);
+        }
         let (counts, flows): (Vec<_>, Vec<_>) = match &self.kernel {
             Some(kernel) => (kernel.counts(&self.slots), kernel.flows.all().collect()),
             None => Default::default(),
