@@ -71,6 +71,15 @@ impl ListenerKey {
     }
 }
 
+/// Words of the array of ports.
+pub const PORT_WORDS: u32 = (1 << 16) / u64::BITS;
+
+/// Where a port's bit is: word and mask.
+#[inline(always)]
+pub const fn port_bit(port: u16) -> (u32, u64) {
+    ((port / 64) as u32, 1 << (port % 64))
+}
+
 /// Value of the listener map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

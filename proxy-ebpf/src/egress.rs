@@ -11,7 +11,7 @@ use crate::{
     atomics::Shared,
     handshake,
     ingress::{closed, hand_over},
-    lookup::{listener, now, root},
+    lookup::{is_served, now, root},
     maps::FLOWS,
 };
 
@@ -21,14 +21,12 @@ pub fn outbound(packet: &Packet) -> Outcome {
     let Some((_, generation)) = root() else {
         return Outcome::NoPolicy;
     };
-    // One look-up spares the packets of other ports the larger one.
-    let Some(listener) = listener(generation, &packet.source, packet.source_port, packet.protocol)
-    else {
+    if !is_served(packet.source_port) {
         return Outcome::NotOurs;
-    };
+    }
     let key = packet.key_outbound();
     let Some(flow) = FLOWS.get_ptr_mut(&key) else {
-        return handshake::outbound(packet, &key, listener);
+        return handshake::outbound(packet, &key, generation);
     };
     // SAFETY: a map value, valid memory for the program's run; see `ingress::inbound`.
     let flow: &mut FlowState = unsafe { &mut *flow };
@@ -36,7 +34,7 @@ pub fn outbound(packet: &Packet) -> Outcome {
         if !hand_over(&key, flow) {
             return Outcome::Flow;
         }
-        return handshake::outbound(packet, &key, listener);
+        return handshake::outbound(packet, &key, generation);
     }
     if flow.on_segment::<Shared>(Direction::Down, &packet.segment, now()) {
         closed(&key, flow);

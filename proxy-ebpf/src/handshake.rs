@@ -19,7 +19,7 @@ use crate::{
     atomics::Shared,
     exit::count,
     ingress::closed,
-    lookup::{is_local, now, precisely_now},
+    lookup::{is_local, listener, now, precisely_now},
     maps::{FLOWS, FRESH, HALF_OPEN},
 };
 
@@ -96,7 +96,7 @@ fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
 /// The host's packet on a flow that is not established: its SYN-ACK, its refusal, or
 /// the segment that shows that it is established for the host.
 #[inline(always)]
-pub fn outbound(packet: &Packet, key: &FlowKey, listener: &Listener) -> Outcome {
+pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
     let segment = &packet.segment;
     let half = HALF_OPEN.get_ptr_mut(key);
     if segment.has(Segment::RST) {
@@ -107,7 +107,7 @@ pub fn outbound(packet: &Packet, key: &FlowKey, listener: &Listener) -> Outcome 
         return Outcome::Refused;
     }
     if segment.has(Segment::SYN | Segment::ACK) {
-        return answer(segment, key, half, listener);
+        return answer(packet, key, half, generation);
     }
     let Some(half) = half else {
         return Outcome::NotOurs;
@@ -127,11 +127,12 @@ pub fn outbound(packet: &Packet, key: &FlowKey, listener: &Listener) -> Outcome 
 /// pushed out), the flow begins here, and its client is judged with its next packet.
 #[inline(always)]
 fn answer(
-    segment: &Segment,
+    packet: &Packet,
     key: &FlowKey,
     half: Option<*mut FlowState>,
-    listener: &Listener,
+    generation: u32,
 ) -> Outcome {
+    let segment = &packet.segment;
     if let Some(half) = half {
         // SAFETY: a map value, valid memory for the program's run.
         let half = unsafe { &mut *half };
@@ -141,9 +142,13 @@ fn answer(
         }
     }
     // One that this host only routes is another's.
-    if !is_local(&key.service) {
+    if !is_local(&packet.source) {
         return Outcome::NotOurs;
     }
+    let Some(listener) = listener(generation, &packet.source, packet.source_port, packet.protocol)
+    else {
+        return Outcome::NotOurs;
+    };
     if let Some(fresh) = fresh() {
         *fresh = FlowState::answered(segment, precisely_now());
         begin(key, fresh, listener, 0);

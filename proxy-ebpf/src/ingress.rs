@@ -15,7 +15,7 @@ use crate::{
     deny::deny,
     exit::count,
     handshake,
-    lookup::{is_local, listener, now, root, verdict},
+    lookup::{is_local, is_served, listener, now, root, verdict},
     maps::{EVENTS, FLOWS, PARKED},
 };
 
@@ -35,11 +35,9 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     let Some((root, generation)) = root() else {
         return Outcome::NoPolicy;
     };
-    let Some(listener) =
-        listener(generation, &packet.destination, packet.destination_port, packet.protocol)
-    else {
+    if !is_served(packet.destination_port) {
         return Outcome::NotOurs;
-    };
+    }
     let key = packet.key_inbound();
     let mut ended = None;
     if let Some(flow) = FLOWS.get_ptr_mut(&key) {
@@ -48,10 +46,13 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
         // too many.
         let flow = unsafe { &mut *flow };
         if !(flow.has(FlowState::ENDED) && packet.segment.opens()) {
-            return known(packet, &key, flow, listener, generation, arrival);
+            return known(packet, &key, flow, generation, arrival);
         }
         ended = Some(flow);
     }
+    let Some(listener) = destination(packet, generation) else {
+        return Outcome::NotOurs;
+    };
     if !is_local(&packet.destination) {
         return Outcome::NotOurs;
     }
@@ -73,13 +74,17 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     Outcome::Admitted
 }
 
+#[inline(always)]
+fn destination(packet: &Packet, generation: u32) -> Option<&'static Listener> {
+    listener(generation, &packet.destination, packet.destination_port, packet.protocol)
+}
+
 /// A packet of a known flow: judged again only when the policy changed.
 #[inline(always)]
 fn known(
     packet: &Packet,
     key: &FlowKey,
     flow: &mut FlowState,
-    listener: &Listener,
     generation: u32,
     arrival: Arrival,
 ) -> Outcome {
@@ -90,6 +95,9 @@ fn known(
         return Outcome::Flow;
     }
     if flow.generation != generation {
+        let Some(listener) = destination(packet, generation) else {
+            return Outcome::NotOurs;
+        };
         if let Some(judgement) = verdict(packet, listener) {
             if let Some(reason) = judgement.denied {
                 flow.cut = reason as u8;

@@ -9,12 +9,12 @@ use proxy_common::{
     country::Country,
     packet::Packet,
     policy::{CidrFlags, TableId},
-    tables::{Listener, ListenerKey, Prefix4, Prefix6, Root, TABLE_BITS},
+    tables::{Listener, ListenerKey, Prefix4, Prefix6, Root, TABLE_BITS, port_bit},
     verdict::{Judgement, Tables, judge},
 };
 
 use crate::maps::{
-    CIDRS4, CIDRS6, COUNTRIES4, COUNTRIES6, LISTENERS, LOCALS4, LOCALS6, ROOT, RULES,
+    CIDRS4, CIDRS6, COUNTRIES4, COUNTRIES6, LISTENERS, LOCALS4, LOCALS6, PORTS, ROOT, RULES,
 };
 
 /// Coarse monotonic clock, nanoseconds.
@@ -39,6 +39,13 @@ pub fn root() -> Option<(&'static Root, u32)> {
     // SAFETY: a map value; one aligned load, which the daemon's update cannot tear.
     let generation = unsafe { core::ptr::read_volatile(&raw const root.generation) };
     (generation != 0).then_some((root, generation))
+}
+
+/// Whether some service may listen on `port`.
+#[inline(always)]
+pub fn is_served(port: u16) -> bool {
+    let (word, bit) = port_bit(port);
+    PORTS.get(word).is_some_and(|ports| *ports & bit != 0)
 }
 
 /// Who listens on `address` and `port`.

@@ -14,13 +14,18 @@ use proxy_common::{
     reason::KERNEL_REASONS,
     tables::{
         DenialCount, Listener, ListenerKey, MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_RULES,
-        MAX_SERVICES, Prefix4, Prefix6, Root, ServiceName,
+        MAX_SERVICES, PORT_WORDS, Prefix4, Prefix6, Root, ServiceName,
     },
 };
 
 /// The generation in force, read once for each packet.
 #[map]
 pub static ROOT: Array<Root> = Array::with_max_entries(1, 0);
+
+/// Ports of services, a bit each, see [`proxy_common::tables::port_bit`]: packets of
+/// all others go on after one look.
+#[map]
+pub static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 
 /// Ports and addresses of services, by generation.
 #[map]

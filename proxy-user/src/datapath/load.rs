@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Counters, DatapathError, Events, Flows, HalfOpen, Tables, locals::Locals, prefixes::PrefixMaps,
-    slots::Slots, tables::TableMaps,
+    Counters, DatapathError, Events, Flows, HalfOpen, Tables, locals::Locals, ports::Ports,
+    prefixes::PrefixMaps, slots::Slots, tables::TableMaps,
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -16,8 +16,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/we
 
 /// Names of the maps that are pinned: all of them, so that restrictions, flows and
 /// counters outlive the daemon.
-const MAPS: [&str; 17] = [
+const MAPS: [&str; 18] = [
     "ROOT",
+    "PORTS",
     "LISTENERS",
     "RULES",
     "CIDRS4",
@@ -130,6 +131,7 @@ impl Maps {
     fn take(ebpf: &mut Ebpf) -> Result<Self, DatapathError> {
         let tables = TableMaps {
             root: Array::try_from(take(ebpf, "ROOT")?)?,
+            ports: Ports::read(Array::try_from(take(ebpf, "PORTS")?)?)?,
             listeners: HashMap::try_from(take(ebpf, "LISTENERS")?)?,
             rules: Array::try_from(take(ebpf, "RULES")?)?,
             cidrs: PrefixMaps::new(lpm(ebpf, "CIDRS4")?, lpm(ebpf, "CIDRS6")?),

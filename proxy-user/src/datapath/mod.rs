@@ -19,6 +19,7 @@ mod netlink;
 mod network;
 mod offloads;
 mod pins;
+mod ports;
 mod prefixes;
 mod raw;
 mod reset;

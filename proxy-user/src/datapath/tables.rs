@@ -20,6 +20,7 @@ use super::{
     CountryTable, DatapathError, Generation, ServiceEntry,
     grace::Grace,
     locals::Locals,
+    ports::Ports,
     prefixes::{PrefixMaps, TablePrefix, absent_is_removed},
     raw::Raw,
     slots::Slots,
@@ -29,6 +30,7 @@ use crate::config::{Listen, ListenAddress};
 /// The tables that packets are judged by.
 pub struct Tables {
     root: Array<MapData, Raw<Root>>,
+    ports: Ports,
     listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
     rules: Array<MapData, Raw<Rules>>,
     cidrs: PrefixMaps,
@@ -66,6 +68,7 @@ impl Held {
 /// The maps of [`Tables`].
 pub(super) struct TableMaps {
     pub(super) root: Array<MapData, Raw<Root>>,
+    pub(super) ports: Ports,
     pub(super) listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
     pub(super) rules: Array<MapData, Raw<Rules>>,
     pub(super) cidrs: PrefixMaps,
@@ -88,6 +91,7 @@ impl Tables {
             held: Held { listeners, cidrs: maps.cidrs.all()?, countries: maps.countries.all()? },
             left: Held { listeners: stray, ..Held::default() },
             root: maps.root,
+            ports: maps.ports,
             listeners: maps.listeners,
             rules: maps.rules,
             cidrs: maps.cidrs,
@@ -267,7 +271,7 @@ impl Tables {
     ) -> Result<(), DatapathError> {
         self.listeners.insert(Raw(key), Raw(listener), 0)?;
         held.listeners.push(key);
-        Ok(())
+        self.ports.add(key.port)
     }
 
     /// Removes what is left, once no packet can still be reading it.
@@ -279,6 +283,7 @@ impl Tables {
         for key in &self.left.listeners {
             absent_is_removed(self.listeners.remove(&Raw(*key)))?;
         }
+        self.ports.keep(self.held.listeners.iter().map(|key| key.port))?;
         // Generations may share tables.
         let stays = tables_of(&self.held.cidrs);
         for prefix in self.left.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {

@@ -1,0 +1,45 @@
+//! The ports that services listen on, a bit each: what a packet of no service costs.
+
+use aya::maps::{Array, MapData};
+use proxy_common::tables::{PORT_WORDS, port_bit};
+
+use super::DatapathError;
+
+/// A superset of the ports in force: a bit is set before the generation that needs it,
+/// and cleared a grace period after the last one that did.
+pub(super) struct Ports {
+    map: Array<MapData, u64>,
+    words: Vec<u64>,
+}
+
+impl Ports {
+    /// Takes the map over as it is.
+    pub(super) fn read(map: Array<MapData, u64>) -> Result<Self, DatapathError> {
+        let words = (0..PORT_WORDS).map(|word| map.get(&word, 0)).collect::<Result<_, _>>()?;
+        Ok(Self { map, words })
+    }
+
+    /// Adds one.
+    pub(super) fn add(&mut self, port: u16) -> Result<(), DatapathError> {
+        let (word, bit) = port_bit(port);
+        self.set(word, self.words[word as usize] | bit)
+    }
+
+    /// Keeps just these.
+    pub(super) fn keep(&mut self, ports: impl Iterator<Item = u16>) -> Result<(), DatapathError> {
+        let mut words = vec![0; self.words.len()];
+        for (word, bit) in ports.map(port_bit) {
+            words[word as usize] |= bit;
+        }
+        (0..PORT_WORDS).zip(words).try_for_each(|(word, bits)| self.set(word, bits))
+    }
+
+    fn set(&mut self, word: u32, bits: u64) -> Result<(), DatapathError> {
+        let known = &mut self.words[word as usize];
+        if *known != bits {
+            self.map.set(word, bits, 0)?;
+            *known = bits;
+        }
+        Ok(())
+    }
+}
