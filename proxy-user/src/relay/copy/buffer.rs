@@ -38,6 +38,16 @@ impl Buffer {
         (self.start, self.end) = (0, length);
     }
 
+    /// Room behind what is in it.
+    pub(super) fn rest(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    /// The first `length` bytes of the rest were filled.
+    pub(super) fn grown(&mut self, length: usize) {
+        self.end += length;
+    }
+
     /// What is yet to be written.
     pub(super) fn unwritten(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()

@@ -34,6 +34,15 @@ pub(super) struct Direction {
     held: Held,
     /// The last read was large: the next is spliced.
     bulk: bool,
+    next: Next,
+}
+
+/// What follows the bytes in flight.
+#[derive(Debug)]
+enum Next {
+    Unknown,
+    End,
+    Fault(io::Error),
 }
 
 /// Bytes in flight, and what carries them.
@@ -46,7 +55,7 @@ enum Held {
 
 impl Direction {
     pub(super) fn new(pipes: Arc<PipePool>) -> Self {
-        Self { pipes, held: Held::Nothing, bulk: false }
+        Self { pipes, held: Held::Nothing, bulk: false, next: Next::Unknown }
     }
 
     /// Copies until the source's stream ends and all of it is handed on. `moved`
@@ -60,10 +69,16 @@ impl Direction {
     ) -> Poll<Result<(), Fault>> {
         for _ in 0..ROUNDS {
             ready!(self.poll_flush(cx, sink, moved)).map_err(Fault::Sink)?;
+            match mem::replace(&mut self.next, Next::Unknown) {
+                Next::Unknown => {}
+                Next::End => return Poll::Ready(Ok(())),
+                Next::Fault(error) => return Poll::Ready(Err(Fault::Source(error))),
+            }
             if ready!(self.poll_fill(cx, source)).map_err(Fault::Source)? == 0 {
                 self.held = Held::Nothing;
                 return Poll::Ready(Ok(()));
             }
+            self.look_ahead(cx, source);
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -81,6 +96,23 @@ impl Direction {
         }
     }
 
+    /// Where the end of the stream came with the bytes, they are sent with it: a packet
+    /// less each way for a connection that ends with its answer.
+    fn look_ahead(&mut self, cx: &mut Context<'_>, source: &TcpStream) {
+        let Held::Buffer(buffer) = &mut self.held else { return };
+        // A read that emptied the socket leaves it ready only for its end.
+        if self.bulk || source.poll_read_ready(cx).is_pending() {
+            return;
+        }
+        match read(source, buffer.rest()) {
+            Ok(0) => self.next = Next::End,
+            Ok(more) => buffer.grown(more),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // What was read before is handed on first.
+            Err(error) => self.next = Next::Fault(error),
+        }
+    }
+
     fn fill(&mut self, source: &TcpStream) -> io::Result<usize> {
         if self.bulk
             && let Some(mut lease) = self.lease()
@@ -91,7 +123,8 @@ impl Direction {
             return Ok(moved);
         }
         let mut buffer = self.buffer();
-        let read = read(source, &mut buffer)?;
+        let read = read(source, buffer.room())?;
+        buffer.filled(read);
         self.bulk = read == BUFFER_BYTES;
         self.held = Held::Buffer(buffer);
         Ok(read)
@@ -121,9 +154,15 @@ impl Direction {
         sink: &TcpStream,
         moved: &mut u64,
     ) -> Poll<io::Result<()>> {
+        let flags = match self.next {
+            Next::End => SendFlags::NOSIGNAL | SendFlags::MORE,
+            Next::Unknown | Next::Fault(_) => SendFlags::NOSIGNAL,
+        };
         loop {
             let result = match &mut self.held {
-                Held::Buffer(buffer) if !buffer.unwritten().is_empty() => write(sink, buffer),
+                Held::Buffer(buffer) if !buffer.unwritten().is_empty() => {
+                    write(sink, buffer, flags)
+                }
                 Held::Pipe(lease) if lease.filled() != 0 => {
                     sink.try_io(Interest::WRITABLE, || lease.drain(sink))
                 }
@@ -144,29 +183,28 @@ impl Direction {
 /// One read. One that does not fill the buffer has emptied the socket (see epoll(7)
 /// on edge-triggered use), which tokio is told by "would block": it saves the read
 /// that would find nothing.
-fn read(source: &TcpStream, buffer: &mut Buffer) -> io::Result<usize> {
+fn read(source: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let size = room.len();
     let mut read = None;
     let result = source.try_io(Interest::READABLE, || {
-        let (_, length) = recv(source, buffer.room(), RecvFlags::empty())?;
+        let (_, length) = recv(source, &mut *room, RecvFlags::empty())?;
         read = Some(length);
-        if 0 < length && length < BUFFER_BYTES {
+        if 0 < length && length < size {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(())
     });
-    let length = match read {
-        Some(length) => length,
-        None => result.map(|()| 0)?,
-    };
-    buffer.filled(length);
-    Ok(length)
+    match read {
+        Some(length) => Ok(length),
+        None => result.map(|()| 0),
+    }
 }
 
 /// One write. One that is not taken whole has filled the socket; see [`read`].
-fn write(sink: &TcpStream, buffer: &mut Buffer) -> io::Result<usize> {
+fn write(sink: &TcpStream, buffer: &mut Buffer, flags: SendFlags) -> io::Result<usize> {
     let mut written = None;
     let result = sink.try_io(Interest::WRITABLE, || {
-        let length = send(sink, buffer.unwritten(), SendFlags::NOSIGNAL)?;
+        let length = send(sink, buffer.unwritten(), flags)?;
         written = Some(length);
         if 0 < length && length < buffer.unwritten().len() {
             return Err(io::ErrorKind::WouldBlock.into());
