@@ -44,7 +44,7 @@ pub(super) struct Shared {
 /// Accepts until aborted. `owner` is whose connections they are; a reload may
 /// change it.
 pub(super) async fn accept(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     owner: Arc<ArcSwap<Published>>,
     shared: Arc<Shared>,
 ) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration}
 use parking_lot::RwLock;
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -16,24 +16,23 @@ use super::{
     copy::PipePool,
     intake::Intake,
     limits::{Budget, Limits},
-    listening::{ListenError, Listening},
+    listening::{Bound, GRACE, ListenError, Listening},
     plan::Plan,
     published::Published,
-    rebind::{Rebound, bind_missing},
+    rebind::{Sockets, bind_missing},
     stats::Stats,
     workers::Workers,
 };
 use crate::config::Service;
 
 type Services = BTreeMap<String, Arc<Published>>;
-type Sockets = BTreeMap<SocketAddr, Listening>;
 
 /// Everything that the relay has open.
 pub struct Listeners {
     shared: Arc<Shared>,
     services: RwLock<Services>,
     /// By the address asked for.
-    sockets: Mutex<Sockets>,
+    sockets: Arc<Mutex<Sockets>>,
     _workers: Workers,
 }
 
@@ -43,39 +42,55 @@ pub struct Change<'a> {
     listeners: &'a Listeners,
     plan: Plan,
     sockets: MutexGuard<'a, Sockets>,
-    rebound: Rebound,
+    bound: Vec<(SocketAddr, Bound)>,
 }
 
 impl Change<'_> {
     /// Publishes exactly the relayed services. Sockets of addresses that stay are
     /// never closed, and sessions of services that stay go on, under the new
-    /// settings. Ports that go refuse when this returns; sessions of services that
-    /// go are reset.
+    /// settings. Ports that go refuse when this returns; a socket that only gives way
+    /// to another of its port does so without losing a connection. Sessions of
+    /// services that go are reset.
     ///
     /// Policies are none of its business, and must be in force before.
     pub async fn commit(mut self) {
         let (listeners, plan, sockets) = (self.listeners, &self.plan, &mut *self.sockets);
         let published = listeners.publish(plan);
         for (address, service) in plan.sockets() {
-            if let (Some(socket), Some(owner)) = (sockets.get(&address), published.get(service)) {
+            if let (Some(socket), Some(owner)) = (sockets.get_mut(&address), published.get(service))
+            {
                 socket.hand_to(Arc::clone(owner));
             }
         }
-        for (address, socket) in self.rebound.bound {
+        for (address, socket) in self.bound {
             if let Some(owner) = plan.service_at(address).and_then(|name| published.get(name)) {
                 sockets.insert(address, socket.start(Arc::clone(owner), &listeners.shared));
             }
         }
-        for (_, socket) in sockets.extract_if(.., |address, _| plan.service_at(*address).is_none())
-        {
+        let replaced = sockets.iter_mut().filter(|(address, _)| plan.replaces(**address));
+        replaced.for_each(|(_, socket)| socket.retire());
+        let goes = |address| plan.service_at(address).is_none() && !plan.replaces(address);
+        for (_, socket) in sockets.extract_if(.., |address, _| goes(*address)) {
             socket.stop().await;
+        }
+        if sockets.values().any(Listening::is_retired) {
+            tokio::spawn(close_retired(Arc::clone(&listeners.sockets)));
         }
         listeners.retire(published);
     }
 
     /// Leaves everything as it was.
-    pub fn abandon(mut self) {
-        self.rebound.undo(&mut self.sockets, &self.listeners.shared);
+    pub fn abandon(self) {
+        drop(self.bound);
+    }
+}
+
+/// Closes the sockets that others have replaced, once their time is over.
+async fn close_retired(sockets: Arc<Mutex<Sockets>>) {
+    sleep(GRACE).await;
+    let mut sockets = sockets.lock().await;
+    for (_, socket) in sockets.extract_if(.., |_, socket| socket.is_over()) {
+        socket.stop().await;
     }
 }
 
@@ -95,7 +110,7 @@ impl Listeners {
             sessions: TaskTracker::new(),
             runtimes: workers.runtimes(),
         };
-        let (services, sockets) = (RwLock::default(), Mutex::default());
+        let (services, sockets) = (RwLock::default(), Arc::default());
         Ok(Self { shared: Arc::new(shared), services, sockets, _workers: workers })
     }
 
@@ -104,9 +119,9 @@ impl Listeners {
     /// before [`Change::commit`].
     pub async fn prepare(&self, services: &[Arc<Service>]) -> Result<Change<'_>, ListenError> {
         let plan = Plan::new(services);
-        let mut sockets = self.sockets.lock().await;
-        let rebound = bind_missing(&plan, &mut sockets, &self.shared).await?;
-        Ok(Change { listeners: self, plan, sockets, rebound })
+        let sockets = self.sockets.lock().await;
+        let bound = bind_missing(&plan, &sockets, &self.shared.runtimes)?;
+        Ok(Change { listeners: self, plan, sockets, bound })
     }
 
     /// Judges every session again, and resets those that the gate now denies. To be
@@ -134,7 +149,8 @@ impl Listeners {
     /// Where connections are accepted, and the name of the service they reach.
     pub async fn addresses(&self) -> Vec<(SocketAddr, String)> {
         let sockets = self.sockets.lock().await;
-        sockets.values().map(|s| (s.local(), s.owner().settings().name.clone())).collect()
+        let current = sockets.values().filter(|socket| !socket.is_retired());
+        current.map(|s| (s.local(), s.owner().settings().name.clone())).collect()
     }
 
     /// Stops accepting, lets sessions finish for `grace`, and resets the rest. When

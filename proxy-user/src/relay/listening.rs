@@ -3,13 +3,25 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
+use socket2::SockRef;
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Duration, Instant},
+};
+use tracing::warn;
 
 use super::{
     accept::{Shared, accept},
     published::Published,
     socket,
 };
+
+/// How long a socket that made room for another still accepts whom it has answered:
+/// many round trips, but less than the second after which those whom it ignores come
+/// again, and are to find the other.
+pub(super) const GRACE: Duration = Duration::from_millis(800);
 
 /// A service's port could not be listened on. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,16 +39,29 @@ pub struct ListenError {
 pub(super) struct Bound {
     local: SocketAddr,
     /// One socket, known to every worker by a descriptor of its own.
-    listeners: Vec<(Handle, TcpListener)>,
+    listeners: Vec<(Handle, Arc<TcpListener>)>,
 }
 
 impl Bound {
     pub(super) fn new(address: SocketAddr, runtimes: &[Handle]) -> io::Result<Self> {
-        let socket = socket::listen(address)?;
+        Self::on(&socket::listen(address)?, runtimes)
+    }
+
+    /// Beside `others`, which are about to go.
+    pub(super) fn beside(
+        others: &[&Listening],
+        address: SocketAddr,
+        runtimes: &[Handle],
+    ) -> io::Result<Self> {
+        let others: Vec<_> = others.iter().filter_map(|other| other.socket()).collect();
+        Self::on(&socket::listen_beside(address, &others)?, runtimes)
+    }
+
+    fn on(socket: &std::net::TcpListener, runtimes: &[Handle]) -> io::Result<Self> {
         let listen = |runtime: &Handle| {
             let _context = runtime.enter();
             let listener = TcpListener::from_std(socket.try_clone()?)?;
-            Ok((runtime.clone(), listener))
+            Ok((runtime.clone(), Arc::new(listener)))
         };
         let listeners = runtimes.iter().map(listen).collect::<io::Result<_>>()?;
         Ok(Self { local: socket.local_addr()?, listeners })
@@ -45,11 +70,14 @@ impl Bound {
     /// Starts accepting for `owner`.
     pub(super) fn start(self, owner: Arc<Published>, shared: &Arc<Shared>) -> Listening {
         let owner = Arc::new(ArcSwap::new(owner));
-        let accept_on = |(runtime, listener): (Handle, TcpListener)| {
+        let listener = self.listeners.first().map(|(_, listener)| Arc::clone(listener));
+        let accept_on = |(runtime, listener): (Handle, Arc<TcpListener>)| {
             runtime.spawn(accept(listener, Arc::clone(&owner), Arc::clone(shared)))
         };
         let tasks = self.listeners.into_iter().map(accept_on).collect();
-        Listening { local: self.local, owner, tasks }
+        let listening = Listening { local: self.local, owner, listener, tasks, retires: None };
+        listening.take_syns();
+        listening
     }
 }
 
@@ -57,7 +85,11 @@ impl Bound {
 pub(super) struct Listening {
     local: SocketAddr,
     owner: Arc<ArcSwap<Published>>,
+    /// One of the workers'.
+    listener: Option<Arc<TcpListener>>,
     tasks: Vec<JoinHandle<()>>,
+    /// When it is to be closed, once another has taken its place.
+    retires: Option<Instant>,
 }
 
 impl Listening {
@@ -71,9 +103,35 @@ impl Listening {
         self.owner.load_full()
     }
 
-    /// Gives the connections to come to another service.
-    pub(super) fn hand_to(&self, owner: Arc<Published>) {
+    /// Gives the connections to come to another service, which may take it out of
+    /// retirement.
+    pub(super) fn hand_to(&mut self, owner: Arc<Published>) {
         self.owner.store(owner);
+        if self.retires.take().is_some() {
+            self.take_syns();
+        }
+    }
+
+    /// Leaves new connections to another socket, and is to be closed after [`GRACE`].
+    pub(super) fn retire(&mut self) {
+        if self.retires.is_some() {
+            return;
+        }
+        self.retires = Some(Instant::now() + GRACE);
+        if let Some(Err(error)) = self.socket().map(|socket| socket::drop_syns(&socket)) {
+            let address = self.local;
+            warn!(%address, %error, "connections may be reset as the listener is replaced");
+        }
+    }
+
+    /// Whether another has taken its place.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retires.is_some()
+    }
+
+    /// Whether its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.retires.is_some_and(|at| at <= Instant::now())
     }
 
     /// Closes the socket; when this returns, the port refuses.
@@ -85,5 +143,14 @@ impl Listening {
             // Cancelled is what was asked for, and a panic has been printed.
             let _ = task.await;
         }
+    }
+
+    fn take_syns(&self) {
+        // It fails only where none were dropped.
+        let _ = self.socket().map(|socket| socket::take_syns(&socket));
+    }
+
+    fn socket(&self) -> Option<SockRef<'_>> {
+        self.listener.as_deref().map(SockRef::from)
     }
 }

@@ -47,6 +47,12 @@ impl Plan {
         self.sockets.get(&address).map(|wanted| wanted.service.as_str())
     }
 
+    /// Whether a socket of that address goes, and others take connections in its place.
+    pub(super) fn replaces(&self, address: SocketAddr) -> bool {
+        self.service_at(address).is_none()
+            && self.sockets.keys().any(|new| socket::overlap(address, *new))
+    }
+
     /// Whether a host without IPv6 does without this socket.
     pub(super) fn is_optional(&self, address: SocketAddr) -> bool {
         self.sockets.get(&address).is_some_and(|wanted| wanted.optional)

@@ -6,13 +6,25 @@ use std::{
 };
 
 use proxy_common::address::{FlowKey, PROTOCOL_TCP};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
 use crate::config::{Listen, ListenAddress};
 
 /// More than any `somaxconn`, by which the kernel bounds it.
 const BACKLOG: i32 = i32::MAX;
+
+/// Drops SYNs. A listening socket's filter sees packets from the TCP header on.
+const NO_SYNS: [SockFilter; 5] = [
+    // The flags,
+    SockFilter::new(0x30, 0, 0, 13),
+    // of them SYN and ACK:
+    SockFilter::new(0x54, 0, 0, 0x12),
+    // SYN alone is dropped, all else taken whole.
+    SockFilter::new(0x15, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 /// The sockets that an entry stands for. Every local address is two of them, so
 /// that a host without IPv6 still has the first.
@@ -27,9 +39,52 @@ pub(super) fn addresses(listen: Listen) -> Vec<SocketAddr> {
     }
 }
 
+/// Whether a connection could reach either of two different addresses.
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
 /// Listens on `address`, which need not be there yet. An IPv6 socket takes IPv6
-/// alone.
+/// alone. Whatever is in the way is an error.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = unbound(address)?;
+    bind(&socket, address)?;
+    Ok(socket.into())
+}
+
+/// Listens on `address` though `others` of this process are in the way, and takes no
+/// connection until [`take_syns`]: should it be closed again, none is lost.
+pub(super) fn listen_beside(
+    address: SocketAddr,
+    others: &[SockRef<'_>],
+) -> io::Result<TcpListener> {
+    let socket = unbound(address)?;
+    drop_syns(&socket)?;
+    // Ports are shared for no longer than this takes: the kernel asks when it binds.
+    let share = |yes| {
+        others.iter().try_for_each(|other| other.set_reuse_port(yes))?;
+        socket.set_reuse_port(yes)
+    };
+    let bound = share(true).and_then(|()| bind(&socket, address));
+    share(false)?;
+    bound?;
+    Ok(socket.into())
+}
+
+/// Makes a listening socket ignore who comes, who will come again in a second; who
+/// was answered already may still connect.
+pub(super) fn drop_syns(socket: &Socket) -> io::Result<()> {
+    socket.attach_filter(&NO_SYNS)
+}
+
+/// The reverse of [`drop_syns`].
+pub(super) fn take_syns(socket: &Socket) -> io::Result<()> {
+    socket.detach_filter()
+}
+
+fn unbound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -45,9 +100,12 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
             socket.set_freebind_v6(true)?;
         }
     }
+    Ok(socket)
+}
+
+fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    socket.listen(BACKLOG)
 }
 
 /// Whether `error` says that this host has no IPv6 at all.

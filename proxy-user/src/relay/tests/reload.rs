@@ -3,15 +3,18 @@
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 use super::support::*;
 use crate::{
-    config::{Listen, ListenAddress, Target},
+    config::{Listen, ListenAddress, Service, Target},
     record::CloseReason::{IdleTimeout, ServiceRemoved},
 };
 
@@ -122,12 +125,11 @@ async fn an_abandoned_change_resets_nobody_and_gives_its_ports_back() {
     let relay = Relay::new();
     let target = echo(b"old").await;
     let (port, added) = (free_port(), free_port());
-    let mut wide = service("gone", target);
-    wide.listen = vec![Listen { address: ListenAddress::AnyV4, port }];
+    let wide = on(ListenAddress::AnyV4, port, service("gone", target));
     relay.publish(wide).await;
     let mut client = TcpStream::connect((OTHER, port)).await.unwrap();
     assert_reads(&mut client, b"old").await;
-    // The wider socket is in the way of one of these and has to go for it.
+    // The wider socket is in the way of one of these.
     let mut new = service("new", echo(b"new").await);
     let at = |port| Listen { address: ListenAddress::One(LOCALHOST), port };
     new.listen = vec![at(port), at(added)];
@@ -156,6 +158,80 @@ async fn a_wider_socket_makes_room_for_a_narrower_one() {
     assert_refuses(SocketAddr::from((OTHER, port))).await;
     assert_echoes(&mut session, b"hello").await;
     TcpStream::connect((LOCALHOST, port)).await.unwrap();
+}
+
+#[tokio::test]
+async fn under_load_a_socket_is_replaced_unnoticed() {
+    let relay = Relay::new();
+    let (port, target) = (free_port(), echo(b"").await);
+    let listening = |address| on(address, port, service("db", target));
+    relay.publish(listening(ListenAddress::AnyV4)).await;
+    let made = Arc::new(AtomicUsize::new(0));
+    let load = tokio::spawn({
+        let made = Arc::clone(&made);
+        async move {
+            loop {
+                let mut client = TcpStream::connect((LOCALHOST, port)).await.unwrap();
+                assert_echoes(&mut client, b"hello").await;
+                made.fetch_add(1, Relaxed);
+            }
+        }
+    });
+    let goes_on = async || {
+        let enough = made.load(Relaxed) + 50;
+        while made.load(Relaxed) < enough && !load.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    };
+    for address in [ListenAddress::One(LOCALHOST), ListenAddress::AnyV4].repeat(3) {
+        timeout(PATIENCE, goes_on()).await.expect("the load has come to a halt");
+        relay.publish(listening(address)).await;
+    }
+    timeout(PATIENCE, goes_on()).await.expect("the load has come to a halt");
+    load.abort();
+    // Else it has panicked.
+    assert!(load.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn a_replaced_socket_is_taken_back_or_goes_at_once() {
+    let relay = Relay::new();
+    let (port, target) = (free_port(), echo(b"").await);
+    let wide = on(ListenAddress::AnyV4, port, service("db", target));
+    let narrow = on(ListenAddress::One(LOCALHOST), port, wide.clone());
+    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    for _ in 0..3 {
+        assert_eq!(relay.publish(wide.clone()).await, everywhere);
+        let mut client = TcpStream::connect((OTHER, port)).await.unwrap();
+        assert_echoes(&mut client, b"hello").await;
+        assert_eq!(relay.publish(narrow.clone()).await.ip(), LOCALHOST);
+        assert_eq!(relay.listeners.addresses().await.len(), 1);
+    }
+    relay.listeners.apply(&[]).await.unwrap();
+    drop(StdListener::bind(everywhere).expect("nothing listens any more"));
+
+    relay.publish(wide).await;
+    relay.publish(narrow).await;
+    relay.listeners.drain(Duration::ZERO).await;
+    StdListener::bind(everywhere).expect("nothing listens any more");
+}
+
+#[tokio::test]
+async fn another_process_in_the_way_is_an_error_too() {
+    let relay = Relay::new();
+    let (port, target) = (free_port(), echo(b"").await);
+    let narrow = on(ListenAddress::One(LOCALHOST), port, service("db", target));
+    let address = relay.publish(narrow.clone()).await;
+    let _other = StdListener::bind((OTHER, port)).unwrap();
+    let wide = on(ListenAddress::AnyV4, port, narrow);
+    let error = relay.listeners.apply(&[Arc::new(wide)]).await.unwrap_err();
+    assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
+    let mut client = TcpStream::connect(address).await.unwrap();
+    assert_echoes(&mut client, b"hello").await;
+}
+
+fn on(address: ListenAddress, port: u16, service: Service) -> Service {
+    Service { listen: vec![Listen { address, port }], ..service }
 }
 
 fn free_port() -> u16 {
