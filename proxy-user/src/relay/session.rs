@@ -87,7 +87,7 @@ async fn serve(
 ) -> CloseReason {
     let mut duplex = Duplex::new(client, target, pipes);
     let mut idle = Idle::new(entered.published().settings().idle_timeout);
-    // A reset must be seen on a side that is not being read, too.
+    // A reset must be seen on a side that is not being read, too. One that is tells it.
     let mut client_fault = pin!(fault(client));
     let mut target_fault = pin!(fault(target));
     poll_fn(|cx| {
@@ -99,10 +99,14 @@ async fn serve(
         if let Poll::Ready(end) = end {
             return Poll::Ready(end.into());
         }
-        if let Poll::Ready(error) = client_fault.as_mut().poll(cx) {
+        if !duplex.reads_client()
+            && let Poll::Ready(error) = client_fault.as_mut().poll(cx)
+        {
             return Poll::Ready(End::of_client(&error).into());
         }
-        if let Poll::Ready(error) = target_fault.as_mut().poll(cx) {
+        if !duplex.reads_target()
+            && let Poll::Ready(error) = target_fault.as_mut().poll(cx)
+        {
             return Poll::Ready(End::of_target(&error).into());
         }
         let moved = bytes != Bytes::default();

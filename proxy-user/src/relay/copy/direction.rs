@@ -58,6 +58,11 @@ impl Direction {
         Self { pipes, held: Held::Nothing, bulk: false, next: Next::Unknown }
     }
 
+    /// Whether it waits for the source, and thereby hears of its reset.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.held, Held::Nothing)
+    }
+
     /// Copies until the source's stream ends and all of it is handed on. `moved`
     /// grows by what the sink took. While it waits for the source it holds nothing.
     pub(super) fn poll(

@@ -48,6 +48,16 @@ impl<'a> Duplex<'a> {
         (bytes, end)
     }
 
+    /// Whether the client is being read.
+    pub(in crate::relay) fn reads_client(&self) -> bool {
+        self.up.is_reading()
+    }
+
+    /// Whether the target is being read.
+    pub(in crate::relay) fn reads_target(&self) -> bool {
+        self.down.is_reading()
+    }
+
     fn poll_halves(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<End> {
         match self.up.poll(cx, self.client, self.target, &mut bytes.up) {
             Poll::Ready(Ok(())) => self.hand_on_end(End::ClientClosed, self.target),
@@ -78,6 +88,10 @@ impl<'a> Duplex<'a> {
 }
 
 impl Half {
+    fn is_reading(&self) -> bool {
+        matches!(self, Self::Open(direction) if direction.is_reading())
+    }
+
     /// Ready once: when the stream has just ended.
     fn poll(
         &mut self,

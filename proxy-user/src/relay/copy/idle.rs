@@ -14,13 +14,15 @@ pub(in crate::relay) struct Idle {
     timer: Pin<Box<Sleep>>,
     last: Instant,
     limit: Duration,
+    /// The timer was polled, and knows whom to wake.
+    armed: bool,
 }
 
 impl Idle {
     /// Counts from now.
     pub(in crate::relay) fn new(limit: Duration) -> Self {
         let last = Instant::now();
-        Self { timer: Box::pin(sleep_until(last + limit)), last, limit }
+        Self { timer: Box::pin(sleep_until(last + limit)), last, limit, armed: false }
     }
 
     /// Ready when nothing has moved for the limit. `moved` says whether something
@@ -33,10 +35,15 @@ impl Idle {
     ) -> Poll<()> {
         if moved {
             self.last = Instant::now();
+            // It is set, and wakes the session when it is due.
+            if self.armed && !self.timer.is_elapsed() {
+                return Poll::Pending;
+            }
         } else if self.limit != limit() {
             self.limit = limit();
             self.timer.as_mut().reset(self.last + self.limit);
         }
+        self.armed = true;
         while self.timer.as_mut().poll(cx).is_ready() {
             self.limit = limit();
             let due = self.last + self.limit;
