@@ -84,15 +84,21 @@ fn damages() -> [(&'static str, Damage); 6] {
     ]
 }
 
+/// [`written`], with one file damaged: which, and what it holds now.
+fn written_and_damaged(dir: &Path, damage: Damage) -> (Vec<Record>, PathBuf, Vec<u8>) {
+    let records = written(dir);
+    let path = files(dir).remove(1);
+    let mut bytes = fs::read(&path).unwrap();
+    damage(&mut bytes);
+    fs::write(&path, &bytes).unwrap();
+    (records, path, bytes)
+}
+
 #[test]
 fn a_damaged_file_is_set_aside_and_told_and_the_rest_goes_on() {
     for (what, damage) in damages() {
         let dir = tempfile::tempdir().unwrap();
-        let records = written(dir.path());
-        let path = files(dir.path()).remove(1);
-        let mut bytes = fs::read(&path).unwrap();
-        damage(&mut bytes);
-        fs::write(&path, &bytes).unwrap();
+        let (records, path, bytes) = written_and_damaged(dir.path(), damage);
 
         let told = try_open(dir.path(), BY_DAY).unwrap().store.damaged();
         let [StoreError::Damaged { path: named, .. }] = &told[..] else {
@@ -191,11 +197,7 @@ fn what_a_killed_daemon_left_can_be_read_and_checked_without_repairing_it() {
 fn reading_only_names_a_damaged_file_and_leaves_it_as_it_is() {
     for (what, damage) in damages() {
         let dir = tempfile::tempdir().unwrap();
-        let records = written(dir.path());
-        let path = files(dir.path()).remove(1);
-        let mut bytes = fs::read(&path).unwrap();
-        damage(&mut bytes);
-        fs::write(&path, &bytes).unwrap();
+        let (records, path, _) = written_and_damaged(dir.path(), damage);
         let before = contents(dir.path());
         let names = |faults: &[StoreError]| match faults {
             [StoreError::Damaged { path: named, .. }] => *named == path,
