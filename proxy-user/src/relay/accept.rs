@@ -1,11 +1,15 @@
 //! The accept loop of one listening socket.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    time::Instant,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::Handle,
+    io::{Interest, unix::AsyncFd},
     sync::watch,
     time::{Duration, sleep},
 };
@@ -20,9 +24,10 @@ use super::{
     limits::{Budget, Permit},
     published::Published,
     sensor::Sensor,
-    session::Session,
+    session::{Places, Session},
     socket,
     stats::Place,
+    workers::{Home, Runtimes},
 };
 use crate::config::Service;
 
@@ -38,13 +43,14 @@ pub(super) struct Shared {
     pub(super) intake: watch::Sender<Intake>,
     pub(super) sessions: TaskTracker,
     /// Of the workers, who end with the [`super::Listeners`].
-    pub(super) runtimes: Vec<Handle>,
+    pub(super) runtimes: Runtimes,
 }
 
 /// Accepts until aborted. `owner` is whose connections they are; a reload may
 /// change it.
 pub(super) async fn accept(
-    listener: Arc<TcpListener>,
+    listener: Arc<AsyncFd<TcpListener>>,
+    home: Home,
     owner: Arc<ArcSwap<Published>>,
     shared: Arc<Shared>,
 ) {
@@ -55,7 +61,7 @@ pub(super) async fn accept(
             Ok((client, peer)) => {
                 pause.over();
                 if let Ok(service) = client.local_addr() {
-                    receive(client, Ends { peer, service }, &owner.load(), &shared);
+                    receive(client, Ends { peer, service, home }, &owner.load(), &shared);
                 }
             }
             Err(error) if concerns_one_connection(&error) => {}
@@ -66,7 +72,7 @@ pub(super) async fn accept(
 
 /// The next connection, once connections are wanted.
 async fn next(
-    listener: &TcpListener,
+    listener: &AsyncFd<TcpListener>,
     intake: &mut watch::Receiver<Intake>,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
@@ -76,16 +82,17 @@ async fn next(
             // What arrives from here on is for the policy to come.
             biased;
             _ = intake.wait_for(|intake| *intake == Intake::Hold) => {}
-            accepted = listener.accept() => return accepted,
+            accepted = listener.async_io(Interest::READABLE, socket::accept) => return accepted,
         }
     }
 }
 
-/// Both ends of an accepted connection.
+/// Both ends of an accepted connection, and who accepted it.
 #[derive(Clone, Copy)]
 struct Ends {
     peer: SocketAddr,
     service: SocketAddr,
+    home: Home,
 }
 
 /// Judges an accepted connection, and starts its session or resets it.
@@ -117,8 +124,10 @@ fn receive(client: TcpStream, ends: Ends, owner: &Arc<Published>, shared: &Arc<S
     let counters = Arc::clone(owner.counters());
     let sensor = Sensor::open(Arc::clone(&shared.journal), counters, opened);
     let pipes = Arc::clone(&shared.pipes);
-    let session = Session { client, service, pipes, entered, sensor, place, permit };
-    shared.sessions.spawn(session.run());
+    let runtime = shared.runtimes.least_busy(ends.home);
+    let places = Places { _permit: permit, _service: place, _thread: runtime.enter() };
+    let session = Session { client, service, pipes, entered, sensor, places };
+    shared.sessions.spawn_on(session.run(), runtime.handle());
 }
 
 /// A place for one more session, where both limits leave one.
@@ -154,9 +163,9 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 struct Pause(Option<Duration>);
 
 impl Pause {
-    async fn take(&mut self, listener: &TcpListener, error: &io::Error) {
+    async fn take(&mut self, listener: &AsyncFd<TcpListener>, error: &io::Error) {
         if self.0.is_none() {
-            let address = listener.local_addr().ok();
+            let address = listener.get_ref().local_addr().ok();
             warn!(?address, %error, "cannot accept connections, trying again");
         }
         let pause = self.0.map_or(SHORTEST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));

@@ -1,12 +1,15 @@
 //! One listening socket and its accept loop.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use socket2::SockRef;
 use tokio::{
-    net::TcpListener,
-    runtime::Handle,
+    io::{Interest, unix::AsyncFd},
     task::JoinHandle,
     time::{Duration, Instant},
 };
@@ -16,6 +19,7 @@ use super::{
     accept::{Shared, accept},
     published::Published,
     socket,
+    workers::{Home, Runtimes},
 };
 
 /// How long a socket that made room for another still accepts whom it has answered:
@@ -38,44 +42,41 @@ pub struct ListenError {
 /// A bound socket on which nothing is accepted yet.
 pub(super) struct Bound {
     local: SocketAddr,
-    /// One socket, known to every worker by a descriptor of its own.
-    listeners: Vec<(Handle, Arc<TcpListener>)>,
+    listener: Arc<AsyncFd<TcpListener>>,
+    home: Home,
 }
 
 impl Bound {
-    pub(super) fn new(address: SocketAddr, runtimes: &[Handle]) -> io::Result<Self> {
-        Self::on(&socket::listen(address)?, runtimes)
+    pub(super) fn new(address: SocketAddr, runtimes: &Runtimes) -> io::Result<Self> {
+        Self::on(socket::listen(address)?, runtimes)
     }
 
     /// Beside `others`, which are about to go.
     pub(super) fn beside(
         others: &[&Listening],
         address: SocketAddr,
-        runtimes: &[Handle],
+        runtimes: &Runtimes,
     ) -> io::Result<Self> {
-        let others: Vec<_> = others.iter().filter_map(|other| other.socket()).collect();
-        Self::on(&socket::listen_beside(address, &others)?, runtimes)
+        let others: Vec<_> = others.iter().map(|other| other.socket()).collect();
+        Self::on(socket::listen_beside(address, &others)?, runtimes)
     }
 
-    fn on(socket: &std::net::TcpListener, runtimes: &[Handle]) -> io::Result<Self> {
-        let listen = |runtime: &Handle| {
-            let _context = runtime.enter();
-            let listener = TcpListener::from_std(socket.try_clone()?)?;
-            Ok((runtime.clone(), Arc::new(listener)))
-        };
-        let listeners = runtimes.iter().map(listen).collect::<io::Result<_>>()?;
-        Ok(Self { local: socket.local_addr()?, listeners })
+    fn on(socket: TcpListener, runtimes: &Runtimes) -> io::Result<Self> {
+        let home = runtimes.home();
+        let _context = runtimes.at(home).enter();
+        let local = socket.local_addr()?;
+        #[expect(deprecated, reason = "a listener owns its descriptor, and never changes it")]
+        let listener = AsyncFd::with_interest(socket, Interest::READABLE)?;
+        Ok(Self { local, listener: Arc::new(listener), home })
     }
 
     /// Starts accepting for `owner`.
     pub(super) fn start(self, owner: Arc<Published>, shared: &Arc<Shared>) -> Listening {
+        let Self { local, listener, home } = self;
         let owner = Arc::new(ArcSwap::new(owner));
-        let listener = self.listeners.first().map(|(_, listener)| Arc::clone(listener));
-        let accept_on = |(runtime, listener): (Handle, Arc<TcpListener>)| {
-            runtime.spawn(accept(listener, Arc::clone(&owner), Arc::clone(shared)))
-        };
-        let tasks = self.listeners.into_iter().map(accept_on).collect();
-        let listening = Listening { local: self.local, owner, listener, tasks, retires: None };
+        let accepting = accept(Arc::clone(&listener), home, Arc::clone(&owner), Arc::clone(shared));
+        let task = shared.runtimes.at(home).spawn(accepting);
+        let listening = Listening { local, owner, listener, task, retires: None };
         listening.take_syns();
         listening
     }
@@ -85,9 +86,8 @@ impl Bound {
 pub(super) struct Listening {
     local: SocketAddr,
     owner: Arc<ArcSwap<Published>>,
-    /// One of the workers'.
-    listener: Option<Arc<TcpListener>>,
-    tasks: Vec<JoinHandle<()>>,
+    listener: Arc<AsyncFd<TcpListener>>,
+    task: JoinHandle<()>,
     /// When it is to be closed, once another has taken its place.
     retires: Option<Instant>,
 }
@@ -118,7 +118,7 @@ impl Listening {
             return;
         }
         self.retires = Some(Instant::now() + GRACE);
-        if let Some(Err(error)) = self.socket().map(|socket| socket::drop_syns(&socket)) {
+        if let Err(error) = socket::drop_syns(&self.socket()) {
             let address = self.local;
             warn!(%address, %error, "connections may be reset as the listener is replaced");
         }
@@ -136,21 +136,17 @@ impl Listening {
 
     /// Closes the socket; when this returns, the port refuses.
     pub(super) async fn stop(self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        for task in self.tasks {
-            // Cancelled is what was asked for, and a panic has been printed.
-            let _ = task.await;
-        }
+        self.task.abort();
+        // Cancelled is what was asked for, and a panic has been printed.
+        let _ = self.task.await;
     }
 
     fn take_syns(&self) {
         // It fails only where none were dropped.
-        let _ = self.socket().map(|socket| socket::take_syns(&socket));
+        let _ = socket::take_syns(&self.socket());
     }
 
-    fn socket(&self) -> Option<SockRef<'_>> {
-        self.listener.as_deref().map(SockRef::from)
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.listener.get_ref())
     }
 }

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr};
 
-use tokio::runtime::Handle;
 use tracing::info;
 
 use super::{
     listening::{Bound, ListenError, Listening},
     plan::Plan,
     socket,
+    workers::Runtimes,
 };
 
 pub(super) type Sockets = BTreeMap<SocketAddr, Listening>;
@@ -18,7 +18,7 @@ pub(super) type Sockets = BTreeMap<SocketAddr, Listening>;
 pub(super) fn bind_missing(
     plan: &Plan,
     sockets: &Sockets,
-    runtimes: &[Handle],
+    runtimes: &Runtimes,
 ) -> Result<Vec<(SocketAddr, Bound)>, ListenError> {
     let mut bound = Vec::new();
     for (address, service) in plan.sockets() {
@@ -42,7 +42,7 @@ fn bind(
     address: SocketAddr,
     plan: &Plan,
     sockets: &Sockets,
-    runtimes: &[Handle],
+    runtimes: &Runtimes,
 ) -> io::Result<Bound> {
     match Bound::new(address, runtimes) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

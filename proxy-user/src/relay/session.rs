@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    net::SocketAddr,
+    net::{self, SocketAddr},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -20,27 +20,35 @@ use super::{
     sensor::Sensor,
     socket,
     stats::Place,
+    workers::OnThread,
 };
 use crate::{config::Service, record::CloseReason};
 
 /// An opened session. Fields are dropped in this order: the sockets are closed
 /// before the report is made, and what they counted against is given back last.
 pub(super) struct Session {
-    pub(super) client: TcpStream,
+    pub(super) client: net::TcpStream,
     pub(super) service: Arc<Service>,
     pub(super) pipes: Arc<PipePool>,
     pub(super) entered: Entered,
     pub(super) sensor: Sensor,
-    pub(super) place: Place,
-    pub(super) permit: Permit,
+    pub(super) places: Places,
+}
+
+/// What an open session counts against.
+pub(super) struct Places {
+    pub(super) _permit: Permit,
+    pub(super) _service: Place,
+    pub(super) _thread: OnThread,
 }
 
 impl Session {
     /// Dials the target and serves the client to the end.
     pub(super) async fn run(self) {
         // In reverse order of dropping.
-        let Self { permit: _permit, place: _place, mut sensor, entered, client, service, pipes } =
-            self;
+        let Self { places: _places, mut sensor, entered, client, service, pipes } = self;
+        // Where the poller takes no more, the session is over before it began.
+        let Ok(client) = TcpStream::from_std(client) else { return };
         let target = match dial_or_cut(&service, entered.control()).await {
             Ok(Ok((target, address))) => {
                 sensor.connected(address);

@@ -2,12 +2,14 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd,
+    time::Duration,
 };
 
 use proxy_common::address::{FlowKey, PROTOCOL_TCP};
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
-use tokio::net::TcpStream;
 
 use crate::config::{Listen, ListenAddress};
 
@@ -129,8 +131,15 @@ pub(super) fn client_address(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
 }
 
+/// The next connection of a listening socket, not blocking as it is not.
+pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
+    Ok((stream.into(), peer.try_into()?))
+}
+
 /// Makes closing `stream` send RST and discard what is unsent.
-pub(super) fn reset_on_close(stream: &TcpStream) {
+pub(super) fn reset_on_close(stream: &impl AsFd) {
     // It fails only for a socket that is no TCP socket.
-    let _ = stream.set_zero_linger();
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }

@@ -1,14 +1,22 @@
-//! The relay's threads. A session lives on the thread that accepted it, so that
-//! neither its sockets nor its timers are ever handed from one to another: measured,
-//! that costs a busy relay a fifth of its connections.
+//! The relay's threads. A session lives on one of them from its judgement to its end:
+//! neither its sockets nor its timers are ever handed from one to another. It is given to
+//! the thread that has the fewest, since clients that keep their connections would not
+//! be spread evenly by who happens to accept first.
 
 use std::{
     io,
     num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
 };
 
-use tokio::{runtime, sync::oneshot};
+use tokio::{
+    runtime::{self, Handle},
+    sync::oneshot,
+};
 
 /// How many threads the relay has: one for each core.
 pub fn workers() -> usize {
@@ -21,7 +29,7 @@ pub(super) struct Workers {
 }
 
 struct Worker {
-    runtime: runtime::Handle,
+    runtime: Handle,
     /// Dropped, it ends the thread.
     alive: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -34,9 +42,68 @@ impl Workers {
     }
 
     /// Every thread's runtime.
-    pub(super) fn runtimes(&self) -> Vec<runtime::Handle> {
-        self.threads.iter().map(|worker| worker.runtime.clone()).collect()
+    pub(super) fn runtimes(&self) -> Runtimes {
+        let runtime =
+            |worker: &Worker| Runtime { handle: worker.runtime.clone(), sessions: Arc::default() };
+        Runtimes { all: self.threads.iter().map(runtime).collect(), next_home: AtomicUsize::new(0) }
     }
+}
+
+/// The threads as those know them who give them work.
+pub(super) struct Runtimes {
+    all: Vec<Runtime>,
+    next_home: AtomicUsize,
+}
+
+/// One thread.
+pub(super) struct Runtime {
+    handle: Handle,
+    /// A reference for each session that it runs.
+    sessions: Arc<()>,
+}
+
+/// Which thread accepts a socket's connections.
+#[derive(Clone, Copy)]
+pub(super) struct Home(usize);
+
+impl Runtimes {
+    /// The home of one more socket: each thread in turn.
+    pub(super) fn home(&self) -> Home {
+        Home(self.next_home.fetch_add(1, Relaxed) % self.all.len())
+    }
+
+    /// Its thread's runtime.
+    pub(super) fn at(&self, home: Home) -> &Handle {
+        &self.all[home.0].handle
+    }
+
+    /// The thread with the fewest sessions; of several the one at `home`, which need not
+    /// be woken.
+    pub(super) fn least_busy(&self, home: Home) -> &Runtime {
+        let load = |index: usize| (self.all[index].load(), index != home.0);
+        let least = (0..self.all.len()).min_by_key(|index| load(*index));
+        &self.all[least.unwrap_or(home.0)]
+    }
+}
+
+impl Runtime {
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Counts one more session until the answer is dropped.
+    pub(super) fn enter(&self) -> OnThread {
+        OnThread { _counted: Arc::clone(&self.sessions) }
+    }
+
+    fn load(&self) -> usize {
+        Arc::strong_count(&self.sessions)
+    }
+}
+
+/// A session's place on its thread.
+pub(super) struct OnThread {
+    _counted: Arc<()>,
 }
 
 impl Worker {
