@@ -1,7 +1,7 @@
 //! Records as bytes: a version, then postcard. A version is never given a second
 //! meaning; older ones stay readable.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use proxy_common::{country::Country, reason::Reason};
 use serde::{Deserialize, Serialize};
@@ -10,35 +10,37 @@ use uuid::Uuid;
 use crate::record::{CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict};
 
 const VERSION: u8 = 1;
+/// Room for most records.
+const USUAL_BYTES: usize = 192;
 
 #[derive(Serialize, Deserialize)]
-struct Row {
-    service: String,
+struct Row<'a> {
+    service: Cow<'a, str>,
     timestamp: i64,
     /// Before `timestamp`, so that it takes few bytes.
     started_before: i64,
     duration_ms: u64,
     protocol: u8,
     verdict: u8,
-    host: String,
+    host: Cow<'a, str>,
     listen_port: u16,
     bytes: (u64, u64),
     packets: (u64, u64),
     source: Option<IpAddr>,
     source_port: u16,
     country: u16,
-    city: String,
-    subdivision: String,
+    city: Cow<'a, str>,
+    subdivision: Cow<'a, str>,
     reason: u8,
     observed: u8,
     close_reason: u8,
-    target: String,
-    metadata: BTreeMap<String, String>,
+    target: Cow<'a, str>,
+    metadata: Cow<'a, BTreeMap<String, String>>,
 }
 
 pub(super) fn encode(draft: &Draft) -> Vec<u8> {
     let row = Row {
-        service: draft.service_id.clone(),
+        service: Cow::from(&draft.service_id),
         timestamp: draft.timestamp.0,
         started_before: draft.timestamp.0.wrapping_sub(draft.started_at.0),
         duration_ms: draft.duration_ms,
@@ -46,7 +48,7 @@ pub(super) fn encode(draft: &Draft) -> Vec<u8> {
             Protocol::Tcp => 1,
         },
         verdict: place(&Verdict::ALL, &draft.verdict),
-        host: draft.host.clone(),
+        host: Cow::from(&draft.host),
         listen_port: draft.listen_port,
         bytes: (draft.bytes_upload, draft.bytes_download),
         packets: (draft.packets_upload, draft.packets_download),
@@ -56,24 +58,26 @@ pub(super) fn encode(draft: &Draft) -> Vec<u8> {
         },
         source_port: draft.source_port,
         country: draft.location.country.map_or(0, Country::to_stored),
-        city: draft.location.city.clone(),
-        subdivision: draft.location.subdivision.clone(),
+        city: Cow::from(&draft.location.city),
+        subdivision: Cow::from(&draft.location.subdivision),
         reason: draft.reason.map_or(0, |reason| reason as u8),
         observed: draft.observed_reason.map_or(0, |reason| reason as u8),
         close_reason: draft.close_reason.map_or(0, |why| place(&CloseReason::ALL, &why)),
-        target: draft.target.clone(),
-        metadata: draft.metadata.clone(),
+        target: Cow::from(&draft.target),
+        metadata: Cow::Borrowed(&draft.metadata),
     };
     // Plain data into memory: postcard has nothing to refuse.
-    postcard::to_extend(&row, vec![VERSION]).unwrap_or_default()
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.push(VERSION);
+    postcard::to_extend(&row, bytes).unwrap_or_default()
 }
 
 /// `None`: of a version or a shape that is not known.
 pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
     let (&VERSION, rest) = bytes.split_first()? else { return None };
-    let row: Row = postcard::from_bytes(rest).ok()?;
+    let row: Row<'_> = postcard::from_bytes(rest).ok()?;
     let draft = Draft {
-        service_id: row.service,
+        service_id: row.service.into_owned(),
         timestamp: Timestamp(row.timestamp),
         started_at: Timestamp(row.timestamp.wrapping_sub(row.started_before)),
         duration_ms: row.duration_ms,
@@ -82,7 +86,7 @@ pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
             _ => return None,
         },
         verdict: at(&Verdict::ALL, row.verdict)?,
-        host: row.host,
+        host: row.host.into_owned(),
         listen_port: row.listen_port,
         bytes_upload: row.bytes.0,
         bytes_download: row.bytes.1,
@@ -95,14 +99,14 @@ pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
                 Some(number) => Some(Country::from_number(number)?),
                 None => None,
             },
-            city: row.city,
-            subdivision: row.subdivision,
+            city: row.city.into_owned(),
+            subdivision: row.subdivision.into_owned(),
         },
         reason: Reason::from_number(row.reason),
         observed_reason: Reason::from_number(row.observed),
         close_reason: at(&CloseReason::ALL, row.close_reason),
-        target: row.target,
-        metadata: row.metadata,
+        target: row.target.into_owned(),
+        metadata: row.metadata.into_owned(),
     };
     Some(Record { id, draft })
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::address::{Address, FlowKey};
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     StoreError,
@@ -89,13 +89,21 @@ pub(super) fn key_of(counter: &CounterId) -> (u64, u16, u8, u32) {
     (counter.epoch, counter.service, counter.reason, counter.cpu)
 }
 
-/// Adds to a counter's account.
-pub(super) fn account(write: &WriteTransaction, part: &Accounted) -> Result<(), redb::Error> {
-    let mut table = write.open_table(ACCOUNTED)?;
-    let key = key_of(&part.counter);
-    let before = table.get(key)?.map_or(0, |guard| guard.value());
-    table.insert(key, before + part.attempts)?;
-    Ok(())
+/// How far each counter is accounted for, while it is written.
+pub(super) struct Accounts<'a>(Table<'a, (u64, u16, u8, u32), u64>);
+
+impl<'a> Accounts<'a> {
+    pub(super) fn open(write: &'a WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self(write.open_table(ACCOUNTED)?))
+    }
+
+    /// Adds to a counter's account.
+    pub(super) fn add(&mut self, part: &Accounted) -> Result<(), redb::Error> {
+        let key = key_of(&part.counter);
+        let before = self.0.get(key)?.map_or(0, |guard| guard.value());
+        self.0.insert(key, before + part.attempts)?;
+        Ok(())
+    }
 }
 
 const FLOW_BYTES: usize = 16 + 16 + 2 + 2 + 1 + 8;

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
         Bounds, COMMITTED, FLOWS, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST,
         RECORDS, RecordsFile,
     },
-    notes::{Notes, account, flow_bytes},
+    notes::{Accounts, Notes, flow_bytes},
     partition::Partition,
     records::Shared,
     series::Kind,
@@ -194,11 +194,15 @@ impl Shared {
             if let Some(carried) = carried {
                 carried.notes.carry(write, own)?;
             }
+            let mut tables = Tables::open(write)?;
             let mut written = Vec::new();
             for committing in own {
-                if put(write, committing, keep)? {
+                if tables.put(committing, keep)? {
                     written.push(*committing);
                 }
+            }
+            for flow in forget {
+                tables.flows.remove(flow_bytes(flow).as_slice())?;
             }
             if keep {
                 note_bounds(write, &written)?;
@@ -206,10 +210,6 @@ impl Shared {
             let last = own.last().map(|committing| committing.record.id);
             if let Some(last) = last.or(carried.and_then(|carried| carried.last)) {
                 write.open_table(COMMITTED)?.insert((), last.as_u128())?;
-            }
-            let mut flows = write.open_table(FLOWS)?;
-            for flow in forget {
-                flows.remove(flow_bytes(flow).as_slice())?;
             }
             write.open_table(META)?.insert(META_FORMAT, FORMAT)?;
             Ok(())
@@ -235,25 +235,37 @@ impl Shared {
     }
 }
 
-/// Writes a record and what it settles. False: its flow was recorded before, by a
-/// daemon whose notes could not be read when this one began.
-fn put(write: &WriteTransaction, committing: &Committing, keep: bool) -> Result<bool, redb::Error> {
-    match &committing.origin {
-        Origin::Denied(parts) => parts.iter().try_for_each(|part| account(write, part))?,
-        Origin::Flow(flow) => {
-            let mut flows = write.open_table(FLOWS)?;
-            if flows.insert(flow_bytes(flow).as_slice(), ())?.is_some() {
-                return Ok(false);
+/// What a record is written to; opened once for all of a transaction.
+struct Tables<'a> {
+    records: Table<'a, u128, &'static [u8]>,
+    flows: Table<'a, &'static [u8], ()>,
+    accounts: Accounts<'a>,
+}
+
+impl<'a> Tables<'a> {
+    fn open(write: &'a WriteTransaction) -> Result<Self, redb::Error> {
+        let (records, flows) = (write.open_table(RECORDS)?, write.open_table(FLOWS)?);
+        Ok(Self { records, flows, accounts: Accounts::open(write)? })
+    }
+
+    /// Writes a record and what it settles. False: its flow was recorded before, by a
+    /// daemon whose notes could not be read when this one began.
+    fn put(&mut self, committing: &Committing, keep: bool) -> Result<bool, redb::Error> {
+        match &committing.origin {
+            Origin::Denied(parts) => parts.iter().try_for_each(|part| self.accounts.add(part))?,
+            Origin::Flow(flow) => {
+                if self.flows.insert(flow_bytes(flow).as_slice(), ())?.is_some() {
+                    return Ok(false);
+                }
             }
+            Origin::Userspace => {}
         }
-        Origin::Userspace => {}
+        if keep {
+            let row = codec::encode(&committing.record.draft);
+            self.records.insert(committing.record.id.as_u128(), row.as_slice())?;
+        }
+        Ok(true)
     }
-    if keep {
-        let row = codec::encode(&committing.record.draft);
-        let id = committing.record.id.as_u128();
-        write.open_table(RECORDS)?.insert(id, row.as_slice())?;
-    }
-    Ok(true)
 }
 
 fn note_bounds(write: &WriteTransaction, own: &[&Committing]) -> Result<(), redb::Error> {
