@@ -15,7 +15,7 @@ use crate::{
     exit::count,
     ingress::Arrival,
     lookup::now,
-    maps::{ATTEMPTS, DENIALS, EVENTS},
+    maps::{ATTEMPTS, DENIALS, EVENTS, QUIETLY},
 };
 
 const NANOSECONDS: u64 = 1_000_000_000;
@@ -83,5 +83,5 @@ fn announce(
         hook: arrival.hook as u8,
         interface: arrival.interface,
     });
-    event.submit(0);
+    event.submit(QUIETLY);
 }

@@ -16,7 +16,7 @@ use crate::{
     exit::count,
     handshake,
     lookup::{is_local, is_served, listener, now, root, verdict},
-    maps::{EVENTS, FLOWS, PARKED},
+    maps::{EVENTS, FLOWS, PARKED, QUIETLY},
 };
 
 /// Where a packet came in.
@@ -121,7 +121,7 @@ fn cut(key: &FlowKey, flow: &mut FlowState) -> Outcome {
         match EVENTS.reserve::<CutEvent>(0) {
             Some(mut event) => {
                 event.write(CutEvent { kind: KIND_CUT, pad: 0, key: *key });
-                event.submit(0);
+                event.submit(QUIETLY);
             }
             None => count(Outcome::RingFull),
         }
@@ -164,5 +164,5 @@ fn tell(key: &FlowKey, flow: &FlowState, replaced: u32) {
         (&raw mut (*room).key).write(*key);
         (&raw mut (*room).state).write(*flow);
     }
-    event.submit(0);
+    event.submit(QUIETLY);
 }

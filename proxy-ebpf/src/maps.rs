@@ -1,7 +1,7 @@
 //! The maps. Sizes that the configuration sets are overridden on loading.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
@@ -95,6 +95,10 @@ pub static DENIALS: PerCpuArray<DenialCount> =
 /// What became of packets.
 #[map]
 pub static OUTCOME_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(OUTCOMES, 0);
+
+/// How events are submitted: the daemon looks for them by itself, every few
+/// milliseconds. To wake it takes an interrupt.
+pub const QUIETLY: u64 = BPF_RB_NO_WAKEUP as u64;
 
 /// Events for the daemon.
 #[map]

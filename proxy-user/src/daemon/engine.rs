@@ -28,9 +28,9 @@ use crate::{
 
 /// Longest time from an event or a report to its record.
 const TICK: Duration = Duration::from_millis(20);
-/// Events and reports are gathered for so long: a thread that wakes for each of them
-/// takes a tenth of what the relay could do.
-const GATHER: Duration = Duration::from_millis(1);
+/// Between two looks while there is something to do. Nobody wakes the engine: the
+/// interrupt by which a kernel program would costs more than what it has to tell.
+const GATHER: Duration = Duration::from_millis(5);
 /// Between two looks through all flows.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Resets in answer to denied packets, a second.
@@ -139,6 +139,8 @@ pub(super) struct Engine {
     pub(super) resets_since: Instant,
     /// Answers that were not sent because there were too many.
     pub(super) resets_suppressed: u64,
+    /// Something came since it last slept.
+    pub(super) busy: bool,
 }
 
 impl Engine {
@@ -171,7 +173,7 @@ impl Engine {
     fn run(&mut self) {
         let (mut ticked, mut swept) = (Instant::now(), Instant::now());
         loop {
-            if self.wait() {
+            if self.turn() {
                 self.finish();
                 return;
             }
@@ -192,17 +194,11 @@ impl Engine {
         }
     }
 
-    /// Waits for an event or a message. True: it is time to finish.
-    fn wait(&mut self) -> bool {
-        let first = match &self.kernel {
-            Some(kernel) => {
-                if kernel.events.wait(TICK) {
-                    thread::sleep(GATHER);
-                }
-                self.inbox.try_recv().ok()
-            }
-            None => self.inbox.recv_timeout(TICK).ok(),
-        };
+    /// Sleeps, then takes what came meanwhile. True: it is time to finish.
+    fn turn(&mut self) -> bool {
+        thread::sleep(if self.busy { GATHER } else { TICK });
+        self.busy = false;
+        let first = self.inbox.try_recv().ok();
         // The end of a flow precedes the relay's report of it.
         self.drain();
         let now = Now::read();
@@ -211,6 +207,7 @@ impl Engine {
             if matches!(message, Message::Finish) {
                 return true;
             }
+            self.busy = true;
             self.hear(message, &now);
             next = self.inbox.try_recv().ok();
         }
@@ -272,6 +269,7 @@ impl Engine {
         let mut now = Now::read();
         for number in 1..=MOST_EVENTS {
             let Some(event) = self.kernel.as_mut().and_then(Kernel::take) else { return true };
+            self.busy = true;
             if number % EVENTS_A_CLOCK == 0 {
                 now = Now::read();
             }

@@ -72,6 +72,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         resets_left: MOST_RESETS,
         resets_since: std::time::Instant::now(),
         resets_suppressed: 0,
+        busy: false,
     };
     let gate = InForce::new(Policy::default());
     let known = super::core::services(&config, &slots, Arc::new(Policy::default()));

@@ -1,10 +1,7 @@
 //! Events out of the ring buffer.
 
-use std::{os::fd::AsFd, time::Duration};
-
 use aya::maps::{MapData, RingBuf};
 use proxy_common::event::{ClosedEvent, CutEvent, DeniedEvent, KIND_CLOSED, KIND_CUT, KIND_DENIED};
-use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// What the kernel tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +22,6 @@ pub struct Events {
 impl Events {
     pub(super) fn new(ring: RingBuf<MapData>) -> Self {
         Self { ring }
-    }
-
-    /// Waits until there is an event, or so long. Whether there is one.
-    pub fn wait(&self, timeout: Duration) -> bool {
-        let deadline = Timespec::try_from(timeout).ok();
-        let fd = std::os::fd::AsRawFd::as_raw_fd(&self.ring);
-        // SAFETY: the ring buffer owns the descriptor and outlives the borrow.
-        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-        let mut fds = [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)];
-        // Interrupted or not, the caller looks for events next.
-        rustix::event::poll(&mut fds, deadline.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     /// The next event, if there is one.
