@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::xdp_action;
 use proxy_common::outcome::Outcome;
 
-use crate::{atomics::fetch_add, maps::OUTCOME_COUNTS};
+use crate::maps::OUTCOME_COUNTS;
 
 /// Go on with the next program (`include/uapi/linux/bpf.h`).
 pub const TCX_NEXT: i32 = -1;
@@ -14,8 +14,9 @@ const TCX_DROP: i32 = 2;
 #[inline(always)]
 pub fn count(outcome: Outcome) {
     if let Some(cell) = OUTCOME_COUNTS.get_ptr_mut(outcome as u32) {
-        // SAFETY: a map value, valid for the program's run.
-        fetch_add(unsafe { &mut *cell }, 1);
+        // SAFETY: a map value of this CPU's, valid for the program's run, during which
+        // no other program runs here: softirqs are disabled.
+        unsafe { *cell += 1 };
     }
 }
 
