@@ -4,7 +4,7 @@
 //! sends after that says that the handshake is complete for it. The client's ACK says
 //! so earlier, where it fits.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use proxy_common::{
     address::FlowKey,
     flow::FlowState,
@@ -23,6 +23,22 @@ use crate::{
     maps::{FLOWS, FRESH, HALF_OPEN},
 };
 
+/// A further packet of a handshake whose client was judged in this generation. False:
+/// the packet is to be judged.
+#[inline(always)]
+pub fn goes_on(segment: &Segment, key: &FlowKey, generation: u32) -> bool {
+    if segment.opens() {
+        return false;
+    }
+    match half_open(key) {
+        Some(half) if half.generation == generation => {
+            advance(segment, key, half);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Follows an admitted packet that belongs to no established flow.
 #[inline(always)]
 pub fn inbound(
@@ -33,35 +49,42 @@ pub fn inbound(
     generation: u32,
 ) {
     let segment = &packet.segment;
-    if let Some(half) = HALF_OPEN.get_ptr_mut(key) {
-        // SAFETY: a map value, valid memory for the program's run.
-        let half = unsafe { &mut *half };
-        if !segment.opens() {
-            advance(segment, key, half);
-            return;
-        }
-        if half.is_same_opening(segment) {
-            Shared::add(&mut half.up.packets, u64::from(segment.packets));
-            return;
-        }
-        if half.is_answered() {
-            // Another SYN ends no handshake under way (RFC 9293, 3.10.7.4): should the
-            // host take it all the same, its SYN-ACK says so.
-            return;
-        }
-    }
     let Some(fresh) = fresh() else { return };
     if segment.opens() {
         *fresh = FlowState::opening(segment, precisely_now());
+        fresh.note(judgement);
+        if !begin(key, fresh, listener, generation, BPF_NOEXIST) && gives_way(segment, key) {
+            begin(key, fresh, listener, generation, BPF_ANY);
+        }
+    } else if let Some(half) = half_open(key) {
+        advance(segment, key, half);
     } else if segment.flags & (Segment::SYN | Segment::FIN | Segment::RST | Segment::ACK)
         == Segment::ACK
     {
         *fresh = FlowState::midway(segment, precisely_now());
-    } else {
-        return;
+        fresh.note(judgement);
+        begin(key, fresh, listener, generation, BPF_ANY);
     }
-    fresh.note(judgement);
-    begin(key, fresh, listener, generation);
+}
+
+/// Whether the half-open flow that is there makes room for another SYN.
+#[inline(always)]
+fn gives_way(syn: &Segment, key: &FlowKey) -> bool {
+    let Some(half) = half_open(key) else { return true };
+    if half.is_same_opening(syn) {
+        Shared::add(&mut half.up.packets, u64::from(syn.packets));
+        return false;
+    }
+    // Another SYN ends no handshake under way (RFC 9293, 3.10.7.4): should the host take
+    // it all the same, its SYN-ACK says so.
+    !half.is_answered()
+}
+
+/// The half-open flow of a 5-tuple.
+#[inline(always)]
+fn half_open(key: &FlowKey) -> Option<&'static mut FlowState> {
+    // SAFETY: a map value, valid memory for the program's run.
+    HALF_OPEN.get_ptr_mut(key).map(|half| unsafe { &mut *half })
 }
 
 /// Room for a new flow's state.
@@ -71,16 +94,22 @@ fn fresh() -> Option<&'static mut FlowState> {
     FRESH.get_ptr_mut(0).map(|state| unsafe { &mut *state })
 }
 
-/// Puts a new flow among the half-open ones.
+/// Puts a new flow among the half-open ones. False where `flags` forbid it.
 #[inline(always)]
-fn begin(key: &FlowKey, half: &mut FlowState, listener: &Listener, generation: u32) {
+fn begin(
+    key: &FlowKey,
+    half: &mut FlowState,
+    listener: &Listener,
+    generation: u32,
+    flags: u32,
+) -> bool {
     half.service = listener.service;
     half.generation = generation;
     if listener.has(Listener::RELAYED) {
         half.flags |= FlowState::RELAYED;
     }
     // The map forgets its oldest; it is never full.
-    let _ = HALF_OPEN.insert(key, &*half, 0);
+    HALF_OPEN.insert(key, &*half, flags.into()).is_ok()
 }
 
 /// A further packet of the client's on a half-open flow.
@@ -98,7 +127,7 @@ fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
 #[inline(always)]
 pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
     let segment = &packet.segment;
-    let half = HALF_OPEN.get_ptr_mut(key);
+    let half = half_open(key);
     if segment.has(Segment::RST) {
         if half.is_none() {
             return Outcome::NotOurs;
@@ -112,8 +141,6 @@ pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
     let Some(half) = half else {
         return Outcome::NotOurs;
     };
-    // SAFETY: a map value, valid memory for the program's run.
-    let half = unsafe { &mut *half };
     if segment.has(Segment::ACK) {
         if !half.has(FlowState::PARTIAL) && !half.is_answered() {
             half.turn_partial(segment);
@@ -129,17 +156,15 @@ pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
 fn answer(
     packet: &Packet,
     key: &FlowKey,
-    half: Option<*mut FlowState>,
+    half: Option<&'static mut FlowState>,
     generation: u32,
 ) -> Outcome {
     let segment = &packet.segment;
-    if let Some(half) = half {
-        // SAFETY: a map value, valid memory for the program's run.
-        let half = unsafe { &mut *half };
-        if half.is_answered_by(segment) {
-            half.answer(segment);
-            return Outcome::Flow;
-        }
+    if let Some(half) = half
+        && half.is_answered_by(segment)
+    {
+        half.answer(segment);
+        return Outcome::Flow;
     }
     // One that this host only routes is another's.
     if !is_local(&packet.source) {
@@ -151,7 +176,7 @@ fn answer(
     };
     if let Some(fresh) = fresh() {
         *fresh = FlowState::answered(segment, precisely_now());
-        begin(key, fresh, listener, 0);
+        begin(key, fresh, listener, 0, BPF_ANY);
     }
     Outcome::Flow
 }

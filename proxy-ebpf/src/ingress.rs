@@ -49,6 +49,8 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
             return known(packet, &key, flow, generation, arrival);
         }
         ended = Some(flow);
+    } else if arrival.follows && handshake::goes_on(&packet.segment, &key, generation) {
+        return Outcome::Admitted;
     }
     let Some(listener) = destination(packet, generation) else {
         return Outcome::NotOurs;
