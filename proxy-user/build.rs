@@ -3,9 +3,14 @@
 use std::{env, fs, path::PathBuf};
 
 fn main() {
-    println!("cargo::rerun-if-env-changed=WEIR_EBPF_OBJECT");
-    let Some(object) = env::var_os("WEIR_EBPF_OBJECT").map(PathBuf::from) else {
-        println!("cargo::error=WEIR_EBPF_OBJECT is not set; `cargo xtask build` sets it");
+    let (variable, command) = if env::var_os("CARGO_FEATURE_LOG").is_some() {
+        ("WEIR_EBPF_LOG_OBJECT", "cargo xtask build --log")
+    } else {
+        ("WEIR_EBPF_OBJECT", "cargo xtask build")
+    };
+    println!("cargo::rerun-if-env-changed={variable}");
+    let Some(object) = env::var_os(variable).map(PathBuf::from) else {
+        println!("cargo::error={variable} is not set; `{command}` sets it");
         return;
     };
     println!("cargo::rerun-if-changed={}", object.display());
@@ -15,7 +20,8 @@ fn main() {
     };
     if let Err(error) = fs::copy(&object, out.join("weir.o")) {
         println!(
-            "cargo::error=the kernel programs at {} cannot be read ({error}); `cargo xtask build` makes them",
+            "cargo::error=the kernel programs at {} cannot be read ({error}); `{command}` makes \
+             them",
             object.display()
         );
     }

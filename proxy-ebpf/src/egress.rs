@@ -11,6 +11,7 @@ use crate::{
     atomics::Shared,
     handshake,
     ingress::{closed, hand_over},
+    log,
     lookup::{is_served, now, root},
     maps::FLOWS,
 };
@@ -18,6 +19,7 @@ use crate::{
 /// Counts a packet on its way out.
 #[inline(always)]
 pub fn outbound(packet: &Packet) -> Outcome {
+    log::note(packet);
     let Some((_, generation)) = root() else {
         return Outcome::NoPolicy;
     };

@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::xdp_action;
 use proxy_common::outcome::Outcome;
 
-use crate::maps::OUTCOME_COUNTS;
+use crate::{log, maps::OUTCOME_COUNTS};
 
 /// Go on with the next program (`include/uapi/linux/bpf.h`).
 pub const TCX_NEXT: i32 = -1;
@@ -24,6 +24,7 @@ pub fn count(outcome: Outcome) {
 #[inline(always)]
 pub fn tc_exit(outcome: Outcome) -> i32 {
     count(outcome);
+    log::line(outcome);
     if drops(outcome) { TCX_DROP } else { TCX_NEXT }
 }
 
@@ -33,6 +34,7 @@ pub fn xdp_exit(outcome: Outcome) -> u32 {
     if drops(outcome) {
         // What passes here is counted at TC ingress.
         count(outcome);
+        log::line(outcome);
         xdp_action::XDP_DROP
     } else {
         xdp_action::XDP_PASS

@@ -14,7 +14,7 @@ use crate::{
     atomics::Shared,
     deny::deny,
     exit::count,
-    handshake,
+    handshake, log,
     lookup::{is_local, is_served, listener, now, root, verdict},
     maps::{EVENTS, FLOWS, PARKED, QUIETLY},
 };
@@ -32,6 +32,7 @@ pub struct Arrival {
 /// Judges and counts a packet on its way in.
 #[inline(always)]
 pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
+    log::note(packet);
     let Some((root, generation)) = root() else {
         return Outcome::NoPolicy;
     };

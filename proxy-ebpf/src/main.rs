@@ -18,6 +18,7 @@ mod exit;
 mod frame;
 mod handshake;
 mod ingress;
+mod log;
 mod lookup;
 mod maps;
 
@@ -74,7 +75,9 @@ pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
     xdp_exit(xdp_inbound(&ctx))
 }
 
-#[inline(always)]
+// With the feature this and its like leave the stack to the line: see `log`.
+#[cfg_attr(feature = "log", inline(never))]
+#[cfg_attr(not(feature = "log"), inline(always))]
 fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
     match parse(&SkbFrame::new(ctx, link), link) {
         Parsed::Packet(packet) => inbound(&packet, tc_arrival(ctx, !is_tagged(ctx))),
@@ -99,7 +102,8 @@ fn is_tagged(ctx: &TcContext) -> bool {
     present != 0 && tag & 0xfff != 0
 }
 
-#[inline(always)]
+#[cfg_attr(feature = "log", inline(never))]
+#[cfg_attr(not(feature = "log"), inline(always))]
 fn xdp_inbound(ctx: &XdpContext) -> Outcome {
     match parse(&XdpFrame::new(ctx), Link::Ethernet) {
         Parsed::Packet(packet) | Parsed::TinyFragment(packet) => {
@@ -110,7 +114,8 @@ fn xdp_inbound(ctx: &XdpContext) -> Outcome {
     }
 }
 
-#[inline(always)]
+#[cfg_attr(feature = "log", inline(never))]
+#[cfg_attr(not(feature = "log"), inline(always))]
 fn tc_outbound(ctx: &TcContext, link: Link) -> Outcome {
     match parse(&SkbFrame::new(ctx, link), link) {
         Parsed::Packet(packet) if !is_tagged(ctx) => outbound(&packet),

@@ -17,7 +17,11 @@ use weir_tests::{
     weir::Weir,
 };
 
-use crate::{build::release, process::is_root, setup};
+use crate::{
+    build::{Options, release},
+    process::is_root,
+    setup,
+};
 
 const WEB: u16 = 8081;
 const IPERF: u16 = 5201;
@@ -58,7 +62,7 @@ pub(crate) fn run() -> Result<()> {
         bail!("namespaces need root: sudo -E cargo xtask demo");
     }
     setup::for_tests()?;
-    let binary = release()?.canonicalize()?;
+    let binary = release(Options::default())?.canonicalize()?;
     let lab = Lab::new()?;
     let _backend = start(&lab, &format!("{} backend", env::current_exe()?.display()))?;
     let _iperf = start(&lab, &format!("iperf3 --server --port {IPERF}"))?;

@@ -30,9 +30,9 @@ enum Command {
     /// Install what is missing, and say what
     Setup,
     /// Build target/release/weir, kernel programs included
-    Build,
+    Build(build::Options),
     /// Set up, build and run Weir on examples/quickstart.toml (root)
-    Run,
+    Run(build::Options),
     /// Run every test that can run here
     Test,
     /// Show allowed and denied traffic in a lab of network namespaces (root)
@@ -65,8 +65,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     env::set_current_dir(root)?;
     match command {
         Command::Setup => setup::run(),
-        Command::Build => build::run(),
-        Command::Run => run::run(),
+        Command::Build(options) => build::run(options),
+        Command::Run(options) => run::run(options),
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
         Command::Bench { which } => bench::run(&which),

@@ -12,7 +12,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use weir_tests::mmdb::{Place, Schema, build};
 
-use crate::{backend, build::release, process::is_root, setup};
+use crate::{
+    backend,
+    build::{Options, release},
+    process::is_root,
+    setup,
+};
 
 const CONFIG: &str = "examples/quickstart.toml";
 const DIRECTORY: &str = "target/quickstart";
@@ -30,12 +35,12 @@ ready, try in another terminal (as root, in this directory):
   target/release/weir status  --config examples/quickstart.toml
 ";
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: Options) -> Result<()> {
     if !is_root() {
         bail!("Weir loads programs into the kernel: run this as root (sudo -E cargo xtask run)");
     }
     setup::packages(&[("curl", "curl")])?;
-    let binary = release()?;
+    let binary = release(options)?;
     fs::create_dir_all(DIRECTORY).context(DIRECTORY)?;
     let database = Path::new(DIRECTORY).join("geo.mmdb");
     fs::write(&database, countries()?).with_context(|| database.display().to_string())?;

@@ -136,7 +136,8 @@ pub(crate) fn linker() -> Result<()> {
 
 /// Compiles the kernel programs with these features; gives the object's path.
 pub(crate) fn compile(compiler: Compiler, features: &str) -> Result<PathBuf> {
-    let directory = format!("target/ebpf-build{}", if features.is_empty() { "" } else { "-bench" });
+    let own = if features.is_empty() { String::new() } else { format!("-{features}") };
+    let directory = format!("target/ebpf-build{own}");
     let mut command = match compiler {
         Compiler::Debian => {
             let mut command = cargo();

@@ -11,8 +11,13 @@ use super::{
 };
 use crate::daemon;
 
-/// The netlink library warns of attributes that only newer kernels know.
-const FILTER: &str = "info,netlink_packet_route=error";
+/// The netlink library warns of attributes that only newer kernels know. Kernel programs
+/// that log were asked for when this was built.
+const FILTER: &str = if cfg!(feature = "log") {
+    "info,weir_ebpf=debug,netlink_packet_route=error"
+} else {
+    "info,netlink_packet_route=error"
+};
 
 pub(super) fn run(place: &Place, options: &Run) -> Result<u8> {
     log_to_stderr(options.log_format);

@@ -20,6 +20,9 @@ pub(super) struct Datapath {
     pins: Pins,
     /// Keeps every other process from these pins.
     _claim: Claim,
+    /// Follows what the programs log, for as long as they are this daemon's.
+    #[cfg(feature = "log")]
+    _log: tokio_util::task::AbortOnDropHandle<()>,
 }
 
 /// How full the maps are.
@@ -47,7 +50,16 @@ impl Datapath {
         };
         let attacher = Attacher::new(programs, &pins, TcAttachment::probe());
         let (tables, half_open) = (maps.tables, maps.half_open);
-        Ok((Self { tables, half_open, attacher, pins, _claim: claim }, kernel))
+        let datapath = Self {
+            tables,
+            half_open,
+            attacher,
+            pins,
+            _claim: claim,
+            #[cfg(feature = "log")]
+            _log: follow(maps.log),
+        };
+        Ok((datapath, kernel))
     }
 
     /// A number for the next prefix table.
@@ -106,4 +118,13 @@ impl Datapath {
         self.pins.remove().context("pins cannot be removed; `weir detach` tries again")?;
         Ok(())
     }
+}
+
+#[cfg(feature = "log")]
+fn follow(log: datapath::ProgramLog) -> tokio_util::task::AbortOnDropHandle<()> {
+    tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+        if let Err(error) = log.follow().await {
+            tracing::error!(%error, "what the kernel programs log cannot be followed");
+        }
+    }))
 }

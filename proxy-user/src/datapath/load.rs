@@ -54,6 +54,9 @@ pub struct Maps {
     pub counters: Counters,
     /// What happened.
     pub events: Events,
+    /// What the programs log.
+    #[cfg(feature = "log")]
+    pub log: super::ProgramLog,
 }
 
 /// Loads programs and maps. With `pins`, maps found there are taken over and new
@@ -151,6 +154,8 @@ impl Maps {
                 PerCpuArray::try_from(take(ebpf, "OUTCOME_COUNTS")?)?,
             ),
             events: Events::new(RingBuf::try_from(take(ebpf, "EVENTS")?)?),
+            #[cfg(feature = "log")]
+            log: super::ProgramLog::take(ebpf)?,
         })
     }
 }

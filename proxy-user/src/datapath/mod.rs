@@ -15,6 +15,8 @@ mod half_open;
 mod links;
 mod load;
 mod locals;
+#[cfg(feature = "log")]
+mod log;
 mod netlink;
 mod network;
 mod offloads;
@@ -36,6 +38,8 @@ pub use flows::Flows;
 pub use generation::{CountryTable, Generation, ServiceEntry};
 pub use half_open::HalfOpen;
 pub use load::{Maps, Programs, load, load_xdp};
+#[cfg(feature = "log")]
+pub use log::ProgramLog;
 pub use network::{Interface, LinkLayer, Network, follow};
 pub use pins::Pins;
 pub use reset::Resetter;

@@ -6,6 +6,8 @@ mod generations;
 mod harness;
 mod host;
 mod life;
+#[cfg(feature = "log")]
+mod log;
 mod network;
 mod odd;
 mod policies;

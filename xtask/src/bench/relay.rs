@@ -14,12 +14,12 @@ use super::{
     routing::{NEIGHBOUR, prepare},
     stats::median,
 };
-use crate::build::release;
+use crate::build::{Options, release};
 
 const ROUNDS: usize = 7;
 
 pub(super) fn measure() -> Result<Value> {
-    let binary = release()?.canonicalize()?;
+    let binary = release(Options::default())?.canonicalize()?;
     let lab = Lab::new()?;
     let dir = prepare(&lab)?;
     let _targets = Targets::start(&lab.neighbours, dir.path())?;

@@ -13,7 +13,7 @@ use super::{
     load::{Load, Targets},
     stats::{mean_with_confidence, median},
 };
-use crate::build::release;
+use crate::build::{Options, release};
 
 /// The target, behind the server.
 pub(super) const NEIGHBOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2));
@@ -34,7 +34,7 @@ target = '127.0.0.1:8000'
 ";
 
 pub(super) fn measure() -> Result<Value> {
-    let binary = release()?.canonicalize()?;
+    let binary = release(Options::default())?.canonicalize()?;
     let lab = Lab::new()?;
     let dir = prepare(&lab)?;
     let _targets = Targets::start(&lab.neighbours, dir.path())?;

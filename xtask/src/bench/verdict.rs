@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::{
-    build::{copy, kernel_programs, object_from_here},
+    build::{Options, copy, kernel_programs, object_from_here},
     process::{cargo, output, run},
     setup, toolchain,
 };
@@ -17,7 +17,7 @@ const DATABASE: &str = "@ip-location-db/geo-whois-asn-country-mmdb@2.3.202606171
 const DATABASE_FILE: &str = "package/geo-whois-asn-country.mmdb";
 
 pub(super) fn measure() -> Result<Value> {
-    kernel_programs()?;
+    kernel_programs(Options::default())?;
     let compiler = setup::for_build()?;
     copy(&toolchain::compile(compiler, "bench")?, OBJECT)?;
     let mut bench = cargo();
