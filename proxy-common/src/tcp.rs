@@ -32,11 +32,16 @@ pub enum Direction {
 const MAX_WINDOW: u64 = 0xffff << 14;
 
 impl FlowState {
+    /// A flow that begins now, nothing counted yet.
+    #[inline(always)]
+    fn at(now: u64) -> Self {
+        Self { started: now, last_packet: now, last_payload: now, ..Self::default() }
+    }
+
     /// A half-open flow, from its SYN.
     #[inline(always)]
     pub fn opening(syn: &Segment, now: u64) -> Self {
-        let mut state =
-            Self { started: now, last_packet: now, last_payload: now, ..Self::default() };
+        let mut state = Self::at(now);
         state.up.base = syn.sequence.wrapping_add(1);
         state.up.known = 1;
         // Fast open: payload in the SYN.
@@ -48,8 +53,7 @@ impl FlowState {
     /// A flow met in its middle, from a segment of the client's.
     #[inline(always)]
     pub fn midway(segment: &Segment, now: u64) -> Self {
-        let mut state =
-            Self { started: now, last_packet: now, last_payload: now, ..Self::default() };
+        let mut state = Self::at(now);
         state.flags = Self::PARTIAL;
         state.up.base = segment.sequence;
         state.up.known = 1;
@@ -69,8 +73,7 @@ impl FlowState {
     /// A half-open flow of which only the service's SYN-ACK was seen.
     #[inline(always)]
     pub fn answered(syn_ack: &Segment, now: u64) -> Self {
-        let mut state =
-            Self { started: now, last_packet: now, last_payload: now, ..Self::default() };
+        let mut state = Self::at(now);
         state.up.base = syn_ack.acknowledgment;
         state.up.known = 1;
         state.answer(syn_ack);
