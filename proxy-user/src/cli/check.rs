@@ -99,14 +99,7 @@ fn too_few_files(config: &Config, files: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load;
-
-    fn config(text: &str) -> Config {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("weir.toml");
-        std::fs::write(&path, text).expect("written");
-        load(&path).expect("valid").config
-    }
+    use crate::config::tests::config;
 
     #[test]
     fn an_ssh_client_that_would_be_denied_is_told() {

@@ -20,7 +20,7 @@ mod tree;
 mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use fault::{Fault, Faults};
 pub use host::{Host, HostFindings, host_checks};

@@ -43,14 +43,7 @@ fn own(config: &Config) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load;
-
-    fn config(text: &str) -> Config {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("weir.toml");
-        std::fs::write(&path, text).expect("written");
-        load(&path).expect("valid").config
-    }
+    use crate::config::tests::config;
 
     const RELAYED: &str = "[service.a]\nmode = \"tcp\"\nlisten = [1, \"127.0.0.1:2\"]\n\
                            target = \"192.0.2.1:1\"\n";

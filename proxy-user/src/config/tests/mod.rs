@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Faults, Loaded, load};
+use super::{Config, Faults, Loaded, load};
 
 /// A directory with `weir.toml` and further files.
 fn files(main: &str, others: &[(&str, &str)]) -> (TempDir, PathBuf) {
@@ -21,6 +21,11 @@ fn files(main: &str, others: &[(&str, &str)]) -> (TempDir, PathBuf) {
     let path = dir.path().join("weir.toml");
     fs::write(&path, main).unwrap();
     (dir, path)
+}
+
+/// What a valid file says, for tests of the rooms above as well.
+pub(crate) fn config(text: &str) -> Config {
+    read(text).unwrap().config
 }
 
 fn read(text: &str) -> Result<Loaded, Faults> {
