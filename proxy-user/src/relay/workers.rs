@@ -129,3 +129,23 @@ impl Drop for Worker {
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_spread_evenly_and_stay_at_home_where_that_is_even() {
+        let workers = Workers::start().expect("threads");
+        let runtimes = workers.runtimes();
+        let home = runtimes.home();
+        let loads = || runtimes.all.iter().map(Runtime::load).collect::<Vec<_>>();
+        let idle = loads();
+        let first = runtimes.least_busy(home).enter();
+        assert_eq!(runtimes.all[home.0].load(), idle[home.0] + 1);
+        let rest: Vec<_> = (1..3 * idle.len()).map(|_| runtimes.least_busy(home).enter()).collect();
+        assert!(loads().iter().zip(&idle).all(|(now, before)| *now == before + 3));
+        drop((first, rest));
+        assert_eq!(loads(), idle);
+    }
+}
