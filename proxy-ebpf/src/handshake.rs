@@ -4,7 +4,7 @@
 //! sends after that says that the handshake is complete for it. The client's ACK says
 //! so earlier, where it fits.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{
     address::FlowKey,
     flow::FlowState,
@@ -23,23 +23,13 @@ use crate::{
     maps::{FLOWS, FRESH, HALF_OPEN},
 };
 
-/// A further packet of a handshake whose client was judged in this generation. False:
-/// the packet is to be judged.
+/// The half-open flow of a client's packet that opens none itself.
 #[inline(always)]
-pub fn goes_on(segment: &Segment, key: &FlowKey, generation: u32) -> bool {
-    if segment.opens() {
-        return false;
-    }
-    match half_open(key) {
-        Some(half) if half.generation == generation => {
-            advance(segment, key, half);
-            true
-        }
-        _ => false,
-    }
+pub fn under_way(segment: &Segment, key: &FlowKey) -> Option<&'static mut FlowState> {
+    if segment.opens() { None } else { half_open(key) }
 }
 
-/// Follows an admitted packet that belongs to no established flow.
+/// Follows an admitted SYN, or another admitted packet that belongs to no flow.
 #[inline(always)]
 pub fn inbound(
     packet: &Packet,
@@ -49,25 +39,24 @@ pub fn inbound(
     generation: u32,
 ) {
     let segment = &packet.segment;
+    if segment.opens() && !gives_way(segment, key) {
+        return;
+    }
     let Some(fresh) = fresh() else { return };
     if segment.opens() {
         *fresh = FlowState::opening(segment, precisely_now());
-        fresh.note(judgement);
-        if !begin(key, fresh, listener, generation, BPF_NOEXIST) && gives_way(segment, key) {
-            begin(key, fresh, listener, generation, BPF_ANY);
-        }
-    } else if let Some(half) = half_open(key) {
-        advance(segment, key, half);
     } else if segment.flags & (Segment::SYN | Segment::FIN | Segment::RST | Segment::ACK)
         == Segment::ACK
     {
         *fresh = FlowState::midway(segment, precisely_now());
-        fresh.note(judgement);
-        begin(key, fresh, listener, generation, BPF_ANY);
+    } else {
+        return;
     }
+    fresh.note(judgement);
+    begin(key, fresh, listener, generation);
 }
 
-/// Whether the half-open flow that is there makes room for another SYN.
+/// Whether the half-open flow that may be there makes room for another SYN.
 #[inline(always)]
 fn gives_way(syn: &Segment, key: &FlowKey) -> bool {
     let Some(half) = half_open(key) else { return true };
@@ -94,27 +83,21 @@ fn fresh() -> Option<&'static mut FlowState> {
     FRESH.get_ptr_mut(0).map(|state| unsafe { &mut *state })
 }
 
-/// Puts a new flow among the half-open ones. False where `flags` forbid it.
+/// Puts a new flow among the half-open ones.
 #[inline(always)]
-fn begin(
-    key: &FlowKey,
-    half: &mut FlowState,
-    listener: &Listener,
-    generation: u32,
-    flags: u32,
-) -> bool {
+fn begin(key: &FlowKey, half: &mut FlowState, listener: &Listener, generation: u32) {
     half.service = listener.service;
     half.generation = generation;
     if listener.has(Listener::RELAYED) {
         half.flags |= FlowState::RELAYED;
     }
     // The map forgets its oldest; it is never full.
-    HALF_OPEN.insert(key, &*half, flags.into()).is_ok()
+    let _ = HALF_OPEN.insert(key, &*half, 0);
 }
 
 /// A further packet of the client's on a half-open flow.
 #[inline(always)]
-fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
+pub fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
     if half.has(FlowState::PARTIAL) {
         half.on_segment::<Shared>(Direction::Up, segment, now());
     } else if half.completes(segment) {
@@ -176,7 +159,7 @@ fn answer(
     };
     if let Some(fresh) = fresh() {
         *fresh = FlowState::answered(segment, precisely_now());
-        begin(key, fresh, listener, 0, BPF_ANY);
+        begin(key, fresh, listener, 0);
     }
     Outcome::Flow
 }

@@ -40,7 +40,7 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
         return Outcome::NotOurs;
     }
     let key = packet.key_inbound();
-    let mut ended = None;
+    let (mut ended, mut half) = (None, None);
     if let Some(flow) = FLOWS.get_ptr_mut(&key) {
         // SAFETY: a map value, valid memory for the program's run. An entry that is
         // deleted meanwhile may already be another flow's: that one then has a packet
@@ -50,7 +50,14 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
             return known(packet, &key, flow, generation, arrival);
         }
         ended = Some(flow);
-    } else if arrival.follows && handshake::goes_on(&packet.segment, &key, generation) {
+    } else if arrival.follows {
+        half = handshake::under_way(&packet.segment, &key);
+    }
+    if let Some(half) = &mut half
+        && half.generation == generation
+    {
+        // Judged, by this policy, with the SYN.
+        handshake::advance(&packet.segment, &key, half);
         return Outcome::Admitted;
     }
     let Some(listener) = destination(packet, generation) else {
@@ -73,7 +80,10 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     {
         return Outcome::Flow;
     }
-    handshake::inbound(packet, &key, listener, &judgement, generation);
+    match half {
+        Some(half) => handshake::advance(&packet.segment, &key, half),
+        None => handshake::inbound(packet, &key, listener, &judgement, generation),
+    }
     Outcome::Admitted
 }
 
