@@ -7,6 +7,7 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
+use super::socket;
 use crate::config::Target;
 
 /// Why there is no connection to the target.
@@ -29,12 +30,22 @@ pub(super) fn name(target: &Target) -> String {
     }
 }
 
+/// What the target's side of the handshake ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstWords {
+    /// The client has sent something already: it goes out with the last ACK.
+    Waiting,
+    /// The target may have to speak first: it gets its ACK at once.
+    Unknown,
+}
+
 /// Dials the target's addresses in the resolver's order until one answers.
 /// `limit` bounds all of it; an address that stays silent leaves its share of the
 /// rest to each address after it.
 pub(super) async fn dial(
     target: &Target,
     limit: Duration,
+    words: FirstWords,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
     let deadline = Instant::now() + limit;
     let addresses = match target {
@@ -45,7 +56,7 @@ pub(super) async fn dial(
     };
     let mut error = DialError::Unreachable(io::Error::other("the target has no address"));
     for (index, address) in addresses.iter().enumerate() {
-        match connect(*address, share(deadline, addresses.len() - index)).await {
+        match connect(*address, words, share(deadline, addresses.len() - index)).await {
             Ok(stream) => return Ok((stream, *address)),
             Err(failed) => error = failed,
         }
@@ -60,17 +71,18 @@ async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketA
     }
 }
 
-async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
-    let stream = match timeout_at(deadline, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-            return Err(DialError::Timeout);
-        }
-        Ok(Err(error)) => return Err(DialError::Unreachable(error)),
-        Err(_) => return Err(DialError::Timeout),
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
+async fn connect(
+    address: SocketAddr,
+    words: FirstWords,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
+    let socket = socket::towards(address, words)?;
+    match timeout_at(deadline, socket.connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(DialError::Timeout),
+        Ok(Err(error)) => Err(DialError::Unreachable(error)),
+        Err(_) => Err(DialError::Timeout),
+    }
 }
 
 /// The end of an equal share of the time left, for the first of `left` addresses.

@@ -14,7 +14,7 @@ use super::{
     Bytes,
     control::{Control, Cut},
     copy::{Duplex, End, Idle, PipePool, fault},
-    dial::{DialError, dial},
+    dial::{DialError, FirstWords, dial},
     limits::Permit,
     published::Entered,
     sensor::Sensor,
@@ -49,7 +49,8 @@ impl Session {
         let Self { places: _places, mut sensor, entered, client, service, pipes } = self;
         // Where the poller takes no more, the session is over before it began.
         let Ok(client) = TcpStream::from_std(client) else { return };
-        let target = match dial_or_cut(&service, entered.control()).await {
+        let words = socket::first_words(&client);
+        let target = match dial_or_cut(&service, words, entered.control()).await {
             Ok(Ok((target, address))) => {
                 sensor.connected(address);
                 target
@@ -76,8 +77,12 @@ impl Session {
 type Dialled = Result<(TcpStream, SocketAddr), DialError>;
 
 /// Dials, unless the session is cut meanwhile.
-async fn dial_or_cut(service: &Service, control: &Control) -> Result<Dialled, Cut> {
-    let mut dial = pin!(dial(&service.target, service.connect_timeout));
+async fn dial_or_cut(
+    service: &Service,
+    words: FirstWords,
+    control: &Control,
+) -> Result<Dialled, Cut> {
+    let mut dial = pin!(dial(&service.target, service.connect_timeout, words));
     poll_fn(|cx| match control.poll_cut(cx) {
         Poll::Ready(cut) => Poll::Ready(Err(cut)),
         Poll::Pending => dial.as_mut().poll(cx).map(Ok),
