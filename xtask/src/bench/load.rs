@@ -13,7 +13,7 @@ pub(super) const BULK: u16 = 5201;
 /// Port of the target's web server.
 pub(super) const WEB: u16 = 8080;
 
-const SECONDS: u32 = 4;
+const SECONDS: u32 = 2;
 const WARM_UP: u32 = 1;
 const CLIENTS: u32 = 64;
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::build::{Options, release};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 
 pub(super) fn measure() -> Result<Value> {
     let binary = release(Options::default())?.canonicalize()?;

@@ -18,7 +18,7 @@ use crate::build::{Options, release};
 /// The target, behind the server.
 pub(super) const NEIGHBOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2));
 
-const PAIRS: usize = 12;
+const PAIRS: usize = 24;
 /// A guarded and a relayed port, and a restriction: all that a router's Weir may have.
 const TABLES: &str = "
 [service.ssh]
