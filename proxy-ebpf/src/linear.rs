@@ -4,7 +4,7 @@ use aya_ebpf::programs::TcContext;
 use proxy_common::{
     packet::Packet,
     parse::Link,
-    plain::{HEADERS4, HEADERS6, read4, read6},
+    plain::{Glance, HEADERS4, HEADERS6, glance4, glance6, read4, read6},
 };
 
 use crate::frame::SkbFrame;
@@ -60,6 +60,16 @@ impl<'a> Headers<'a> {
             Some(headers) if headers[0] >> 4 == 6 => bytes(ctx, 0).map_or(Self::Unclear, Self::V6),
             Some(headers) => Self::V4(headers),
             None => Self::Unclear,
+        }
+    }
+
+    /// What a glance at them tells.
+    #[inline(always)]
+    pub fn glance(self) -> Glance {
+        match self {
+            Self::V4(headers) => glance4(headers),
+            Self::V6(headers) => glance6(headers),
+            Self::Unclear => Glance::Unclear,
         }
     }
 

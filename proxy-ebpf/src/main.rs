@@ -16,6 +16,7 @@ mod deny;
 mod egress;
 mod exit;
 mod frame;
+mod gate;
 mod handshake;
 mod ingress;
 mod linear;
@@ -34,6 +35,7 @@ use proxy_common::{event::Hook, outcome::Outcome, packet::Packet, parse::Link};
 use crate::{
     egress::outbound,
     exit::{tc_exit, xdp_exit},
+    gate::{Side, passes_by},
     ingress::{Arrival, inbound},
     read::Found,
 };
@@ -41,24 +43,36 @@ use crate::{
 /// Verdict and counting on the way in, Ethernet.
 #[classifier]
 pub fn weir_ingress(ctx: TcContext) -> i32 {
+    if passes_by(&ctx, Link::Ethernet, Side::Destination) {
+        return tc_exit(Outcome::NotOurs);
+    }
     tc_exit(inbound_ethernet(ctx.skb.skb))
 }
 
 /// Verdict and counting on the way in, for interfaces without a link layer.
 #[classifier]
 pub fn weir_ingress_l3(ctx: TcContext) -> i32 {
+    if passes_by(&ctx, Link::None, Side::Destination) {
+        return tc_exit(Outcome::NotOurs);
+    }
     tc_exit(inbound_bare(ctx.skb.skb))
 }
 
 /// Counting on the way out, Ethernet.
 #[classifier]
 pub fn weir_egress(ctx: TcContext) -> i32 {
+    if passes_by(&ctx, Link::Ethernet, Side::Source) {
+        return tc_exit(Outcome::NotOurs);
+    }
     tc_exit(outbound_ethernet(ctx.skb.skb))
 }
 
 /// Counting on the way out, for interfaces without a link layer.
 #[classifier]
 pub fn weir_egress_l3(ctx: TcContext) -> i32 {
+    if passes_by(&ctx, Link::None, Side::Source) {
+        return tc_exit(Outcome::NotOurs);
+    }
     tc_exit(outbound_bare(ctx.skb.skb))
 }
 
@@ -74,7 +88,8 @@ pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
     xdp_exit(xdp_inbound(&ctx))
 }
 
-// Functions of their own, which leave the stack to the line of `log`.
+// Functions of their own: what passes by meets none of their code, and the stack is left
+// to the line of `log`.
 #[inline(never)]
 fn inbound_ethernet(skb: *mut __sk_buff) -> Outcome {
     tc_inbound(&TcContext::new(skb), Link::Ethernet)
