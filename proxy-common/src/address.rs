@@ -6,7 +6,7 @@
 /// Held as two words: the kernel programs copy and compare it by words that way, and
 /// byte by byte where it is an array of bytes.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Address {
     words: [u64; 2],
 }
@@ -33,12 +33,15 @@ impl Address {
     /// An IPv6 address from its octets in network byte order. A v4-mapped one is
     /// the IPv4 address it holds.
     #[inline(always)]
-    #[expect(clippy::many_single_char_names, reason = "sixteen octets")]
     pub const fn v6(octets: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
-        let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
-        let second = u64::from_ne_bytes([i, j, k, l, m, n, o, p]);
-        Self { words: [first, second] }
+        match (octets.first_chunk(), octets.last_chunk()) {
+            // By words: octets taken one by one would each have a place on the kernel
+            // programs' stack.
+            (Some(first), Some(second)) => {
+                Self { words: [u64::from_ne_bytes(*first), u64::from_ne_bytes(*second)] }
+            }
+            _ => Self::unspecified(Family::V6),
+        }
     }
 
     /// Network byte order.

@@ -20,6 +20,7 @@ pub mod flow;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
+pub mod plain;
 pub mod policy;
 pub mod reason;
 pub mod tables;

@@ -50,7 +50,7 @@ impl Segment {
 }
 
 /// One TCP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Source address.
     pub source: Address,

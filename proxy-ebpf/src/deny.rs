@@ -21,13 +21,13 @@ use crate::{
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /// Counts a denied packet, and the attempt where it is a new one.
-#[inline(always)]
+#[inline(never)]
 pub fn deny(
     packet: &Packet,
     root: &Root,
     listener: &Listener,
     reason: Reason,
-    arrival: Arrival,
+    arrival: &Arrival,
 ) -> Outcome {
     let time = now();
     let Some(cell) = DENIALS.get_ptr_mut(denial_index(listener.service, reason)) else {
@@ -62,7 +62,7 @@ fn announce(
     packet: &Packet,
     listener: &Listener,
     reason: Reason,
-    arrival: Arrival,
+    arrival: &Arrival,
     ordinal: u64,
     time: u64,
 ) {

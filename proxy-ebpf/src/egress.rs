@@ -12,7 +12,7 @@ use crate::{
     handshake,
     ingress::{closed, hand_over},
     log,
-    lookup::{is_served, now, root},
+    lookup::{is_served, now, policy},
     maps::FLOWS,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 #[inline(always)]
 pub fn outbound(packet: &Packet) -> Outcome {
     log::note(packet);
-    let Some((_, generation)) = root() else {
+    let Some(policy) = policy() else {
         return Outcome::NoPolicy;
     };
     if !is_served(packet.source_port) {
@@ -28,7 +28,7 @@ pub fn outbound(packet: &Packet) -> Outcome {
     }
     let key = packet.key_outbound();
     let Some(flow) = FLOWS.get_ptr_mut(&key) else {
-        return handshake::outbound(packet, &key, generation);
+        return handshake::outbound(packet, &key, policy.generation);
     };
     // SAFETY: a map value, valid memory for the program's run; see `ingress::inbound`.
     let flow: &mut FlowState = unsafe { &mut *flow };
@@ -36,7 +36,7 @@ pub fn outbound(packet: &Packet) -> Outcome {
         if !hand_over(&key, flow) {
             return Outcome::Flow;
         }
-        return handshake::outbound(packet, &key, generation);
+        return handshake::outbound(packet, &key, policy.generation);
     }
     if flow.on_segment::<Shared>(Direction::Down, &packet.segment, now()) {
         closed(&key, flow);

@@ -34,54 +34,46 @@ impl<'a> SkbFrame<'a> {
     }
 
     /// From where the program's view of the buffer begins, also outside its linear
-    /// part.
+    /// part. Whether `room` was filled.
     #[inline(always)]
-    fn read_any<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
-        let mut bytes = MaybeUninit::<Bytes<N>>::uninit();
-        // SAFETY: the helper writes all N bytes or fails.
-        unsafe {
-            let skb = self.ctx.skb.skb.cast();
-            match bpf_skb_load_bytes(skb, offset, bytes.as_mut_ptr().cast(), N as u32) {
-                0 => Some(bytes.assume_init()),
-                _ => None,
-            }
-        }
+    fn read_any<const N: usize>(&self, offset: u32, room: &mut MaybeUninit<Bytes<N>>) -> bool {
+        let skb = self.ctx.skb.skb.cast();
+        // SAFETY: the helper writes N bytes to the room for as many.
+        unsafe { bpf_skb_load_bytes(skb, offset, room.as_mut_ptr().cast(), N as u32) == 0 }
     }
 
-    /// From the network header on, in the linear part only.
+    /// From the network header on, in the linear part only. Whether `room` was filled.
     #[inline(always)]
-    fn read_network<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
-        let mut bytes = MaybeUninit::<Bytes<N>>::uninit();
+    fn read_network<const N: usize>(&self, offset: u32, room: &mut MaybeUninit<Bytes<N>>) -> bool {
         let (start, size) = (BPF_HDR_START_NET, N as u32);
-        // SAFETY: the helper writes all N bytes or fails.
-        unsafe {
-            let skb = self.ctx.skb.skb.cast();
-            let to = bytes.as_mut_ptr().cast();
-            match bpf_skb_load_bytes_relative(skb, offset, to, size, start) {
-                0 => Some(bytes.assume_init()),
-                _ => None,
-            }
-        }
+        let skb = self.ctx.skb.skb.cast();
+        let to = room.as_mut_ptr().cast();
+        // SAFETY: the helper writes N bytes to the room for as many.
+        unsafe { bpf_skb_load_bytes_relative(skb, offset, to, size, start) == 0 }
     }
 }
 
 impl Frame for SkbFrame<'_> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
-        if matches!(self.link, Link::None) {
-            return self.read_any(offset);
-        }
-        if offset == ETHERTYPE && N == 2 {
+        if matches!(self.link, Link::Ethernet) && offset == ETHERTYPE && N == 2 {
             // SAFETY: the context's skb is valid for the program's whole run.
             let protocol = unsafe { (*self.ctx.skb.skb).protocol } as u16;
             // SAFETY: N is 2.
             return Some(Bytes(unsafe { core::mem::transmute_copy(&protocol) }));
         }
-        match self.read_network(offset - ETHERNET) {
-            Some(bytes) => Some(bytes),
-            // Copies are linear as far as headers go: this one is no copy.
-            None => self.read_any(offset),
-        }
+        // One for both: the stack is small.
+        let mut bytes = MaybeUninit::uninit();
+        let filled = match self.link {
+            Link::None => self.read_any(offset, &mut bytes),
+            // Copies are linear as far as headers go: what is not linear is no copy.
+            Link::Ethernet => {
+                self.read_network(offset - ETHERNET, &mut bytes)
+                    || self.read_any(offset, &mut bytes)
+            }
+        };
+        // SAFETY: filled by the helper.
+        filled.then(|| unsafe { bytes.assume_init() })
     }
 
     #[inline(always)]

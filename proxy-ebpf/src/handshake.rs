@@ -107,7 +107,7 @@ pub fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
 
 /// The host's packet on a flow that is not established: its SYN-ACK, its refusal, or
 /// the segment that shows that it is established for the host.
-#[inline(always)]
+#[inline(never)]
 pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
     let segment = &packet.segment;
     let half = half_open(key);
@@ -165,7 +165,7 @@ fn answer(
 }
 
 /// Moves a half-open flow among the established ones and counts `segment` there.
-#[inline(always)]
+#[inline(never)]
 fn establish(key: &FlowKey, half: &mut FlowState, direction: Direction, segment: &Segment) {
     half.flags |= FlowState::ESTABLISHED;
     let opened = FLOWS.insert(key, &*half, BPF_NOEXIST.into()).is_ok();

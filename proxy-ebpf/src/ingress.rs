@@ -15,7 +15,7 @@ use crate::{
     deny::deny,
     exit::count,
     handshake, log,
-    lookup::{is_local, is_served, listener, now, root, verdict},
+    lookup::{Policy, is_local, is_served, listener, now, policy, verdict},
     maps::{EVENTS, FLOWS, PARKED, QUIETLY},
 };
 
@@ -33,34 +33,50 @@ pub struct Arrival {
 #[inline(always)]
 pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     log::note(packet);
-    let Some((root, generation)) = root() else {
+    let Some(policy) = policy() else {
         return Outcome::NoPolicy;
     };
     if !is_served(packet.destination_port) {
         return Outcome::NotOurs;
     }
     let key = packet.key_inbound();
-    let (mut ended, mut half) = (None, None);
-    if let Some(flow) = FLOWS.get_ptr_mut(&key) {
-        // SAFETY: a map value, valid memory for the program's run. An entry that is
-        // deleted meanwhile may already be another flow's: that one then has a packet
-        // too many.
-        let flow = unsafe { &mut *flow };
-        if !(flow.has(FlowState::ENDED) && packet.segment.opens()) {
-            return known(packet, &key, flow, generation, arrival);
-        }
-        ended = Some(flow);
-    } else if arrival.follows {
-        half = handshake::under_way(&packet.segment, &key);
+    let Some(flow) = FLOWS.get_ptr_mut(&key) else {
+        return unknown(packet, &key, &arrival, &policy, None);
+    };
+    // SAFETY: a map value, valid memory for the program's run. An entry that is
+    // deleted meanwhile may already be another flow's: that one then has a packet
+    // too many.
+    let flow = unsafe { &mut *flow };
+    if flow.has(FlowState::ENDED) && packet.segment.opens() {
+        return unknown(packet, &key, &arrival, &policy, Some(flow));
     }
+    known(packet, &key, flow, policy.generation, arrival)
+}
+
+/// A packet of no flow, or one that opens another in the place of an `ended` one. A
+/// function of its own, like all that an established flow's packets seldom need: they
+/// then meet less code.
+#[inline(never)]
+fn unknown(
+    packet: &Packet,
+    key: &FlowKey,
+    arrival: &Arrival,
+    policy: &Policy,
+    ended: Option<&mut FlowState>,
+) -> Outcome {
+    let mut half = if arrival.follows && ended.is_none() {
+        handshake::under_way(&packet.segment, key)
+    } else {
+        None
+    };
     if let Some(half) = &mut half
-        && half.generation == generation
+        && half.generation == policy.generation
     {
         // Judged, by this policy, with the SYN.
-        handshake::advance(&packet.segment, &key, half);
+        handshake::advance(&packet.segment, key, half);
         return Outcome::Admitted;
     }
-    let Some(listener) = destination(packet, generation) else {
+    let Some(listener) = destination(packet, policy.generation) else {
         return Outcome::NotOurs;
     };
     if !is_local(&packet.destination) {
@@ -70,19 +86,19 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
         return Outcome::NoPolicy;
     };
     if let Some(reason) = judgement.denied {
-        return deny(packet, root, listener, reason, arrival);
+        return deny(packet, policy.root, listener, reason, arrival);
     }
     if !arrival.follows {
         return Outcome::Admitted;
     }
     if let Some(flow) = ended
-        && !hand_over(&key, flow)
+        && !hand_over(key, flow)
     {
         return Outcome::Flow;
     }
     match half {
-        Some(half) => handshake::advance(&packet.segment, &key, half),
-        None => handshake::inbound(packet, &key, listener, &judgement, generation),
+        Some(half) => handshake::advance(&packet.segment, key, half),
+        None => handshake::inbound(packet, key, listener, &judgement, policy.generation),
     }
     Outcome::Admitted
 }
@@ -107,23 +123,37 @@ fn known(
     if !arrival.follows {
         return Outcome::Flow;
     }
-    if flow.generation != generation {
-        let Some(listener) = destination(packet, generation) else {
-            return Outcome::NotOurs;
-        };
-        if let Some(judgement) = verdict(packet, listener) {
-            if let Some(reason) = judgement.denied {
-                flow.cut = reason as u8;
-                return cut(key, flow);
-            }
-            flow.note(&judgement);
-        }
-        flow.generation = generation;
+    if flow.generation != generation
+        && let Some(outcome) = judge_again(packet, key, flow, generation)
+    {
+        return outcome;
     }
     if flow.on_segment::<Shared>(Direction::Up, &packet.segment, now()) {
         closed(key, flow);
     }
     Outcome::Flow
+}
+
+/// What a new policy makes of a flow's packet, unless it passes.
+#[inline(never)]
+fn judge_again(
+    packet: &Packet,
+    key: &FlowKey,
+    flow: &mut FlowState,
+    generation: u32,
+) -> Option<Outcome> {
+    let Some(listener) = destination(packet, generation) else {
+        return Some(Outcome::NotOurs);
+    };
+    if let Some(judgement) = verdict(packet, listener) {
+        if let Some(reason) = judgement.denied {
+            flow.cut = reason as u8;
+            return Some(cut(key, flow));
+        }
+        flow.note(&judgement);
+    }
+    flow.generation = generation;
+    None
 }
 
 #[inline(always)]
@@ -143,7 +173,7 @@ fn cut(key: &FlowKey, flow: &mut FlowState) -> Outcome {
 }
 
 /// Tells the daemon that a flow ended.
-#[inline(always)]
+#[inline(never)]
 pub fn closed(key: &FlowKey, flow: &FlowState) {
     count(Outcome::Closed);
     tell(key, flow, 0);
@@ -151,7 +181,7 @@ pub fn closed(key: &FlowKey, flow: &FlowState) {
 
 /// A new connection takes a flow's place, whose state waits elsewhere until its record
 /// is safe. False where there is no room for it: the entry stays.
-#[inline(always)]
+#[inline(never)]
 pub fn hand_over(key: &FlowKey, flow: &FlowState) -> bool {
     let id = FlowId { key: *key, started: flow.started };
     if PARKED.insert(&id, flow, 0).is_err() {

@@ -32,13 +32,21 @@ pub fn precisely_now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// The root, once a generation is in force.
+/// What is in force for one packet.
+#[derive(Clone, Copy)]
+pub struct Policy {
+    pub root: &'static Root,
+    /// The root's, read once.
+    pub generation: u32,
+}
+
+/// The policy, once a generation is in force.
 #[inline(always)]
-pub fn root() -> Option<(&'static Root, u32)> {
+pub fn policy() -> Option<Policy> {
     let root = ROOT.get(0)?;
     // SAFETY: a map value; one aligned load, which the daemon's update cannot tear.
     let generation = unsafe { core::ptr::read_volatile(&raw const root.generation) };
-    (generation != 0).then_some((root, generation))
+    (generation != 0).then_some(Policy { root, generation })
 }
 
 /// Whether some service may listen on `port`.

@@ -16,51 +16,64 @@ mod deny;
 mod egress;
 mod exit;
 mod frame;
+mod gate;
 mod handshake;
 mod ingress;
+mod linear;
 mod log;
 mod lookup;
 mod maps;
+mod read;
 
 use aya_ebpf::{
+    bindings::__sk_buff,
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use proxy_common::{
-    event::Hook,
-    outcome::Outcome,
-    parse::{Link, Parsed, parse},
-};
+use proxy_common::{event::Hook, outcome::Outcome, packet::Packet, parse::Link};
 
 use crate::{
     egress::outbound,
     exit::{tc_exit, xdp_exit},
-    frame::{SkbFrame, XdpFrame},
+    gate::{Side, passes_by},
     ingress::{Arrival, inbound},
+    read::Found,
 };
 
 /// Verdict and counting on the way in, Ethernet.
 #[classifier]
 pub fn weir_ingress(ctx: TcContext) -> i32 {
-    tc_exit(tc_inbound(&ctx, Link::Ethernet))
+    if passes_by(&ctx, Link::Ethernet, Side::Destination) {
+        return tc_exit(Outcome::NotOurs);
+    }
+    tc_exit(inbound_ethernet(ctx.skb.skb))
 }
 
 /// Verdict and counting on the way in, for interfaces without a link layer.
 #[classifier]
 pub fn weir_ingress_l3(ctx: TcContext) -> i32 {
-    tc_exit(tc_inbound(&ctx, Link::None))
+    if passes_by(&ctx, Link::None, Side::Destination) {
+        return tc_exit(Outcome::NotOurs);
+    }
+    tc_exit(inbound_bare(ctx.skb.skb))
 }
 
 /// Counting on the way out, Ethernet.
 #[classifier]
 pub fn weir_egress(ctx: TcContext) -> i32 {
-    tc_exit(tc_outbound(&ctx, Link::Ethernet))
+    if passes_by(&ctx, Link::Ethernet, Side::Source) {
+        return tc_exit(Outcome::NotOurs);
+    }
+    tc_exit(outbound_ethernet(ctx.skb.skb))
 }
 
 /// Counting on the way out, for interfaces without a link layer.
 #[classifier]
 pub fn weir_egress_l3(ctx: TcContext) -> i32 {
-    tc_exit(tc_outbound(&ctx, Link::None))
+    if passes_by(&ctx, Link::None, Side::Source) {
+        return tc_exit(Outcome::NotOurs);
+    }
+    tc_exit(outbound_bare(ctx.skb.skb))
 }
 
 /// Verdict in XDP, for drivers that hand over one linear buffer.
@@ -75,22 +88,39 @@ pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
     xdp_exit(xdp_inbound(&ctx))
 }
 
-// With the feature this and its like leave the stack to the line: see `log`.
-#[cfg_attr(feature = "log", inline(never))]
-#[cfg_attr(not(feature = "log"), inline(always))]
-fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
-    match parse(&SkbFrame::new(ctx, link), link) {
-        Parsed::Packet(packet) => inbound(&packet, tc_arrival(ctx, !is_tagged(ctx))),
-        Parsed::TinyFragment(packet) => inbound(&packet, tc_arrival(ctx, false)),
-        odd => unjudged(odd),
-    }
+// Functions of their own: what passes by meets none of their code, and the stack is left
+// to the line of `log`.
+#[inline(never)]
+fn inbound_ethernet(skb: *mut __sk_buff) -> Outcome {
+    tc_inbound(&TcContext::new(skb), Link::Ethernet)
+}
+
+#[inline(never)]
+fn inbound_bare(skb: *mut __sk_buff) -> Outcome {
+    tc_inbound(&TcContext::new(skb), Link::None)
+}
+
+#[inline(never)]
+fn outbound_ethernet(skb: *mut __sk_buff) -> Outcome {
+    tc_outbound(&TcContext::new(skb), Link::Ethernet)
+}
+
+#[inline(never)]
+fn outbound_bare(skb: *mut __sk_buff) -> Outcome {
+    tc_outbound(&TcContext::new(skb), Link::None)
 }
 
 #[inline(always)]
-fn tc_arrival(ctx: &TcContext, follows: bool) -> Arrival {
+fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
+    let mut packet = Packet::default();
+    let found = read::skb(ctx, link, &mut packet);
+    if !matches!(found, Found::Packet | Found::TinyFragment) {
+        return found.unjudged();
+    }
     // SAFETY: the context's skb is valid for the program's whole run.
     let interface = unsafe { (*ctx.skb.skb).ifindex };
-    Arrival { hook: Hook::Tc, interface, follows }
+    let follows = found == Found::Packet && !is_tagged(ctx);
+    inbound(&packet, Arrival { hook: Hook::Tc, interface, follows })
 }
 
 /// Whether a VLAN's own interface sees the packet as well. Tag 0 only sets a priority
@@ -102,34 +132,25 @@ fn is_tagged(ctx: &TcContext) -> bool {
     present != 0 && tag & 0xfff != 0
 }
 
-#[cfg_attr(feature = "log", inline(never))]
-#[cfg_attr(not(feature = "log"), inline(always))]
-fn xdp_inbound(ctx: &XdpContext) -> Outcome {
-    match parse(&XdpFrame::new(ctx), Link::Ethernet) {
-        Parsed::Packet(packet) | Parsed::TinyFragment(packet) => {
-            let interface = ctx.ingress_ifindex() as u32;
-            inbound(&packet, Arrival { hook: Hook::Xdp, interface, follows: false })
-        }
-        odd => unjudged(odd),
-    }
-}
-
-#[cfg_attr(feature = "log", inline(never))]
-#[cfg_attr(not(feature = "log"), inline(always))]
+#[inline(always)]
 fn tc_outbound(ctx: &TcContext, link: Link) -> Outcome {
-    match parse(&SkbFrame::new(ctx, link), link) {
-        Parsed::Packet(packet) if !is_tagged(ctx) => outbound(&packet),
+    let mut packet = Packet::default();
+    match read::skb(ctx, link, &mut packet) {
+        Found::Packet if !is_tagged(ctx) => outbound(&packet),
         _ => Outcome::NotOurs,
     }
 }
 
-#[inline(always)]
-fn unjudged(parsed: Parsed) -> Outcome {
-    match parsed {
-        Parsed::LaterFragment => Outcome::LaterFragment,
-        Parsed::NoTransport => Outcome::NoTransport,
-        Parsed::Other | Parsed::Packet(_) | Parsed::TinyFragment(_) => Outcome::NotOurs,
+#[cfg_attr(feature = "log", inline(never))]
+#[cfg_attr(not(feature = "log"), inline(always))]
+fn xdp_inbound(ctx: &XdpContext) -> Outcome {
+    let mut packet = Packet::default();
+    let found = read::xdp(ctx.ctx, &mut packet);
+    if !matches!(found, Found::Packet | Found::TinyFragment) {
+        return found.unjudged();
     }
+    let interface = ctx.ingress_ifindex() as u32;
+    inbound(&packet, Arrival { hook: Hook::Xdp, interface, follows: false })
 }
 
 /// The kernel lends its helpers to GPL-compatible programs; ours are under either
