@@ -1,6 +1,6 @@
 //! The writing end: one transaction a batch and kind, partitions in turn.
 
-use std::{fs, sync::Arc};
+use std::{fs, ops::Bound, sync::Arc};
 
 use redb::{ReadableTable, WriteTransaction};
 use uuid::Uuid;
@@ -265,13 +265,17 @@ fn settle<'a>(
     Ok(fresh)
 }
 
+/// Writes the records behind all others, where their ids belong: the tree is built
+/// once for many of them.
 fn put(write: &WriteTransaction, fresh: &[&Committing]) -> Result<(), redb::Error> {
     let mut records = write.open_table(RECORDS)?;
+    let mut end = records.upper_bound_mut(Bound::<u128>::Unbounded)?;
+    let mut row = Vec::new();
     for committing in fresh {
-        let row = codec::encode(&committing.record.draft);
-        records.insert(committing.record.id.as_u128(), row.as_slice())?;
+        row = codec::encode(&committing.record.draft, row);
+        end.insert_before(committing.record.id.as_u128(), row.as_slice())?;
     }
-    Ok(())
+    Ok(end.close()?)
 }
 
 fn note_bounds(write: &WriteTransaction, own: &[&Committing]) -> Result<(), redb::Error> {
