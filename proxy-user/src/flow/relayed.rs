@@ -8,7 +8,7 @@ use std::collections::{
 
 use proxy_common::{address::FlowKey, flow::FlowState};
 
-use super::{Ended, Opened};
+use super::Ended;
 use crate::record::{FlowId, KeyedMap};
 
 /// How long a report waits for its flow's last packets.
@@ -28,6 +28,7 @@ pub(super) enum View {
     Flow(FlowKey, FlowState),
 }
 
+/// Mostly one of each kind at a time: the queues get room for no more than they hold.
 #[derive(Debug, Default)]
 struct Waiting {
     /// Sessions that were opened and have not ended.
@@ -50,8 +51,8 @@ pub(super) struct Relayed {
 }
 
 impl Relayed {
-    pub(super) fn opened(&mut self, session: &Opened) {
-        self.waiting.entry(session.flow).or_default().open += 1;
+    pub(super) fn opened(&mut self, flow: FlowKey) {
+        self.waiting.entry(flow).or_default().open += 1;
     }
 
     /// A report came. `expects_flow`: the kernel has a flow for it whose end it has
@@ -68,6 +69,7 @@ impl Relayed {
         let view = match waiting.flows.pop_front() {
             Some((_, state)) => Some(View::Both(report, state)),
             None if expects_flow() => {
+                waiting.reports.reserve_exact(1);
                 waiting.reports.push_back((now + REPORT_WAITS, report));
                 None
             }
@@ -87,6 +89,7 @@ impl Relayed {
             return None;
         }
         let Some((_, report)) = waiting.reports.pop_front() else {
+            waiting.flows.reserve_exact(1);
             waiting.flows.push_back((now + FLOW_WAITS, state));
             return None;
         };

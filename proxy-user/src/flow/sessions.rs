@@ -6,7 +6,7 @@ use std::time::Duration;
 use proxy_common::{address::FlowKey, flow::FlowState};
 
 use super::{
-    Ended, FlowTable, Now, Opened, Outcome, Tracker, drafts, relayed::View, tracker::close_reason,
+    Ended, FlowTable, Now, Outcome, Tracker, drafts, relayed::View, tracker::close_reason,
 };
 use crate::record::{FlowId, KeyedSet, Origin};
 
@@ -17,8 +17,8 @@ const FLOW_SILENT: Duration = Duration::from_secs(130);
 
 impl Tracker {
     /// The relay dials for a connection.
-    pub fn opened(&mut self, session: &Opened) {
-        self.relayed.opened(session);
+    pub fn opened(&mut self, flow: FlowKey) {
+        self.relayed.opened(flow);
     }
 
     /// The relay is done with a connection.
