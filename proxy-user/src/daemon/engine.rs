@@ -35,15 +35,16 @@ const GATHER: Duration = Duration::from_millis(5);
 const SWEEP: Duration = Duration::from_secs(5);
 /// Resets in answer to denied packets, a second.
 pub(super) const MOST_RESETS: u32 = 1000;
-/// Events between two looks at the clock, which cost more than most events.
+/// Events between two looks at the clock, which cost more than most events; so many are
+/// told before what follows is done.
 const EVENTS_A_CLOCK: usize = 64;
 /// Events between two looks into the inbox.
 const MOST_EVENTS: usize = 16_384;
 
 /// What the engine is told.
 pub(super) enum Message {
-    /// By the relay.
-    Opened(Box<Opened>),
+    /// By the relay: a session of this 5-tuple.
+    Opened(FlowKey),
     /// By the relay.
     Ended(Box<Ended>),
     /// By the writer: records of these flows are safe.
@@ -102,7 +103,7 @@ impl Inbox {
 /// relay accepted: accepting pauses while the writer is behind.
 impl Journal for Inbox {
     fn opened(&self, session: &Opened) {
-        self.tell(Message::Opened(Box::new(session.clone())));
+        self.tell(Message::Opened(session.flow));
     }
 
     fn ended(&self, session: Ended) {
@@ -197,26 +198,23 @@ impl Engine {
     /// Sleeps, then takes what came meanwhile. True: it is time to finish.
     fn turn(&mut self) -> bool {
         thread::sleep(if self.busy { GATHER } else { TICK });
-        self.busy = false;
-        let first = self.inbox.try_recv().ok();
-        // The end of a flow precedes the relay's report of it.
+        let messages: Vec<Message> = self.inbox.try_iter().collect();
+        self.busy = !messages.is_empty();
+        // The end of a flow precedes the relay's report of it: told in that order, the
+        // two meet without a look at the kernel's map.
         self.drain();
-        let now = Now::read();
-        let mut next = first;
-        while let Some(message) = next {
-            if matches!(message, Message::Finish) {
-                return true;
-            }
-            self.busy = true;
+        let (now, mut finishes) = (Now::read(), false);
+        for message in messages {
+            finishes |= matches!(message, Message::Finish);
             self.hear(message, &now);
-            next = self.inbox.try_recv().ok();
         }
-        false
+        self.act();
+        finishes
     }
 
     fn hear(&mut self, message: Message, now: &Now) {
         match message {
-            Message::Opened(session) => self.tracker.opened(&session),
+            Message::Opened(flow) => self.tracker.opened(flow),
             Message::Ended(report) => self.tracker.ended(*report, &self.kernel, now),
             Message::Settled(flows) => self.tracker.committed(&flows),
             Message::Inherited(Inherited { accounted, committed }) => {
@@ -229,7 +227,6 @@ impl Engine {
             Message::Show(reply) => drop(reply.send(self.snapshot(*now))),
             Message::Finish => {}
         }
-        self.act();
     }
 
     fn take_services(&mut self, services: Services, now: &Now) {
@@ -268,10 +265,14 @@ impl Engine {
     fn drain(&mut self) -> bool {
         let mut now = Now::read();
         for number in 1..=MOST_EVENTS {
-            let Some(event) = self.kernel.as_mut().and_then(Kernel::take) else { return true };
+            let Some(event) = self.kernel.as_mut().and_then(Kernel::take) else {
+                self.act();
+                return true;
+            };
             self.busy = true;
             if number % EVENTS_A_CLOCK == 0 {
                 now = Now::read();
+                self.act();
             }
             match event {
                 Event::Denied(event) => {
@@ -281,8 +282,8 @@ impl Engine {
                 Event::Closed(event) => self.tracker.closed(&event, &now),
                 Event::Cut(event) => self.tracker.cut(&event, &self.kernel, &now),
             }
-            self.act();
         }
+        self.act();
         false
     }
 
@@ -305,24 +306,32 @@ impl Engine {
     }
 
     fn act(&mut self) {
+        let (mut entries, mut forgotten) = (Vec::new(), Vec::new());
         for output in self.tracker.take() {
             match output {
                 Output::Record(mut entry) => {
                     self.locate(&mut entry);
-                    self.writer.submit(*entry);
+                    entries.push(entry);
                 }
                 Output::Delete(flow) => {
                     if let Some(kernel) = &mut self.kernel {
                         kernel.delete(&flow);
                     }
                 }
-                Output::Forget(flow) => self.writer.forget([flow]),
+                Output::Forget(flow) => forgotten.push(flow),
                 Output::Reset(flow) => {
                     if let Err(error) = self.reset(&flow) {
                         tracing::warn!(%error, ?flow, "a connection could not be reset");
                     }
                 }
             }
+        }
+        if !entries.is_empty() {
+            self.writer.submit(entries.into_iter().map(|entry| *entry));
+        }
+        // Together: the store notes many flows in a row, and removes that once.
+        if !forgotten.is_empty() {
+            self.writer.forget(forgotten);
         }
     }
 
@@ -350,6 +359,7 @@ impl Engine {
         while let Ok(message) = self.inbox.try_recv() {
             self.hear(message, &now);
         }
+        self.act();
         let (counts, flows): (Vec<_>, Vec<_>) = match &self.kernel {
             Some(kernel) => (kernel.counts(&self.slots), kernel.flows.all().collect()),
             None => Default::default(),

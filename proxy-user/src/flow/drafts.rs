@@ -11,20 +11,43 @@ use proxy_common::{
 
 use super::{
     Ended, Fate, Now, Outcome, ServiceInfo,
+    dialled::text_of,
     limiter::{Aggregate, Attempt},
 };
-use crate::record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict};
+use crate::{
+    config::Service,
+    record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict},
+};
+
+/// What a record tells of its service.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    name: &'a str,
+    host: &'a str,
+}
+
+impl<'a> From<&'a ServiceInfo> for Named<'a> {
+    fn from(service: &'a ServiceInfo) -> Self {
+        Self { name: &service.name, host: &service.host }
+    }
+}
+
+impl<'a> From<&'a Service> for Named<'a> {
+    fn from(service: &'a Service) -> Self {
+        Self { name: &service.name, host: service.host() }
+    }
+}
 
 /// A draft with what every record has; the rest is empty.
-fn blank(key: &FlowKey, service: &ServiceInfo, (started, ended): (u64, u64), now: &Now) -> Draft {
+fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &Now) -> Draft {
     Draft {
-        service_id: service.name.clone(),
+        service_id: service.name.to_owned(),
         timestamp: now.wall_at(ended),
         started_at: now.wall_at(started),
         duration_ms: ended.saturating_sub(started) / 1_000_000,
         protocol: Protocol::Tcp,
         verdict: Verdict::Allowed,
-        host: service.host.clone(),
+        host: service.host.to_owned(),
         listen_port: key.service_port,
         bytes_upload: 0,
         bytes_download: 0,
@@ -52,7 +75,7 @@ pub(super) fn denied(
     interface: Option<&str>,
     now: &Now,
 ) -> Draft {
-    let mut draft = blank(&attempt.key, service, (attempt.time, attempt.time), now);
+    let mut draft = blank(&attempt.key, service.into(), (attempt.time, attempt.time), now);
     draft.verdict = Verdict::Denied;
     draft.reason = Some(attempt.reason);
     note(&mut draft, "hook", if attempt.hook == Hook::Xdp as u8 { "xdp" } else { "tc" });
@@ -98,7 +121,7 @@ fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
         service_port: service.listen.first().map_or(0, |listen| listen.port),
         protocol: proxy_common::address::PROTOCOL_TCP.into(),
     };
-    let mut draft = blank(&key, service, (aggregate.first_time, aggregate.last_time), now);
+    let mut draft = blank(&key, service.into(), (aggregate.first_time, aggregate.last_time), now);
     draft.verdict = Verdict::Denied;
     draft.reason = Some(aggregate.reason);
     draft
@@ -117,12 +140,12 @@ pub(super) fn flow(
         CloseReason::Shutdown | CloseReason::ServiceRemoved => now.monotonic,
         _ => state.last_packet,
     };
-    let mut draft = blank(key, service, (state.started, ended.max(state.started)), now);
+    let mut draft = blank(key, service.into(), (state.started, ended.max(state.started)), now);
     counted(&mut draft, state);
     draft.close_reason = Some(close_reason);
     draft.observed_reason = state.observed();
     if !state.has(FlowState::RELAYED) {
-        draft.target = SocketAddr::new(key.service.into(), key.service_port).to_string();
+        draft.target = text_of(SocketAddr::new(key.service.into(), key.service_port));
     }
     if state.has(FlowState::COUNTRY_EXEMPT) {
         note(&mut draft, "country_exempt", "true");
@@ -157,16 +180,12 @@ fn counted(draft: &mut Draft, state: &FlowState) {
 }
 
 /// A connection of the relay's, with the kernel's count of it where there is one.
-pub(super) fn session(
-    report: &Ended,
-    state: Option<&FlowState>,
-    service: &ServiceInfo,
-    now: &Now,
-) -> Draft {
+pub(super) fn session(report: &Ended, state: Option<&FlowState>, now: &Now) -> Draft {
     let ended = now.monotonic_at(report.ended);
     let began = now.monotonic_at(report.started);
     let started = state.map_or(began, |state| state.started.min(began));
-    let mut draft = blank(&report.flow, service, (started, ended.max(started)), now);
+    let mut draft =
+        blank(&report.flow, (&*report.service).into(), (started, ended.max(started)), now);
     // The writer's clock may tick between the two; the record's own end is now.
     draft.timestamp = Timestamp(draft.timestamp.0.max(draft.started_at.0));
     if let Some(state) = state {
@@ -215,7 +234,7 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
                 }
                 Fate::Served { target, bytes, close_reason } => {
                     draft.close_reason = Some(*close_reason);
-                    draft.target = target.to_string();
+                    draft.target = text_of(*target);
                     if state.is_none_or(|state| knows_less(state, *close_reason)) {
                         draft.bytes_upload = bytes.up;
                         draft.bytes_download = bytes.down;

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod clock;
+mod dialled;
 mod drafts;
 mod ledger;
 mod limiter;

@@ -1,12 +1,15 @@
 //! Brings the two views of a relayed connection together: the kernel's flow and
 //! the relay's report, whichever comes first.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{
+    VecDeque,
+    hash_map::{Entry, OccupiedEntry},
+};
 
 use proxy_common::{address::FlowKey, flow::FlowState};
 
-use super::{Ended, Opened};
-use crate::record::FlowId;
+use super::Ended;
+use crate::record::{FlowId, KeyedMap};
 
 /// How long a report waits for its flow's last packets.
 const REPORT_WAITS: u64 = 2_000_000_000;
@@ -25,6 +28,7 @@ pub(super) enum View {
     Flow(FlowKey, FlowState),
 }
 
+/// Mostly one of each kind at a time: the queues get room for no more than they hold.
 #[derive(Debug, Default)]
 struct Waiting {
     /// Sessions that were opened and have not ended.
@@ -43,58 +47,68 @@ impl Waiting {
 /// used again queues: the first report belongs to the first flow.
 #[derive(Debug, Default)]
 pub(super) struct Relayed {
-    waiting: HashMap<FlowKey, Waiting>,
+    waiting: KeyedMap<FlowKey, Waiting>,
 }
 
 impl Relayed {
-    pub(super) fn opened(&mut self, session: &Opened) {
-        self.waiting.entry(session.flow).or_default().open += 1;
+    pub(super) fn opened(&mut self, flow: FlowKey) {
+        self.waiting.entry(flow).or_default().open += 1;
     }
 
     /// A report came. `expects_flow`: the kernel has a flow for it whose end it has
-    /// not told yet.
-    pub(super) fn ended(&mut self, report: Ended, expects_flow: bool, now: u64) -> Option<View> {
-        let key = report.flow;
-        let waiting = self.waiting.entry(key).or_default();
+    /// not told yet; asked only where no end was told.
+    pub(super) fn ended(
+        &mut self,
+        report: Ended,
+        expects_flow: impl FnOnce() -> bool,
+        now: u64,
+    ) -> Option<View> {
+        let mut place = self.place(report.flow);
+        let waiting = place.get_mut();
         waiting.open = waiting.open.saturating_sub(1);
         let view = match waiting.flows.pop_front() {
             Some((_, state)) => Some(View::Both(report, state)),
-            None if expects_flow => {
+            None if expects_flow() => {
+                waiting.reports.reserve_exact(1);
                 waiting.reports.push_back((now + REPORT_WAITS, report));
                 None
             }
             None => Some(View::Report(report)),
         };
         if waiting.is_empty() {
-            self.waiting.remove(&key);
+            place.remove();
         }
         view
     }
 
     /// The kernel told a flow's end.
     pub(super) fn closed(&mut self, key: FlowKey, state: FlowState, now: u64) -> Option<View> {
-        let waiting = self.waiting.entry(key).or_default();
+        let mut place = self.place(key);
+        let waiting = place.get_mut();
         if waiting.flows.iter().any(|(_, known)| known.started == state.started) {
             return None;
         }
         let Some((_, report)) = waiting.reports.pop_front() else {
+            waiting.flows.reserve_exact(1);
             waiting.flows.push_back((now + FLOW_WAITS, state));
             return None;
         };
         if waiting.is_empty() {
-            self.waiting.remove(&key);
+            place.remove();
         }
         Some(View::Both(report, state))
+    }
+
+    fn place(&mut self, key: FlowKey) -> OccupiedEntry<'_, FlowKey, Waiting> {
+        match self.waiting.entry(key) {
+            Entry::Occupied(known) => known,
+            Entry::Vacant(free) => free.insert_entry(Waiting::default()),
+        }
     }
 
     /// Whether a session of this 5-tuple is open or waits.
     pub(super) fn knows(&self, key: &FlowKey) -> bool {
         self.waiting.contains_key(key)
-    }
-
-    /// Whether an ended flow of this 5-tuple waits for its session.
-    pub(super) fn has_flow(&self, key: &FlowKey) -> bool {
-        self.waiting.get(key).is_some_and(|waiting| !waiting.flows.is_empty())
     }
 
     /// Whether this flow's end is known and waits for its session.

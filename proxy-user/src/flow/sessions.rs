@@ -6,10 +6,9 @@ use std::time::Duration;
 use proxy_common::{address::FlowKey, flow::FlowState};
 
 use super::{
-    Ended, FlowTable, Now, Opened, Outcome, ServiceInfo, Tracker, drafts, relayed::View,
-    tracker::close_reason,
+    Ended, FlowTable, Now, Outcome, Tracker, drafts, relayed::View, tracker::close_reason,
 };
-use crate::record::{FlowId, Origin};
+use crate::record::{FlowId, KeyedSet, Origin};
 
 /// A connection that the relay is done with may have bytes on their way: its flow goes
 /// on until it ends, or is silent for longer than a host waits to send again (Linux's
@@ -18,15 +17,14 @@ const FLOW_SILENT: Duration = Duration::from_secs(130);
 
 impl Tracker {
     /// The relay dials for a connection.
-    pub fn opened(&mut self, session: &Opened) {
-        self.relayed.opened(session);
+    pub fn opened(&mut self, flow: FlowKey) {
+        self.relayed.opened(flow);
     }
 
     /// The relay is done with a connection.
     pub fn ended(&mut self, report: Ended, table: &impl FlowTable, now: &Now) {
-        // The flow whose end is known already needs no look at the kernel's map.
-        let expects_flow =
-            self.relayed.has_flow(&report.flow) || self.live(&report.flow, table).is_some();
+        let (key, recorded) = (report.flow, &self.recorded);
+        let expects_flow = || live(recorded, &key, table).is_some();
         if let Some(view) = self.relayed.ended(report, expects_flow, now.monotonic) {
             self.settle(view, table, now);
         }
@@ -49,7 +47,7 @@ impl Tracker {
         match view {
             View::Both(report, state) => self.session(&report, Some(&state), now),
             View::Report(report) => {
-                let state = self.live(&report.flow, table);
+                let state = live(&self.recorded, &report.flow, table);
                 self.session(&report, state.as_ref(), now);
             }
             View::Flow(key, state) => {
@@ -73,25 +71,24 @@ impl Tracker {
         if state.is_none() && matches!(report.outcome, Outcome::Admitted { .. }) {
             self.stats.without_flow += 1;
         }
-        let service = ServiceInfo::from(&*report.service);
-        self.record(drafts::session(report, state, &service, now), origin);
+        self.record(drafts::session(report, state, now), origin);
     }
 
     /// Whether the kernel may still see its end: it does not follow services that are
     /// gone.
     fn is_flowing(&self, key: &FlowKey, table: &impl FlowTable, now: &Now) -> bool {
-        self.live(key, table).is_some_and(|state| {
+        live(&self.recorded, key, table).is_some_and(|state| {
             let service = self.services.get(state.service);
             !state.has(FlowState::ENDED)
                 && service.is_some_and(|service| service.serves(key))
                 && now.since(state.last_packet) < FLOW_SILENT
         })
     }
+}
 
-    /// The kernel's flow of a relayed connection that has no record yet.
-    fn live(&self, key: &FlowKey, table: &impl FlowTable) -> Option<FlowState> {
-        let state = table.get(key).filter(|state| state.has(FlowState::RELAYED))?;
-        let flow = FlowId { key: *key, started: state.started };
-        (!self.recorded.contains(&flow)).then_some(state)
-    }
+/// The kernel's flow of a relayed connection that has no record yet.
+fn live(recorded: &KeyedSet<FlowId>, key: &FlowKey, table: &impl FlowTable) -> Option<FlowState> {
+    let state = table.get(key).filter(|state| state.has(FlowState::RELAYED))?;
+    let flow = FlowId { key: *key, started: state.started };
+    (!recorded.contains(&flow)).then_some(state)
 }

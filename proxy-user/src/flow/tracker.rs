@@ -1,10 +1,7 @@
 //! The life of flows and denied attempts: what the kernel and the relay tell goes
 //! in, records come out. No I/O; time is passed in.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    net::IpAddr,
-};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use proxy_common::{
     address::FlowKey,
@@ -21,7 +18,9 @@ use super::{
     limiter::{Attempt, Limiter},
     relayed::{Relayed, View},
 };
-use crate::record::{Accounted, CloseReason, CounterId, Draft, Entry, FlowId, Origin};
+use crate::record::{
+    Accounted, CloseReason, CounterId, Draft, Entry, FlowId, KeyedMap, KeyedSet, Origin,
+};
 
 /// How long after ending a connection its record waits for the kernel's last word.
 const ENDING_WAITS: u64 = 2_000_000_000;
@@ -66,9 +65,9 @@ pub struct Tracker {
     pub(super) ledger: Ledger,
     pub(super) relayed: Relayed,
     /// Flows that have a record, until their entry is deleted.
-    pub(super) recorded: HashSet<FlowId>,
+    pub(super) recorded: KeyedSet<FlowId>,
     /// Connections that the tracker ends, and when their record is due.
-    pub(super) ending: HashMap<FlowId, (CloseReason, u64)>,
+    pub(super) ending: KeyedMap<FlowId, (CloseReason, u64)>,
     /// Flows of the daemon before, whose entries go with the next tick.
     pub(super) stale: Vec<FlowId>,
     /// Flows whose entries are deleted. The ring buffer may still hold an event.
@@ -89,8 +88,8 @@ impl Tracker {
             limiter: Limiter::new(deny_records_per_second),
             ledger: Ledger::default(),
             relayed: Relayed::default(),
-            recorded: HashSet::new(),
-            ending: HashMap::new(),
+            recorded: KeyedSet::default(),
+            ending: KeyedMap::default(),
             stale: Vec::new(),
             deleted: Vec::new(),
             accepting: true,
@@ -345,9 +344,9 @@ impl Tracker {
         }
     }
 
-    fn service(&self, slot: ServiceSlot) -> ServiceInfo {
-        let unknown = || ServiceInfo::gone(&format!("slot-{slot}"));
-        self.services.get(slot).cloned().unwrap_or_else(unknown)
+    fn service(&self, slot: ServiceSlot) -> Cow<'_, ServiceInfo> {
+        let unknown = || Cow::Owned(ServiceInfo::gone(&format!("slot-{slot}")));
+        self.services.get(slot).map_or_else(unknown, Cow::Borrowed)
     }
 
     fn interface(&self, attempt: &Attempt) -> Option<&str> {

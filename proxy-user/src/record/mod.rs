@@ -3,6 +3,7 @@
 mod commit;
 mod ids;
 mod json;
+mod keyed;
 mod model;
 
 #[cfg(test)]
@@ -10,5 +11,6 @@ pub(crate) mod tests;
 
 pub use commit::*;
 pub use ids::Ids;
+pub use keyed::{KeyedMap, KeyedSet};
 pub use model::*;
 pub use proxy_common::flow::FlowId;

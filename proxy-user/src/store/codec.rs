@@ -10,8 +10,6 @@ use uuid::Uuid;
 use crate::record::{CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict};
 
 const VERSION: u8 = 1;
-/// Room for most records.
-const USUAL_BYTES: usize = 192;
 
 #[derive(Serialize, Deserialize)]
 struct Row<'a> {
@@ -38,7 +36,8 @@ struct Row<'a> {
     metadata: Cow<'a, BTreeMap<String, String>>,
 }
 
-pub(super) fn encode(draft: &Draft) -> Vec<u8> {
+/// The draft's bytes, in the room of bytes that are not needed any more.
+pub(super) fn encode(draft: &Draft, mut bytes: Vec<u8>) -> Vec<u8> {
     let row = Row {
         service: Cow::from(&draft.service_id),
         timestamp: draft.timestamp.0,
@@ -67,7 +66,7 @@ pub(super) fn encode(draft: &Draft) -> Vec<u8> {
         metadata: Cow::Borrowed(&draft.metadata),
     };
     // Plain data into memory: postcard has nothing to refuse.
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.clear();
     bytes.push(VERSION);
     postcard::to_extend(&row, bytes).unwrap_or_default()
 }

@@ -17,8 +17,11 @@ pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("me
 /// Epoch, service, reason, CPU to attempts accounted for.
 pub(super) const ACCOUNTED: TableDefinition<'_, (u64, u16, u8, u32), u64> =
     TableDefinition::new("accounted");
-/// Flows whose records are committed and whose kernel entries may still be there.
-pub(super) const FLOWS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("flows");
+/// Flows whose records are committed and whose kernel entries may still be there: a
+/// row's number, which rises, to its flows.
+pub(super) const NOTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("noted");
+/// The same in files of format 1: a row for each flow.
+pub(super) const NOTED_1: TableDefinition<'_, &[u8], ()> = TableDefinition::new("flows");
 /// The highest id that was committed, also where records are not kept: what is up to
 /// it was written, and is not counted again.
 pub(super) const COMMITTED: TableDefinition<'_, (), u128> = TableDefinition::new("committed");
@@ -32,7 +35,7 @@ pub(super) const META_LEAST: &str = "least_timestamp";
 /// Key of [`META`]: largest `timestamp`.
 pub(super) const META_MOST: &str = "most_timestamp";
 /// What this Weir writes.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 /// Memory for pages of the file that is written. redb's own choice is 1 GiB a file.
 const WRITER_CACHE: usize = 64 << 20;

@@ -126,26 +126,33 @@ impl Writer {
         Ok((Self { shared, committed }, handle))
     }
 
-    /// Queues an entry. A full queue makes the caller wait, or drops the entry and
-    /// counts it, as configured; while the store fails it always drops.
-    pub fn submit(&self, entry: Entry) {
-        let mut queue = self.shared.queue.lock();
-        while queue.entries.len() >= self.shared.options.capacity {
-            let waits = self.shared.options.on_overload == Overload::Block
-                && queue.stats.failing.is_none()
-                && !queue.closed;
-            if !waits {
-                queue.drop_entry(entry);
-                return;
+    /// Queues entries. A full queue makes the caller wait, or drops what finds no room
+    /// and counts it, as configured; while the store fails it always drops.
+    pub fn submit(&self, entries: impl IntoIterator<Item = Entry>) {
+        let (mut queue, mut now) = (self.shared.queue.lock(), Instant::now());
+        for entry in entries {
+            while self.waits_for_room(&queue) {
+                self.shared.drained.wait(&mut queue);
+                now = Instant::now();
             }
-            self.shared.drained.wait(&mut queue);
+            if queue.entries.len() >= self.shared.options.capacity {
+                queue.drop_entry(entry);
+                continue;
+            }
+            queue.entries.push_back((now, entry));
+            // In between the thread waits for time to pass: waking it for each entry
+            // costs as much as writing it.
+            if matches!(queue.entries.len(), 1 | MOST_PER_COMMIT) {
+                self.shared.filled.notify_one();
+            }
         }
-        queue.entries.push_back((Instant::now(), entry));
-        // In between the thread waits for time to pass: waking it for each entry costs
-        // as much as writing it.
-        if matches!(queue.entries.len(), 1 | MOST_PER_COMMIT) {
-            self.shared.filled.notify_one();
-        }
+    }
+
+    fn waits_for_room(&self, queue: &Queue) -> bool {
+        queue.entries.len() >= self.shared.options.capacity
+            && self.shared.options.on_overload == Overload::Block
+            && queue.stats.failing.is_none()
+            && !queue.closed
     }
 
     /// Lets the store forget notes of flows whose kernel entries are gone. While it
@@ -252,16 +259,14 @@ impl<S: Commit> Thread<S> {
             }
         }
         let count = queue.entries.len().min(MOST_PER_COMMIT);
-        let entries: Vec<Entry> = queue.entries.drain(..count).map(|(_, entry)| entry).collect();
-        let forget = std::mem::take(&mut queue.forget);
-        shared.drained.notify_all();
-        drop(queue);
         let now = Timestamp::now();
-        let number = |entry: Entry| Committing {
+        let number = |(_, entry): (Instant, Entry)| Committing {
             record: Record { id: ids.next(now), draft: entry.draft },
             origin: entry.origin,
         };
-        let records = entries.into_iter().map(number).collect();
+        let records = queue.entries.drain(..count).map(number).collect();
+        let forget = std::mem::take(&mut queue.forget);
+        shared.drained.notify_all();
         Some((Batch { records, forget }, since))
     }
 

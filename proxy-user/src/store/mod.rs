@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod group;
 mod matching;
+mod noted;
 mod notes;
 mod overlay;
 mod partition;

@@ -8,7 +8,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     StoreError,
-    file::{ACCOUNTED, FLOWS, RecordsFile, table},
+    file::{ACCOUNTED, RecordsFile, table},
+    noted::{Noted, Noting},
 };
 use crate::record::{Accounted, Committing, CounterId, FlowId, Origin};
 
@@ -21,8 +22,9 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn read(file: &RecordsFile) -> Result<Self, StoreError> {
+        let flows = Noted::read(file)?.flows().collect();
         file.read(|read| {
-            let mut notes = Self::default();
+            let mut notes = Self { flows, ..Self::default() };
             if let Some(table) = table(read, ACCOUNTED)? {
                 for row in table.iter()? {
                     let (key, attempts) = row?;
@@ -31,25 +33,7 @@ impl Notes {
                     notes.accounted.insert(counter, attempts.value());
                 }
             }
-            if let Some(table) = table(read, FLOWS)? {
-                for row in table.iter()? {
-                    notes.flows.extend(flow_from(row?.0.value()));
-                }
-            }
             Ok(notes)
-        })
-    }
-
-    /// Whether one of these flows is noted.
-    pub(super) fn has_any(file: &RecordsFile, flows: &[FlowId]) -> Result<bool, StoreError> {
-        file.read(|read| {
-            let Some(table) = table(read, FLOWS)? else { return Ok(false) };
-            for flow in flows {
-                if table.get(flow_bytes(flow).as_slice())?.is_some() {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
         })
     }
 
@@ -60,6 +44,7 @@ impl Notes {
     pub(super) fn carry(
         &self,
         write: &WriteTransaction,
+        noted: &mut Noted,
         own: &[&Committing],
     ) -> Result<(), redb::Error> {
         let epochs: BTreeSet<u64> = own.iter().flat_map(|one| epochs(&one.origin)).collect();
@@ -69,11 +54,11 @@ impl Notes {
                 accounted.insert(key_of(counter), attempts)?;
             }
         }
-        let mut flows = write.open_table(FLOWS)?;
+        let mut noting = Noting::open(write, noted)?;
         for flow in &self.flows {
-            flows.insert(flow_bytes(flow).as_slice(), ())?;
+            noting.note(*flow)?;
         }
-        Ok(())
+        noting.flush()
     }
 }
 
@@ -106,7 +91,7 @@ impl<'a> Accounts<'a> {
     }
 }
 
-const FLOW_BYTES: usize = 16 + 16 + 2 + 2 + 1 + 8;
+pub(super) const FLOW_BYTES: usize = 16 + 16 + 2 + 2 + 1 + 8;
 
 pub(super) fn flow_bytes(flow: &FlowId) -> [u8; FLOW_BYTES] {
     let mut bytes = [0; FLOW_BYTES];
@@ -119,7 +104,7 @@ pub(super) fn flow_bytes(flow: &FlowId) -> [u8; FLOW_BYTES] {
     bytes
 }
 
-fn flow_from(bytes: &[u8]) -> Option<FlowId> {
+pub(super) fn flow_from(bytes: &[u8]) -> Option<FlowId> {
     let (client, rest) = bytes.split_first_chunk::<16>()?;
     let (service, rest) = rest.split_first_chunk::<16>()?;
     let (client_port, rest) = rest.split_first_chunk()?;

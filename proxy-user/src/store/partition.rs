@@ -7,11 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     StoreError,
     file::{Access, Bounds, RecordsFile},
+    noted::{self, Noted},
     notes::Notes,
 };
 
@@ -84,23 +85,25 @@ pub(super) struct Partition {
     pub(super) path: PathBuf,
     files: Arc<Files>,
     state: Mutex<State>,
+    /// While it is written: what is noted in it.
+    noted: Mutex<Noted>,
 }
 
 impl Partition {
     /// One that is complete.
     pub(super) fn sealed(path: &Path, files: &Arc<Files>, bounds: Option<Bounds>) -> Arc<Self> {
-        Self::with(path, files, State::Sealed(bounds))
+        Self::with(path, files, State::Sealed(bounds), Noted::default())
     }
 
     /// One that was begun now.
-    pub(super) fn begun(file: RecordsFile, files: &Arc<Files>) -> Arc<Self> {
+    pub(super) fn begun(file: RecordsFile, noted: Noted, files: &Arc<Files>) -> Arc<Self> {
         let path = file.path.clone();
-        Self::with(&path, files, State::Written(Arc::new(file)))
+        Self::with(&path, files, State::Written(Arc::new(file)), noted)
     }
 
-    fn with(path: &Path, files: &Arc<Files>, state: State) -> Arc<Self> {
+    fn with(path: &Path, files: &Arc<Files>, state: State, noted: Noted) -> Arc<Self> {
         let (path, files) = (path.to_owned(), Arc::clone(files));
-        Arc::new(Self { path, files, state: Mutex::new(state) })
+        Arc::new(Self { path, files, state: Mutex::new(state), noted: Mutex::new(noted) })
     }
 
     /// What `run` reads; `None` where retention removed the partition meanwhile.
@@ -143,6 +146,11 @@ impl Partition {
         }
     }
 
+    /// What is noted in the file, for who writes it.
+    pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock()
+    }
+
     /// Opens it to be written. A reader may still hold it: then the next attempt tries
     /// again.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
@@ -154,6 +162,7 @@ impl Partition {
         let file = RecordsFile::open(&self.path, Access::Write)?;
         // What the next transactions need can be read.
         file.last_id()?;
+        *self.noted.lock() = noted::take_over(&file)?;
         Notes::read(&file)?;
         *state = State::Written(Arc::new(file));
         Ok(())
@@ -162,6 +171,7 @@ impl Partition {
     /// After an error redb refuses everything until the file is opened anew.
     pub(super) fn close(&self) {
         *self.state.lock() = State::Closed;
+        *self.noted.lock() = Noted::default();
     }
 
     /// It is not written any more.
@@ -169,6 +179,7 @@ impl Partition {
         let mut state = self.state.lock();
         if let State::Written(file) = std::mem::replace(&mut *state, State::Sealed(bounds)) {
             self.files.take(file);
+            *self.noted.lock() = Noted::default();
         }
     }
 

@@ -1,17 +1,18 @@
 //! The writing end: one transaction a batch and kind, partitions in turn.
 
-use std::{fs, sync::Arc};
+use std::{fs, ops::Bound, sync::Arc};
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
     StoreError, codec,
     file::{
-        Bounds, COMMITTED, FLOWS, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST,
-        RECORDS, RecordsFile,
+        Bounds, COMMITTED, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST, RECORDS,
+        RecordsFile,
     },
-    notes::{Accounts, Notes, flow_bytes},
+    noted::{Noted, Noting},
+    notes::{Accounts, Notes},
     partition::Partition,
     records::Shared,
     series::Kind,
@@ -81,10 +82,10 @@ impl Shared {
         let writing = Writing { carried: None, own: &own, forget: &batch.forget };
         match (self.newest(kind)?, own.first()) {
             (Some((first, newest, file)), _) => {
-                let carried = self
-                    .append(&file, writing)
-                    .map_err(|error| self.give_up(kind, first, &newest, error))?;
-                let Some((carried, begin)) = carried else { return Ok(()) };
+                let appended = self.append(&file, &mut newest.noted(), writing);
+                let appended =
+                    appended.map_err(|error| self.give_up(kind, first, &newest, error))?;
+                let Some((carried, begin)) = appended else { return Ok(()) };
                 let writing = Writing { carried: Some(&carried), ..writing };
                 self.begin(kind, begin, writing)?;
                 drop(file);
@@ -122,6 +123,7 @@ impl Shared {
     fn append(
         &self,
         file: &RecordsFile,
+        noted: &mut Noted,
         writing: Writing<'_>,
     ) -> Result<Option<(Carried, Uuid)>, StoreError> {
         let committed = file.last_id()?;
@@ -129,13 +131,13 @@ impl Shared {
         own.retain(|committing| Some(committing.record.id) > committed);
         let Some(first) = own.first() else {
             // Each transaction waits for the disk.
-            if Notes::has_any(file, writing.forget)? {
-                self.transact(file, Writing { own: &[], ..writing })?;
+            if noted.has_any(writing.forget) {
+                self.transact(file, noted, Writing { own: &[], ..writing })?;
             }
             return Ok(None);
         };
         if self.fits(file, &own)? {
-            self.transact(file, Writing { own: &own, ..writing })?;
+            self.transact(file, noted, Writing { own: &own, ..writing })?;
             return Ok(None);
         }
         Ok(Some((Carried::read(file)?, first.record.id)))
@@ -160,13 +162,14 @@ impl Shared {
         // A file of that name is of an attempt that failed before its commit.
         let _ = fs::remove_file(&path);
         let file = RecordsFile::create(&path)?;
-        if let Err(error) = self.transact(&file, writing) {
+        let mut noted = Noted::default();
+        if let Err(error) = self.transact(&file, &mut noted, writing) {
             drop(file);
             let _ = fs::remove_file(&path);
             return Err(error);
         }
         let mut series = self.series(kind).write();
-        let partition = Partition::begun(file, &series.files);
+        let partition = Partition::begun(file, noted, &series.files);
         series.partitions.insert(first, partition);
         Ok(())
     }
@@ -187,25 +190,22 @@ impl Shared {
         Ok(())
     }
 
-    fn transact(&self, file: &RecordsFile, writing: Writing<'_>) -> Result<(), StoreError> {
+    fn transact(
+        &self,
+        file: &RecordsFile,
+        noted: &mut Noted,
+        writing: Writing<'_>,
+    ) -> Result<(), StoreError> {
         let keep = !self.keeps_nothing();
         let Writing { carried, own, forget } = writing;
         file.write(|write| {
             if let Some(carried) = carried {
-                carried.notes.carry(write, own)?;
+                carried.notes.carry(write, noted, own)?;
             }
-            let mut tables = Tables::open(write)?;
-            let mut written = Vec::new();
-            for committing in own {
-                if tables.put(committing, keep)? {
-                    written.push(*committing);
-                }
-            }
-            for flow in forget {
-                tables.flows.remove(flow_bytes(flow).as_slice())?;
-            }
+            let fresh = settle(write, noted, own, forget)?;
             if keep {
-                note_bounds(write, &written)?;
+                put(write, &fresh)?;
+                note_bounds(write, &fresh)?;
             }
             let last = own.last().map(|committing| committing.record.id);
             if let Some(last) = last.or(carried.and_then(|carried| carried.last)) {
@@ -235,37 +235,47 @@ impl Shared {
     }
 }
 
-/// What a record is written to; opened once for all of a transaction.
-struct Tables<'a> {
-    records: Table<'a, u128, &'static [u8]>,
-    flows: Table<'a, &'static [u8], ()>,
-    accounts: Accounts<'a>,
+/// Writes what the records settle, and forgets. Gives those that are to be written: not
+/// whose flow was recorded before, by a daemon whose notes could not be read when this
+/// one began.
+fn settle<'a>(
+    write: &WriteTransaction,
+    noted: &mut Noted,
+    own: &[&'a Committing],
+    forget: &[FlowId],
+) -> Result<Vec<&'a Committing>, redb::Error> {
+    let mut accounts = Accounts::open(write)?;
+    let mut noting = Noting::open(write, noted)?;
+    let mut fresh = Vec::with_capacity(own.len());
+    for committing in own {
+        let is_fresh = match &committing.origin {
+            Origin::Denied(parts) => {
+                parts.iter().try_for_each(|part| accounts.add(part))?;
+                true
+            }
+            Origin::Flow(flow) => noting.note(*flow)?,
+            Origin::Userspace => true,
+        };
+        if is_fresh {
+            fresh.push(*committing);
+        }
+    }
+    noting.flush()?;
+    noting.forget(forget)?;
+    Ok(fresh)
 }
 
-impl<'a> Tables<'a> {
-    fn open(write: &'a WriteTransaction) -> Result<Self, redb::Error> {
-        let (records, flows) = (write.open_table(RECORDS)?, write.open_table(FLOWS)?);
-        Ok(Self { records, flows, accounts: Accounts::open(write)? })
+/// Writes the records behind all others, where their ids belong: the tree is built
+/// once for many of them.
+fn put(write: &WriteTransaction, fresh: &[&Committing]) -> Result<(), redb::Error> {
+    let mut records = write.open_table(RECORDS)?;
+    let mut end = records.upper_bound_mut(Bound::<u128>::Unbounded)?;
+    let mut row = Vec::new();
+    for committing in fresh {
+        row = codec::encode(&committing.record.draft, row);
+        end.insert_before(committing.record.id.as_u128(), row.as_slice())?;
     }
-
-    /// Writes a record and what it settles. False: its flow was recorded before, by a
-    /// daemon whose notes could not be read when this one began.
-    fn put(&mut self, committing: &Committing, keep: bool) -> Result<bool, redb::Error> {
-        match &committing.origin {
-            Origin::Denied(parts) => parts.iter().try_for_each(|part| self.accounts.add(part))?,
-            Origin::Flow(flow) => {
-                if self.flows.insert(flow_bytes(flow).as_slice(), ())?.is_some() {
-                    return Ok(false);
-                }
-            }
-            Origin::Userspace => {}
-        }
-        if keep {
-            let row = codec::encode(&committing.record.draft);
-            self.records.insert(committing.record.id.as_u128(), row.as_slice())?;
-        }
-        Ok(true)
-    }
+    Ok(end.close()?)
 }
 
 fn note_bounds(write: &WriteTransaction, own: &[&Committing]) -> Result<(), redb::Error> {

@@ -175,7 +175,7 @@ impl World {
                 started: self.now().instant,
             };
             self.drain();
-            self.tracker.opened(&session);
+            self.tracker.opened(session.flow);
             self.sessions.push(session);
         }
     }

@@ -9,7 +9,14 @@ use super::support::{
     BY_COMMIT, BY_DAY, DAY, NOON, accounts, all, attempts, denied, files, flow, of_flow, open,
     served,
 };
-use crate::record::{Commit, Record, Timestamp};
+use crate::{
+    record::{Commit, FlowId, Record, Timestamp},
+    store::{
+        Store,
+        file::{META, META_FORMAT, NOTED, NOTED_1},
+        notes::flow_bytes,
+    },
+};
 
 /// What a `kill -9` would leave.
 fn crash_image(of: &Path) -> tempfile::TempDir {
@@ -132,6 +139,62 @@ fn a_forgotten_flow_leaves_no_note() {
     opened.writer.commit(&batch).unwrap();
     assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::new());
     assert_eq!(all(&opened.store).len(), 5, "the records stay");
+}
+
+#[test]
+fn flows_that_are_noted_together_are_forgotten_in_any_parts() {
+    for reopened in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut opened = open(dir.path(), BY_DAY);
+        opened.commit((0..300).map(|port| of_flow(served(NOON), port)).collect());
+        opened.commit((300..310).map(|port| of_flow(served(NOON), port)).collect());
+        let mut left: BTreeSet<FlowId> = (0..310).map(flow).collect();
+        // Of one row some, rows whole, what was forgotten before, all that is left.
+        let parts = [7..11, 0..170, 100..301, 305..306, 0..310];
+        for (port, part) in (1000..).zip(parts) {
+            if reopened {
+                drop(opened);
+                opened = open(dir.path(), BY_DAY);
+            }
+            let part: Vec<FlowId> = part.map(flow).collect();
+            left.retain(|flow| !part.contains(flow));
+            left.insert(flow(port));
+            let mut batch = opened.batch(vec![of_flow(served(NOON), port)]);
+            batch.forget = part;
+            opened.writer.commit(&batch).unwrap();
+            assert_eq!(opened.store.committed_flows().unwrap(), left);
+        }
+        // Each is noted or not by itself.
+        let before = all(&opened.store).len();
+        let again: Vec<_> = left.iter().map(|flow| flow.key.client_port).chain([7, 305]).collect();
+        opened.commit(again.iter().map(|port| of_flow(served(NOON), *port)).collect());
+        assert_eq!(all(&opened.store).len(), before + 2);
+    }
+}
+
+#[test]
+fn a_store_of_the_format_before_keeps_its_records_and_its_notes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let written = opened.commit(vec![of_flow(served(NOON), 1), of_flow(served(NOON), 2)]);
+    drop(opened);
+    let database = Database::open(&files(dir.path())[0]).unwrap();
+    let write = database.begin_write().unwrap();
+    write.delete_table(NOTED).unwrap();
+    for port in 1..=2 {
+        let mut table = write.open_table(NOTED_1).unwrap();
+        table.insert(flow_bytes(&flow(port)).as_slice(), ()).unwrap();
+    }
+    write.open_table(META).unwrap().insert(META_FORMAT, 1).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    assert_eq!(all(&Store::open_read_only(dir.path()).unwrap()), written);
+    for _ in 0..2 {
+        let mut opened = open(dir.path(), BY_DAY);
+        assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::from([flow(1), flow(2)]));
+        opened.commit(vec![of_flow(served(NOON), 1)]);
+        assert_eq!(all(&opened.store), written, "it was recorded before");
+    }
 }
 
 #[test]

@@ -15,7 +15,8 @@ use super::support::{
 use crate::{
     record::{Commit, Timestamp},
     store::{
-        Filter, Order, Paging, Query, Sort, Store, StoreError, partition::Files, series::Kind,
+        Filter, Order, Paging, Query, Sort, Store, StoreError, noted::Noting, partition::Files,
+        series::Kind,
     },
 };
 
@@ -145,6 +146,28 @@ fn a_flow_that_a_daemon_before_recorded_is_not_recorded_again() {
     assert_eq!(all(&opened.store), written);
     opened.forget(&[flow(1), flow(2)]);
     assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::new());
+}
+
+#[test]
+fn what_a_write_that_failed_had_noted_is_not_taken_for_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let mut written = opened.commit(vec![of_flow(served(NOON), 1)]);
+    let (_, newest) = opened.store.shared.series(Kind::Main).read().newest().unwrap();
+    let failed = newest.written().unwrap().write(|write| {
+        let mut noted = newest.noted();
+        let mut noting = Noting::open(write, &mut noted)?;
+        assert!(noting.note(flow(2))?);
+        noting.forget(&[flow(1)])?;
+        Err(redb::Error::PreviousIo)
+    });
+    assert!(failed.is_err());
+    drop(newest);
+    fail(&opened, Kind::Main);
+    let again = opened.commit(vec![of_flow(served(NOON), 1), of_flow(served(NOON), 2)]);
+    written.push(again[1].clone());
+    assert_eq!(all(&opened.store), written);
+    assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::from([flow(1), flow(2)]));
 }
 
 #[test]

@@ -81,10 +81,10 @@ fn records_are_committed_in_groups_with_rising_ids_and_their_flows_settled() {
     let on_told = Box::new(move |told| sender.send(told).unwrap());
     let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
     for port in 0..20 {
-        writer.submit(entry(Origin::Flow(flow(port))));
+        writer.submit([entry(Origin::Flow(flow(port)))]);
     }
     writer.forget([flow(99)]);
-    writer.submit(entry(Origin::Userspace));
+    writer.submit([entry(Origin::Userspace)]);
     writer.close();
     thread.join().unwrap();
     let batches = store.batches.lock();
@@ -102,12 +102,12 @@ fn a_store_that_fails_keeps_what_is_queued_and_counts_what_is_dropped() {
     let store = Store::default();
     store.fails.store(true, SeqCst);
     let (writer, thread) = Writer::start(store.clone(), options(), Box::new(|_| {})).unwrap();
-    writer.submit(entry(Origin::Userspace));
+    writer.submit([entry(Origin::Userspace)]);
     until("the failure shows", || writer.stats().failing.is_some());
     assert_eq!(writer.stats().failing.as_deref(), Some("no space left"));
     assert_eq!(writer.pressure(), Pressure::None, "on_store_failure = \"proxy\"");
     for _ in 0..options().capacity + 3 {
-        writer.submit(entry(Origin::Userspace));
+        writer.submit([entry(Origin::Userspace)]);
     }
     assert_eq!(writer.stats().dropped, 3);
     store.fails.store(false, SeqCst);
@@ -119,12 +119,26 @@ fn a_store_that_fails_keeps_what_is_queued_and_counts_what_is_dropped() {
 }
 
 #[test]
+fn entries_that_come_together_wait_for_room_and_keep_their_order() {
+    let store = Store::default();
+    let (sender, settled) = mpsc::channel();
+    let on_told = Box::new(move |told| drop(sender.send(told)));
+    let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
+    let ports = 0..10 * u16::try_from(options().capacity).unwrap();
+    writer.submit(ports.clone().map(|port| entry(Origin::Flow(flow(port)))));
+    writer.close();
+    thread.join().unwrap();
+    assert!(flows(settled.try_iter()).into_iter().eq(ports.map(flow)));
+    assert_eq!(writer.stats().dropped, 0);
+}
+
+#[test]
 fn pressure_tells_traffic_what_to_do() {
     let refuse = WriterOptions { on_store_failure: StoreFailure::Refuse, ..options() };
     let store = Store::default();
     store.fails.store(true, SeqCst);
     let (writer, thread) = Writer::start(store, refuse, Box::new(|_| {})).unwrap();
-    writer.submit(entry(Origin::Userspace));
+    writer.submit([entry(Origin::Userspace)]);
     until("traffic is refused", || writer.pressure() == Pressure::Refuse);
     writer.close();
     thread.join().unwrap();
@@ -140,7 +154,7 @@ fn overload_drops_only_where_asked_to() {
     };
     let (writer, thread) = Writer::start(Store::default(), drops, Box::new(|_| {})).unwrap();
     for _ in 0..drops.capacity + 2 {
-        writer.submit(entry(Origin::Userspace));
+        writer.submit([entry(Origin::Userspace)]);
     }
     assert_eq!(writer.stats().dropped, 2);
     writer.close();
@@ -159,7 +173,7 @@ fn a_store_that_cannot_be_opened_yet_fails_until_it_can() {
     assert_eq!(writer.stats().failing.as_deref(), Some("in use by another process"));
     assert_eq!(*writer.committed().borrow(), None);
     for port in 0..11 {
-        writer.submit(entry(Origin::Flow(flow(port))));
+        writer.submit([entry(Origin::Flow(flow(port)))]);
     }
     assert_eq!((writer.stats().queued, writer.stats().dropped), (8, 3), "what waits is bounded");
 
@@ -190,10 +204,10 @@ fn flows_of_dropped_records_are_let_go_while_the_store_fails() {
     let (sender, told) = mpsc::channel();
     let on_told = Box::new(move |told| sender.send(told).unwrap());
     let (writer, thread) = Writer::start(store.clone(), options(), on_told).unwrap();
-    writer.submit(entry(Origin::Userspace));
+    writer.submit([entry(Origin::Userspace)]);
     until("the failure shows", || writer.stats().failing.is_some());
     for port in 0..10 {
-        writer.submit(entry(Origin::Flow(flow(port))));
+        writer.submit([entry(Origin::Flow(flow(port)))]);
     }
     let heard = told.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(heard, Told::Settled(vec![flow(8), flow(9)]));
