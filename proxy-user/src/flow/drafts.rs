@@ -1,6 +1,6 @@
 //! Drafts of records out of what is known of a flow or an attempt.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, fmt::Write, net::SocketAddr};
 
 use proxy_common::{
     address::{Address, Family, FlowKey},
@@ -11,13 +11,15 @@ use proxy_common::{
 
 use super::{
     Ended, Fate, Now, Outcome, ServiceInfo,
-    dialled::text_of,
     limiter::{Aggregate, Attempt},
 };
 use crate::{
     config::Service,
     record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict},
 };
+
+/// Bytes of any IPv4 address and port in text, and of most IPv6.
+const USUAL_ADDRESS: usize = 32;
 
 /// What a record tells of its service.
 #[derive(Clone, Copy)]
@@ -245,6 +247,14 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
             }
         }
     }
+}
+
+/// The address in text, written into one piece of memory.
+fn text_of(address: SocketAddr) -> String {
+    let mut text = String::with_capacity(USUAL_ADDRESS);
+    // Memory does not refuse.
+    let _ = write!(text, "{address}");
+    text
 }
 
 /// Whether the relay counted what the kernel did not: it met the flow midway, or took

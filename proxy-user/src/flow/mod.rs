@@ -3,7 +3,6 @@
 
 mod adopt;
 mod clock;
-mod dialled;
 mod drafts;
 mod ledger;
 mod limiter;
