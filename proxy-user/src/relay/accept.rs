@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::watch,
+    task::yield_now,
     time::{Duration, sleep},
 };
 use tokio_util::task::TaskTracker;
@@ -63,6 +64,9 @@ pub(super) async fn accept(
                 if let Ok(service) = client.local_addr() {
                     receive(client, Ends { peer, service, home }, &owner.load(), &shared);
                 }
+                // Who is served already comes before the next who wants to be: a burst
+                // of connections is no pause for the others.
+                yield_now().await;
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => pause.take(&listener, &error).await,
