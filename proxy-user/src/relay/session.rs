@@ -65,7 +65,7 @@ impl Session {
             }
         };
         drop(service);
-        let reason = serve(&client, &target, &entered, &pipes, &mut sensor).await;
+        let reason = serve((&client, &target), words, &entered, &pipes, &mut sensor).await;
         sensor.closed(reason);
         if !matches!(reason, CloseReason::ClientClosed | CloseReason::TargetClosed) {
             socket::reset_on_close(&client);
@@ -92,13 +92,14 @@ async fn dial_or_cut(
 
 /// Copies both ways until the session ends, and says why it did.
 async fn serve(
-    client: &TcpStream,
-    target: &TcpStream,
+    (client, target): (&TcpStream, &TcpStream),
+    words: FirstWords,
     entered: &Entered,
     pipes: &Arc<PipePool>,
     sensor: &mut Sensor,
 ) -> CloseReason {
     let mut duplex = Duplex::new(client, target, pipes);
+    let mut acks_wait = words == FirstWords::Waiting;
     let mut idle = Idle::new(entered.published().settings().idle_timeout);
     // A reset must be seen on a side that is not being read, too. One that is tells it.
     let mut client_fault = pin!(fault(client));
@@ -109,6 +110,10 @@ async fn serve(
         }
         let (bytes, end) = duplex.poll(cx);
         sensor.moved(bytes);
+        if acks_wait && bytes.up > 0 {
+            acks_wait = false;
+            socket::ack_at_once(target);
+        }
         if let Poll::Ready(end) = end {
             return Poll::Ready(end.into());
         }

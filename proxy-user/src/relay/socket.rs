@@ -155,6 +155,13 @@ pub(super) fn towards(target: SocketAddr, words: FirstWords) -> io::Result<TcpSo
     Ok(socket)
 }
 
+/// Ends what [`towards`] began, once the first words are sent: a target that writes its
+/// answer piece by piece may wait for each ACK (Nagle's algorithm).
+pub(super) fn ack_at_once(stream: &impl AsFd) {
+    // It fails only for a socket that is no TCP socket.
+    let _ = SockRef::from(stream).set_tcp_quickack(true);
+}
+
 /// Whether there is something to read from `stream`.
 pub(super) fn first_words(stream: &impl AsFd) -> FirstWords {
     match rustix::io::ioctl_fionread(stream) {
@@ -195,6 +202,8 @@ mod tests {
             let at_once = SockRef::from(&socket).tcp_quickack().unwrap();
             assert_eq!(at_once, words == FirstWords::Unknown);
             assert!(socket.nodelay().unwrap());
+            ack_at_once(&socket);
+            assert!(SockRef::from(&socket).tcp_quickack().unwrap());
         }
     }
 }
