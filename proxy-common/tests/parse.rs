@@ -1,24 +1,11 @@
 //! The parser on slices: nothing makes it panic, and what it finds is in the frame.
 
+mod slice;
+
 use proptest::prelude::*;
-use proxy_common::parse::{Bytes, Frame, Link, Parsed, parse};
+use proxy_common::parse::{Link, Parsed, parse};
 
-struct Slice<'a>(&'a [u8]);
-
-impl Frame for Slice<'_> {
-    fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
-        let from = usize::try_from(offset).ok()?;
-        Some(Bytes(self.0.get(from..from.checked_add(N)?)?.try_into().ok()?))
-    }
-
-    fn length(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
-    }
-
-    fn merged(&self, _: u32) -> u16 {
-        1
-    }
-}
+use slice::Slice;
 
 /// A correct IPv4 frame with a TCP header and so much payload.
 fn frame(payload: u16) -> Vec<u8> {
