@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -52,15 +52,14 @@ fn start(
 ) -> Result<Running> {
     let log = File::options().create(true).append(true).open(directory.join(LOG))?;
     let mut command = namespace.bound_command(program);
-    command.args(rest).current_dir(directory).stdout(Stdio::null()).stderr(log);
+    command.args(rest).current_dir(directory).stdout(log.try_clone()?).stderr(log);
     Ok(Running(command.spawn().with_context(|| format!("{command:?}"))?))
 }
 
-/// Waits until all ports of the quick start are listened on.
-fn wait_for(namespace: &Namespace, directory: &Path, ports: &[u16]) -> Result<()> {
-    let listens = |port: &u16| ss::listens(namespace, *port).unwrap_or(false);
+/// Waits for what is started to say or do something.
+fn wait_for(directory: &Path, what: &str, done: impl Fn(&str) -> bool) -> Result<()> {
     let log = || fs::read_to_string(directory.join(LOG)).unwrap_or_default();
-    ensure!(holds(SOON, || ports.iter().all(listens)), "not all of {ports:?} listen: {}", log());
+    ensure!(holds(SOON, || done(&log())), "{what}: {}", log());
     Ok(())
 }
 
@@ -95,10 +94,14 @@ fn the_quick_start_shows_what_it_says() -> Result<()> {
     fs::write(directory.path().join(".curlrc"), "silent\nshow-error\n")?;
     let _backend =
         start(&lab.server, directory.path(), env!("CARGO_BIN_EXE_xtask").as_ref(), &["backend"])?;
-    wait_for(&lab.server, directory.path(), &[9081, 9082])?;
+    let listens = |port: &u16| ss::listens(&lab.server, *port).unwrap_or(false);
+    let backend_listens = |_: &str| [9081, 9082].iter().all(listens);
+    wait_for(directory.path(), "the backend does not listen", backend_listens)?;
     let run_config = ["run", "--config", &config.to_string_lossy()];
     let _weir = start(&lab.server, directory.path(), &binary, &run_config)?;
-    wait_for(&lab.server, directory.path(), &[8081, 8790])?;
+    // As the reader does: what comes before is met midway.
+    let is_ready = |log: &str| log.contains("weir is ready");
+    wait_for(directory.path(), "weir is not ready", is_ready)?;
 
     let session = blocks("")?.into_iter().find(|block| block.starts_with("$ "));
     for step in session.context("no session")?.split("$ ").skip(1) {
