@@ -7,7 +7,7 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
-use super::socket;
+use super::first_words::FirstWords;
 use crate::config::Target;
 
 /// Why there is no connection to the target.
@@ -28,15 +28,6 @@ pub(super) fn name(target: &Target) -> String {
         Target::Address(address) => address.to_string(),
         Target::Name { host, port } => format!("{host}:{port}"),
     }
-}
-
-/// What the target's side of the handshake ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FirstWords {
-    /// The client has sent something already: it goes out with the last ACK.
-    Waiting,
-    /// The target may have to speak first: it gets its ACK at once.
-    Unknown,
 }
 
 /// Dials the target's addresses in the resolver's order until one answers.
@@ -76,7 +67,7 @@ async fn connect(
     words: FirstWords,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
-    let socket = socket::towards(address, words)?;
+    let socket = words.towards(address)?;
     match timeout_at(deadline, socket.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(DialError::Timeout),

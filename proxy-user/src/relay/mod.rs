@@ -10,6 +10,7 @@ mod contract;
 mod control;
 mod copy;
 mod dial;
+mod first_words;
 mod intake;
 pub mod limits;
 mod listeners;

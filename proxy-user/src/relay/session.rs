@@ -14,7 +14,8 @@ use super::{
     Bytes,
     control::{Control, Cut},
     copy::{Duplex, End, Idle, PipePool, fault},
-    dial::{DialError, FirstWords, dial},
+    dial::{DialError, dial},
+    first_words::{FirstWords, ack_at_once},
     limits::Permit,
     published::Entered,
     sensor::Sensor,
@@ -49,7 +50,7 @@ impl Session {
         let Self { places: _places, mut sensor, entered, client, service, pipes } = self;
         // Where the poller takes no more, the session is over before it began.
         let Ok(client) = TcpStream::from_std(client) else { return };
-        let words = socket::first_words(&client);
+        let words = FirstWords::of(&client);
         let target = match dial_or_cut(&service, words, entered.control()).await {
             Ok(Ok((target, address))) => {
                 sensor.connected(address);
@@ -112,7 +113,7 @@ async fn serve(
         sensor.moved(bytes);
         if acks_wait && bytes.up > 0 {
             acks_wait = false;
-            socket::ack_at_once(target);
+            ack_at_once(target);
         }
         if let Poll::Ready(end) = end {
             return Poll::Ready(end.into());

@@ -10,9 +10,7 @@ use std::{
 use proxy_common::address::{FlowKey, PROTOCOL_TCP};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
-use tokio::net::TcpSocket;
 
-use super::dial::FirstWords;
 use crate::config::{Listen, ListenAddress};
 
 /// More than any `somaxconn`, by which the kernel bounds it.
@@ -140,70 +138,8 @@ pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     Ok((stream.into(), peer.try_into()?))
 }
 
-/// A socket that is about to connect to `target`.
-pub(super) fn towards(target: SocketAddr, words: FirstWords) -> io::Result<TcpSocket> {
-    let socket = match target {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_nodelay(true)?;
-    if words == FirstWords::Waiting {
-        // The kernel then delays the ACK of the SYN-ACK (tcp(7), TCP_QUICKACK), and the
-        // bytes that follow carry it: a packet less to send and to receive.
-        SockRef::from(&socket).set_tcp_quickack(false)?;
-    }
-    Ok(socket)
-}
-
-/// Ends what [`towards`] began, once the first words are sent: a target that writes its
-/// answer piece by piece may wait for each ACK (Nagle's algorithm).
-pub(super) fn ack_at_once(stream: &impl AsFd) {
-    // It fails only for a socket that is no TCP socket.
-    let _ = SockRef::from(stream).set_tcp_quickack(true);
-}
-
-/// Whether there is something to read from `stream`.
-pub(super) fn first_words(stream: &impl AsFd) -> FirstWords {
-    match rustix::io::ioctl_fionread(stream) {
-        Ok(unread) if unread > 0 => FirstWords::Waiting,
-        _ => FirstWords::Unknown,
-    }
-}
-
 /// Makes closing `stream` send RST and discard what is unsent.
 pub(super) fn reset_on_close(stream: &impl AsFd) {
     // It fails only for a socket that is no TCP socket.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use std::io::Write;
-
-    use super::*;
-
-    #[test]
-    fn what_a_client_has_sent_is_seen_without_reading_it() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let accepted = listener.accept().unwrap().0;
-        assert_eq!(first_words(&accepted), FirstWords::Unknown);
-        client.write_all(b"hello").unwrap();
-        accepted.peek(&mut [0; 1]).unwrap();
-        assert_eq!(first_words(&accepted), FirstWords::Waiting);
-    }
-
-    #[tokio::test]
-    async fn the_ack_waits_only_for_words_that_are_there() {
-        for words in [FirstWords::Waiting, FirstWords::Unknown] {
-            let socket = towards("127.0.0.1:9".parse().unwrap(), words).unwrap();
-            let at_once = SockRef::from(&socket).tcp_quickack().unwrap();
-            assert_eq!(at_once, words == FirstWords::Unknown);
-            assert!(socket.nodelay().unwrap());
-            ack_at_once(&socket);
-            assert!(SockRef::from(&socket).tcp_quickack().unwrap());
-        }
-    }
 }
