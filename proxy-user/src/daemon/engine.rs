@@ -264,10 +264,11 @@ impl Engine {
     /// Hands over events. True: the ring buffer is empty.
     fn drain(&mut self) -> bool {
         let mut now = Now::read();
+        let mut is_empty = false;
         for number in 1..=MOST_EVENTS {
             let Some(event) = self.kernel.as_mut().and_then(Kernel::take) else {
-                self.act();
-                return true;
+                is_empty = true;
+                break;
             };
             self.busy = true;
             if number % EVENTS_A_CLOCK == 0 {
@@ -284,7 +285,7 @@ impl Engine {
             }
         }
         self.act();
-        false
+        is_empty
     }
 
     /// `deny = "reset"`, at a bounded rate: nobody makes this host a reflector.

@@ -1,6 +1,6 @@
 //! Drafts of records out of what is known of a flow or an attempt.
 
-use std::{collections::BTreeMap, fmt::Write, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use proxy_common::{
     address::{Address, Family, FlowKey},
@@ -17,9 +17,6 @@ use crate::{
     config::Service,
     record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict},
 };
-
-/// Bytes of any IPv4 address and port in text, and of most IPv6.
-const USUAL_ADDRESS: usize = 32;
 
 /// What a record tells of its service.
 #[derive(Clone, Copy)]
@@ -147,7 +144,7 @@ pub(super) fn flow(
     draft.close_reason = Some(close_reason);
     draft.observed_reason = state.observed();
     if !state.has(FlowState::RELAYED) {
-        draft.target = text_of(SocketAddr::new(key.service.into(), key.service_port));
+        draft.target = SocketAddr::new(key.service.into(), key.service_port).to_string();
     }
     if state.has(FlowState::COUNTRY_EXEMPT) {
         note(&mut draft, "country_exempt", "true");
@@ -236,7 +233,7 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
                 }
                 Fate::Served { target, bytes, close_reason } => {
                     draft.close_reason = Some(*close_reason);
-                    draft.target = text_of(*target);
+                    draft.target = target.to_string();
                     if state.is_none_or(|state| knows_less(state, *close_reason)) {
                         draft.bytes_upload = bytes.up;
                         draft.bytes_download = bytes.down;
@@ -247,14 +244,6 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
             }
         }
     }
-}
-
-/// The address in text, written into one piece of memory.
-fn text_of(address: SocketAddr) -> String {
-    let mut text = String::with_capacity(USUAL_ADDRESS);
-    // Memory does not refuse.
-    let _ = write!(text, "{address}");
-    text
 }
 
 /// Whether the relay counted what the kernel did not: it met the flow midway, or took

@@ -13,6 +13,22 @@ use super::{
 };
 use crate::record::{Accounted, Committing, CounterId, FlowId, Origin};
 
+/// How far records account for counters.
+pub(super) fn accounted(file: &RecordsFile) -> Result<BTreeMap<CounterId, u64>, StoreError> {
+    file.read(|read| {
+        let mut accounted = BTreeMap::new();
+        if let Some(table) = table(read, ACCOUNTED)? {
+            for row in table.iter()? {
+                let (key, attempts) = row?;
+                let (epoch, service, reason, cpu) = key.value();
+                let counter = CounterId { epoch, service, reason, cpu };
+                accounted.insert(counter, attempts.value());
+            }
+        }
+        Ok(accounted)
+    })
+}
+
 /// Notes of one kind's newest partition.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes {
@@ -22,19 +38,7 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn read(file: &RecordsFile) -> Result<Self, StoreError> {
-        let flows = Noted::read(file)?.flows().collect();
-        file.read(|read| {
-            let mut notes = Self { flows, ..Self::default() };
-            if let Some(table) = table(read, ACCOUNTED)? {
-                for row in table.iter()? {
-                    let (key, attempts) = row?;
-                    let (epoch, service, reason, cpu) = key.value();
-                    let counter = CounterId { epoch, service, reason, cpu };
-                    notes.accounted.insert(counter, attempts.value());
-                }
-            }
-            Ok(notes)
-        })
+        Ok(Self { accounted: accounted(file)?, flows: Noted::read(file)?.flows().collect() })
     }
 
     /// Writes them into a new partition that begins with `own`. Where `own` accounts

@@ -13,7 +13,7 @@ use super::{
     StoreError,
     file::{Access, Bounds, RecordsFile},
     noted::{self, Noted},
-    notes::Notes,
+    notes,
 };
 
 /// Files that are open to be read, so that memory and descriptors are bounded
@@ -163,7 +163,7 @@ impl Partition {
         // What the next transactions need can be read.
         file.last_id()?;
         *self.noted.lock() = noted::take_over(&file)?;
-        Notes::read(&file)?;
+        notes::accounted(&file)?;
         *state = State::Written(Arc::new(file));
         Ok(())
     }

@@ -18,7 +18,8 @@ use uuid::Uuid;
 use super::{
     SeriesStats, StoreError, StoreWriter,
     file::{Access, RecordsFile},
-    notes::Notes,
+    noted::Noted,
+    notes,
     partition::{Files, Partition},
     retention::Shares,
     series::{Damaged, Kind, Series},
@@ -181,8 +182,7 @@ impl Store {
 
     /// How far records account for the counters of that epoch.
     pub fn accounted(&self, epoch: u64) -> Result<BTreeMap<CounterId, u64>, StoreError> {
-        let notes = self.newest(Kind::Noise, Notes::read)?;
-        let mut accounted = notes.unwrap_or_default().accounted;
+        let mut accounted = self.newest(Kind::Noise, notes::accounted)?.unwrap_or_default();
         accounted.retain(|counter, _| counter.epoch == epoch);
         Ok(accounted)
     }
@@ -191,7 +191,7 @@ impl Store {
     pub fn committed_flows(&self) -> Result<BTreeSet<FlowId>, StoreError> {
         let mut flows = BTreeSet::new();
         for kind in Kind::ALL {
-            flows.extend(self.newest(kind, Notes::read)?.unwrap_or_default().flows);
+            flows.extend(self.newest(kind, Noted::read)?.unwrap_or_default().flows());
         }
         Ok(flows)
     }
