@@ -104,6 +104,7 @@ fn generation(prefixes: u32, countries: Option<&Countries>) -> Result<Generation
         global: Rules::OPEN,
         services: vec![ServiceEntry {
             name: "bench".to_owned(),
+            transport: proxy_common::address::PROTOCOL_TCP,
             rules,
             listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
             relayed: false,

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Fault, Listen, ListenAddress, Loaded, Target,
+    Fault, Listen, ListenAddress, Loaded, Mode, Target,
     fault::Spot,
     ports,
     sockets::{Listening, listening},
@@ -57,9 +57,16 @@ fn check_ports(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
     let is_ours = |socket: &Listening| {
         host.own_sockets.as_ref().is_ok_and(|inodes| inodes.contains(&socket.inode))
     };
-    let mut held = listening();
-    held.retain(|socket| !is_ours(socket));
-    let holder = |listen: Listen| held.iter().find(|socket| meets(listen, **socket));
+    let others = |mode| {
+        let mut held = listening(mode);
+        held.retain(|socket| !is_ours(socket));
+        held
+    };
+    let (streams, datagrams) = (others(Mode::Tcp), others(Mode::Udp));
+    let holder = |listen: Listen, mode| {
+        let held = if mode == Mode::Udp { &datagrams } else { &streams };
+        held.iter().find(|socket| meets(listen, **socket))
+    };
     let mut refuse = |spot: &Spot, socket: &Listening| match &host.own_sockets {
         Ok(_) => {
             let message = format!("another process listens on {} already", socket.address);
@@ -73,13 +80,13 @@ fn check_ports(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
             findings.warnings.push(spot.with(message));
         }
     };
-    if let Some(socket) = holder(ports::of_api(&loaded.config.api)) {
+    if let Some(socket) = holder(ports::of_api(&loaded.config.api), Mode::Tcp) {
         refuse(&loaded.places.api, socket);
     }
     let mut unheard = Vec::new();
     for (service, places) in loaded.config.services.iter().zip(&loaded.places.services) {
         for (listen, spot) in service.listen.iter().zip(&places.listen) {
-            match (service.is_guard(), holder(*listen)) {
+            match (service.is_guard(), holder(*listen, service.mode)) {
                 (false, Some(socket)) => refuse(spot, socket),
                 (true, None) => {
                     let message = format!("nothing on this host listens on port {}", listen.port);
@@ -119,7 +126,9 @@ fn check_targets(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
         let reached = |listen: &Listen| {
             listen.port == target.port() && ports::accepts(listen.address, ip, is_own)
         };
+        let transport = service.mode.transport();
         let relayed = services.iter().filter(|other| !other.is_guard());
+        let relayed = relayed.filter(|other| other.mode.transport() == transport);
         if let Some(owner) = relayed.into_iter().find(|other| other.listen.iter().any(reached)) {
             let message = format!(
                 "the target is a listener of service {}: {ip} is an address of this host",

@@ -9,7 +9,12 @@ use std::{
 };
 
 use ipnet::IpNet;
-use proxy_common::country::CountrySet;
+use proxy_common::{
+    address::{PROTOCOL_TCP, PROTOCOL_UDP},
+    country::CountrySet,
+};
+
+use crate::record::Protocol;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -265,7 +270,11 @@ pub enum SinkKind {
 pub struct Service {
     /// The record's `service_id`.
     pub name: String,
-    /// The record's `host`, where given.
+    /// What it speaks, and how far Weir reads along.
+    pub mode: Mode,
+    /// The record's `host`, where given, in lower case. Of a `tls` service always: the
+    /// server name that its clients ask for, or `*.` and a name for every name one label
+    /// below that.
     pub domain: Option<String>,
     /// At least one.
     pub listen: Vec<Listen>,
@@ -279,8 +288,10 @@ pub struct Service {
     pub connect_timeout: Duration,
     /// Without a new payload byte either way.
     pub idle_timeout: Duration,
-    /// At the same time.
+    /// At the same time; of a `udp` service, sessions.
     pub max_connections: NonZeroU32,
+    /// Where the client's address comes from and goes to, beside the IP header.
+    pub proxy_protocol: ProxyProtocol,
 }
 
 impl Service {
@@ -293,6 +304,57 @@ impl Service {
     pub fn is_guard(&self) -> bool {
         matches!(self.target, Target::Host)
     }
+}
+
+/// `mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A stream, of which nothing is read.
+    Tcp,
+    /// Datagrams.
+    Udp,
+    /// A stream that begins with a TLS handshake, of which the server name is read.
+    Tls,
+}
+
+impl Mode {
+    /// As records call it.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Tcp => Protocol::Tcp,
+            Self::Udp => Protocol::Udp,
+            Self::Tls => Protocol::Tls,
+        }
+    }
+
+    /// IP protocol number.
+    pub const fn transport(self) -> u8 {
+        match self {
+            Self::Tcp | Self::Tls => PROTOCOL_TCP,
+            Self::Udp => PROTOCOL_UDP,
+        }
+    }
+}
+
+/// `proxy_protocol`: the PROXY protocol of HAProxy, versions 1 and 2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Peers that must send a header; others' are payload.
+    pub accept_from: Vec<IpNet>,
+    /// What the target gets.
+    pub send: SendProxy,
+}
+
+/// `proxy_protocol.send`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendProxy {
+    /// No header.
+    #[default]
+    Off,
+    /// The text header.
+    V1,
+    /// The binary header.
+    V2,
 }
 
 /// One `listen` entry.

@@ -2,27 +2,76 @@
 
 use std::net::IpAddr;
 
+use proxy_common::address::PROTOCOL_TCP;
+
 use super::{
-    Api, Listen, ListenAddress, Target,
+    Api, Denial, Listen, ListenAddress, Mode, Service, Target,
     fault::{At, Report},
     service::Placed,
 };
 
-/// Ports that two services, or a service and the API, listen on.
+/// Ports that two services, or a service and the API, listen on and cannot share.
 pub(super) fn conflicts(services: &[Placed], (api, api_at): (&Api, At), report: &mut Report) {
-    let mut taken: Vec<(Listen, At, String)> = Vec::new();
-    taken.push((of_api(api), api_at, "the API".to_owned()));
+    let mut taken: Vec<Taken<'_>> = vec![Taken { listen: of_api(api), at: api_at, owner: None }];
     for placed in services {
         for (listen, at) in &placed.listen {
-            let clash = taken.iter().find(|(known, _, _)| overlap(*known, *listen));
-            if let Some((_, known_at, owner)) = clash {
-                let place = report.place(*known_at);
-                let message = format!("port {} is {owner}'s already ({place})", listen.port);
+            let claim = Taken { listen: *listen, at: *at, owner: Some(&placed.service) };
+            let objection = taken.iter().find_map(|known| claim.objection(known, report));
+            if let Some(message) = objection {
                 report.fault(*at, message);
             }
-            taken.push((*listen, *at, format!("service {}", placed.service.name)));
+            taken.push(claim);
         }
     }
+}
+
+/// A listener, and whose it is: a service's, or the API's.
+struct Taken<'a> {
+    listen: Listen,
+    at: At,
+    owner: Option<&'a Service>,
+}
+
+impl Taken<'_> {
+    /// Why this one cannot be beside a `known` one.
+    fn objection(&self, known: &Self, report: &Report) -> Option<String> {
+        if self.transport() != known.transport() || !overlap(self.listen, known.listen) {
+            return None;
+        }
+        let (port, place) = (self.listen.port, report.place(known.at));
+        let owner = match known.owner {
+            Some(service) => format!("service {}", service.name),
+            None => "the API".to_owned(),
+        };
+        let taken = format!("port {port} is {owner}'s already ({place})");
+        let (Some(one), Some(other)) = (self.owner, known.owner) else { return Some(taken) };
+        if !by_name(one, other) {
+            return Some(taken);
+        }
+        let shared = format!("port {port} is shared with {owner} by server name ({place})");
+        if self.listen != known.listen {
+            return Some(format!("{shared}, which takes the same listen entry"));
+        }
+        if one.domain == other.domain && one.mode == other.mode {
+            return Some(format!("{shared}, and so is the domain"));
+        }
+        if one.proxy_protocol.accept_from != other.proxy_protocol.accept_from {
+            return Some(format!("{shared}, which takes the same proxy_protocol.accept_from"));
+        }
+        let resets = one.deny == Denial::Reset || other.deny == Denial::Reset;
+        resets.then(|| format!("{shared}, where deny = \"reset\" is not possible"))
+    }
+
+    fn transport(&self) -> u8 {
+        self.owner.map_or(PROTOCOL_TCP, |service| service.mode.transport())
+    }
+}
+
+/// Whether a listener of both could tell them apart by the server name asked for; one may
+/// take what asks for none that is known.
+fn by_name(one: &Service, other: &Service) -> bool {
+    let relayed = !one.is_guard() && !other.is_guard();
+    relayed && one.name != other.name && (one.mode == Mode::Tls || other.mode == Mode::Tls)
 }
 
 /// The API's listener, as an entry of a service would be.
@@ -61,11 +110,12 @@ pub(super) fn loops(services: &[Placed], api: &Api, report: &mut Report) {
         let owner = services
             .iter()
             .filter(|other| !other.service.is_guard())
+            .filter(|other| other.service.mode.transport() == placed.service.mode.transport())
             .find(|other| other.service.listen.iter().any(reaches));
         if let Some(owner) = owner {
             let message = format!("the target is a listener of service {}", owner.service.name);
             report.fault(placed.target_at, message);
-        } else if reaches(&of_api(api)) {
+        } else if placed.service.mode != Mode::Udp && reaches(&of_api(api)) {
             report.fault(placed.target_at, "the target is the API's listener");
         }
     }

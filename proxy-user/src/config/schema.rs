@@ -87,6 +87,7 @@ pub(super) static SERVICE: Schema = Schema {
         "connect_timeout",
         "idle_timeout",
         "max_connections",
+        "proxy_protocol",
         "allow",
         "block",
         "access",
@@ -96,7 +97,6 @@ pub(super) static SERVICE: Schema = Schema {
         "health",
         "forward",
         "source",
-        "proxy_protocol",
         "tls",
         "redirect_http",
         "pass_host_header",
@@ -123,9 +123,13 @@ pub(super) static SERVICE_ACCESS: Schema = Schema {
     later: &[],
 };
 
-static ALL: [&Schema; 11] = [
+pub(super) static SERVICE_PROXY_PROTOCOL: Schema =
+    Schema { name: "service.NAME.proxy_protocol", known: &["accept_from", "send"], later: &[] };
+
+static ALL: [&Schema; 12] = [
     &SERVICE,
     &SERVICE_ACCESS,
+    &SERVICE_PROXY_PROTOCOL,
     &ROOT,
     &KERNEL,
     &GEOIP,

@@ -3,12 +3,13 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
-    Access, Denial, Listen, Service, Target,
+    Access, Denial, Listen, Mode, ProxyProtocol, SendProxy, Service, Target,
     access::{denial, layer, short_form},
     fault::{At, Report},
     fields::Fields,
     listen::{is_host_name, is_http, listen, target},
-    schema::{SERVICE, SERVICE_ACCESS},
+    prefix::prefix,
+    schema::{SERVICE, SERVICE_ACCESS, SERVICE_PROXY_PROTOCOL},
     tree::{Entry, Node, Table, Value},
 };
 
@@ -58,8 +59,9 @@ fn service(
 ) -> Option<Placed> {
     let listening = listen(fields);
     // One over HTTP needs neither; that it is not supported says its target.
+    let mut mode = Mode::Tcp;
     if !is_over_http(fields) {
-        mode(fields);
+        mode = self::mode(fields).unwrap_or(mode);
         if fields.node("listen").is_none() {
             fields.report.fault(fields.at, format!("[{}] has no listen: a port, say", fields.name));
         }
@@ -69,20 +71,24 @@ fn service(
     let connect = fields.duration("connect_timeout");
     let idle = fields.duration("idle_timeout");
     let most = fields.integer("max_connections", 1..=MOST_CONNECTIONS);
-    let domain = domain(fields);
+    let domain = domain(fields, mode);
+    let proxy_protocol = proxy_protocol(fields);
     let enabled = fields.boolean("enabled").unwrap_or(true);
     let (target, target_at) = target?;
     let service = Service {
         name: name.to_owned(),
+        mode,
         domain,
         listen: listening.iter().map(|(listen, _)| *listen).collect(),
         target,
         access,
         deny: deny.or(default_denial).unwrap_or(Denial::Drop),
         connect_timeout: connect.unwrap_or(Duration::from_secs(5)),
-        idle_timeout: idle.unwrap_or(Duration::from_hours(1)),
+        idle_timeout: idle.unwrap_or_else(|| default_idle_timeout(mode)),
         max_connections: most.and_then(NonZeroU32::new).unwrap_or(DEFAULT_CONNECTIONS),
+        proxy_protocol,
     };
+    refuse_what_no_mode_has(fields, &service, target_at);
     warn_of_ignored(fields, &service.target);
     enabled.then(|| Placed {
         service: Arc::new(service),
@@ -94,6 +100,13 @@ fn service(
 
 const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 
+fn default_idle_timeout(mode: Mode) -> Duration {
+    match mode {
+        Mode::Tcp | Mode::Tls => Duration::from_hours(1),
+        Mode::Udp => Duration::from_secs(30),
+    }
+}
+
 fn is_over_http(fields: &Fields<'_, '_>) -> bool {
     let is_http = |node: &Node| matches!(&node.value, Value::String(text) if is_http(text));
     let target = fields.node("target").is_some_and(is_http);
@@ -102,29 +115,57 @@ fn is_over_http(fields: &Fields<'_, '_>) -> bool {
     fields.node("mode").is_none() && (target || several)
 }
 
-fn mode(fields: &mut Fields<'_, '_>) {
-    let Some((mode, at)) = fields.string("mode") else {
-        if fields.node("mode").is_none() {
-            let message = format!("[{}] has no mode: write mode = \"tcp\"", fields.name);
-            fields.report.fault(fields.at, message);
-        }
-        return;
-    };
-    match mode {
-        "tcp" => {}
-        "http" | "udp" | "tls" => {
-            fields.report.fault(at, format!("mode {mode:?} is not supported yet"));
-        }
-        _ => fields.report.fault(at, format!("mode is \"tcp\", not {mode:?}")),
+fn mode(fields: &mut Fields<'_, '_>) -> Option<Mode> {
+    if fields.node("mode").is_none() {
+        let message = format!("[{}] has no mode: write mode = \"tcp\"", fields.name);
+        fields.report.fault(fields.at, message);
+        return None;
     }
+    if let Some(("http", at)) = fields.string("mode") {
+        fields.report.fault(at, "mode \"http\" is not supported yet");
+        return None;
+    }
+    fields.choice("mode", &[("tcp", Mode::Tcp), ("udp", Mode::Udp), ("tls", Mode::Tls)])
 }
 
-fn domain(fields: &mut Fields<'_, '_>) -> Option<String> {
-    let (domain, at) = fields.string("domain")?;
-    if !is_host_name(domain) {
+fn domain(fields: &mut Fields<'_, '_>, mode: Mode) -> Option<String> {
+    let Some((domain, at)) = fields.string("domain") else {
+        if mode == Mode::Tls && fields.node("domain").is_none() {
+            let message =
+                format!("[{}] has no domain: the name that its clients ask for", fields.name);
+            fields.report.fault(fields.at, message);
+        }
+        return None;
+    };
+    let name = if mode == Mode::Tls { domain.strip_prefix("*.") } else { None };
+    if !is_host_name(name.unwrap_or(domain)) {
         fields.report.fault(at, format!("domain {domain:?} is no host name"));
     }
     Some(domain.to_ascii_lowercase())
+}
+
+fn proxy_protocol(fields: &mut Fields<'_, '_>) -> ProxyProtocol {
+    let Some((table, at)) = fields.table("proxy_protocol") else { return ProxyProtocol::default() };
+    let shown = format!("{}.proxy_protocol", fields.name);
+    let mut inner = Fields::new(table, at, (&SERVICE_PROXY_PROTOCOL, &shown), fields.report);
+    let versions = [("off", SendProxy::Off), ("v1", SendProxy::V1), ("v2", SendProxy::V2)];
+    ProxyProtocol {
+        accept_from: inner.list("accept_from", prefix),
+        send: inner.choice("send", &versions).unwrap_or_default(),
+    }
+}
+
+/// What the service's mode cannot do.
+fn refuse_what_no_mode_has(fields: &mut Fields<'_, '_>, service: &Service, target_at: At) {
+    if service.mode == Mode::Tls && service.is_guard() {
+        let message = "target = \"host\" is for tcp and udp services";
+        fields.report.fault(target_at, message);
+    }
+    let relays_streams = service.mode != Mode::Udp && !service.is_guard();
+    if service.proxy_protocol != ProxyProtocol::default() && !relays_streams {
+        let message = "proxy_protocol is for tcp and tls services whose target Weir dials";
+        fields.fault("proxy_protocol", message);
+    }
 }
 
 fn access(fields: &mut Fields<'_, '_>) -> (Access, Option<Denial>) {

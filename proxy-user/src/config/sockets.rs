@@ -6,7 +6,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// A listening TCP socket of this network namespace.
+use super::Mode;
+
+/// A socket of this network namespace that takes who comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Listening {
     pub(super) address: SocketAddr,
@@ -14,20 +16,23 @@ pub(super) struct Listening {
     pub(super) inode: u64,
 }
 
-/// Every listening TCP socket.
-pub(super) fn listening() -> Vec<Listening> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+/// Every listening TCP socket, or every UDP socket that is bound and not connected.
+pub(super) fn listening(mode: Mode) -> Vec<Listening> {
+    let (tables, state) = match mode {
+        Mode::Tcp | Mode::Tls => (["/proc/net/tcp", "/proc/net/tcp6"], "0A"),
+        Mode::Udp => (["/proc/net/udp", "/proc/net/udp6"], "07"),
+    };
     // One of the families may be missing.
-    let tables = tables.map(Result::unwrap_or_default);
-    tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(entry).collect()
+    let tables = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    lines.filter_map(|line| entry(line, state)).collect()
 }
 
 /// `SLOT: LOCAL REMOTE STATE QUEUES TIMER RETRANSMITS UID TIMEOUT INODE ...`
-fn entry(line: &str) -> Option<Listening> {
-    const LISTEN: &str = "0A";
+fn entry(line: &str, wanted: &str) -> Option<Listening> {
     let columns: Vec<&str> = line.split_whitespace().collect();
     let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
-    if *state != LISTEN {
+    if *state != wanted {
         return None;
     }
     Some(Listening { address: address(local)?, inode: inode.parse().ok()? })
@@ -66,20 +71,33 @@ pub fn sockets_of(process: u32) -> io::Result<BTreeSet<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, UdpSocket};
 
     use super::*;
+
+    fn found(mode: Mode, address: SocketAddr) -> Option<u64> {
+        listening(mode).into_iter().find(|s| s.address == address).map(|s| s.inode)
+    }
 
     #[test]
     fn a_listener_is_found_with_the_process_that_holds_it() {
         for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
             let listener = TcpListener::bind(address).expect("a port");
             let bound = listener.local_addr().expect("bound");
-            let found = listening().into_iter().find(|socket| socket.address == bound);
-            let inode = found.expect("listed").inode;
+            let inode = found(Mode::Tls, bound).expect("listed");
             assert!(sockets_of(std::process::id()).expect("ours").contains(&inode), "{address}");
             drop(listener);
             assert!(!sockets_of(std::process::id()).expect("ours").contains(&inode), "{address}");
         }
+    }
+
+    #[test]
+    fn a_udp_socket_is_found_unless_it_is_connected() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let bound = socket.local_addr().expect("bound");
+        assert!(found(Mode::Udp, bound).is_some());
+        assert_eq!(found(Mode::Tcp, bound), None);
+        socket.connect(bound).expect("connected");
+        assert_eq!(found(Mode::Udp, bound), None);
     }
 }

@@ -31,6 +31,8 @@ pub struct Generation {
 pub struct ServiceEntry {
     /// Its name.
     pub name: String,
+    /// IP protocol number.
+    pub transport: u8,
     /// Its own layer.
     pub rules: Rules,
     /// Where it listens.
@@ -67,6 +69,7 @@ impl Generation {
 fn entry(service: &Service, policy: &Policy) -> ServiceEntry {
     ServiceEntry {
         name: service.name.clone(),
+        transport: service.mode.transport(),
         rules: *policy.rules(&service.name),
         listen: service.listen.clone(),
         relayed: !service.is_guard(),

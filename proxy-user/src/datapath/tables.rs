@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use aya::maps::{Array, HashMap, MapData};
 use ipnet::IpNet;
 use proxy_common::{
-    address::{Address, Family, PROTOCOL_TCP},
+    address::{Address, Family},
     policy::{Rules, TableId},
     tables::{Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Root, ServiceSlot},
 };
@@ -234,7 +234,7 @@ impl Tables {
         }
         let serving = Listener { flags, service: slot, own_rules, global_rules };
         for listen in &service.listen {
-            for (key, single) in keys(*listen, number) {
+            for (key, single) in keys(*listen, service.transport, number) {
                 if single {
                     self.mark_port(&key, held)?;
                 }
@@ -302,10 +302,10 @@ fn tables_of(prefixes: &[TablePrefix]) -> BTreeSet<TableId> {
     prefixes.iter().map(|(table, _)| *table).collect()
 }
 
-/// The keys of one `listen` entry, and whether each is of a single address.
-fn keys(listen: Listen, generation: u32) -> Vec<(ListenerKey, bool)> {
+/// The keys of one `listen` entry of a protocol, and whether each is of a single address.
+fn keys(listen: Listen, transport: u8, generation: u32) -> Vec<(ListenerKey, bool)> {
     let wildcard =
-        |family| (ListenerKey::wildcard(generation, listen.port, PROTOCOL_TCP, family), false);
+        |family| (ListenerKey::wildcard(generation, listen.port, transport, family), false);
     match listen.address {
         ListenAddress::Any => vec![wildcard(Family::V4), wildcard(Family::V6)],
         ListenAddress::AnyV4 => vec![wildcard(Family::V4)],

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use proxy_common::{
-    address::{Address, Family, FlowKey},
+    address::{Address, Family, FlowKey, PROTOCOL_UDP},
     event::Hook,
     flow::FlowState,
     reason::Reason,
@@ -23,17 +23,18 @@ use crate::{
 struct Named<'a> {
     name: &'a str,
     host: &'a str,
+    protocol: Protocol,
 }
 
 impl<'a> From<&'a ServiceInfo> for Named<'a> {
     fn from(service: &'a ServiceInfo) -> Self {
-        Self { name: &service.name, host: &service.host }
+        Self { name: &service.name, host: &service.host, protocol: service.mode.protocol() }
     }
 }
 
 impl<'a> From<&'a Service> for Named<'a> {
     fn from(service: &'a Service) -> Self {
-        Self { name: &service.name, host: service.host() }
+        Self { name: &service.name, host: service.host(), protocol: service.mode.protocol() }
     }
 }
 
@@ -44,7 +45,11 @@ fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &
         timestamp: now.wall_at(ended),
         started_at: now.wall_at(started),
         duration_ms: ended.saturating_sub(started) / 1_000_000,
-        protocol: Protocol::Tcp,
+        // Of a service that is gone only the name is known.
+        protocol: match u8::try_from(key.protocol) {
+            Ok(PROTOCOL_UDP) => Protocol::Udp,
+            _ => service.protocol,
+        },
         verdict: Verdict::Allowed,
         host: service.host.to_owned(),
         listen_port: key.service_port,
@@ -118,7 +123,7 @@ fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
         service: nobody,
         client_port: 0,
         service_port: service.listen.first().map_or(0, |listen| listen.port),
-        protocol: proxy_common::address::PROTOCOL_TCP.into(),
+        protocol: service.mode.transport().into(),
     };
     let mut draft = blank(&key, service.into(), (aggregate.first_time, aggregate.last_time), now);
     draft.verdict = Verdict::Denied;

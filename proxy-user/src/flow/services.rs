@@ -7,7 +7,7 @@ use proxy_common::{
     tables::ServiceSlot,
 };
 
-use crate::config::{Denial, Listen, ListenAddress, Service};
+use crate::config::{Denial, Listen, ListenAddress, Mode, Service};
 
 /// What the tracker needs to know of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct ServiceInfo {
     pub name: String,
     /// The record's `host`.
     pub host: String,
+    /// What it speaks.
+    pub mode: Mode,
     /// Its `idle_timeout`; the relay minds its own.
     pub idle_timeout: Duration,
     /// `deny = "reset"`.
@@ -29,6 +31,7 @@ impl From<&Service> for ServiceInfo {
         Self {
             name: service.name.clone(),
             host: service.host().to_owned(),
+            mode: service.mode,
             idle_timeout: service.idle_timeout,
             resets: service.deny == Denial::Reset,
             listen: service.listen.clone(),
@@ -42,6 +45,7 @@ impl ServiceInfo {
         Self {
             name: name.to_owned(),
             host: name.to_owned(),
+            mode: Mode::Tcp,
             idle_timeout: Duration::MAX,
             resets: false,
             listen: Vec::new(),
@@ -50,15 +54,17 @@ impl ServiceInfo {
 
     /// Whether the service still listens where `flow` ends.
     pub fn serves(&self, flow: &FlowKey) -> bool {
-        self.listen.iter().any(|listen| {
-            listen.port == flow.service_port
-                && match listen.address {
-                    ListenAddress::Any => true,
-                    ListenAddress::AnyV4 => flow.service.family() == Family::V4,
-                    ListenAddress::AnyV6 => flow.service.family() == Family::V6,
-                    ListenAddress::One(ip) => flow.service == ip.into(),
-                }
-        })
+        let heard = u32::from(self.mode.transport()) == flow.protocol;
+        heard
+            && self.listen.iter().any(|listen| {
+                listen.port == flow.service_port
+                    && match listen.address {
+                        ListenAddress::Any => true,
+                        ListenAddress::AnyV4 => flow.service.family() == Family::V4,
+                        ListenAddress::AnyV6 => flow.service.family() == Family::V6,
+                        ListenAddress::One(ip) => flow.service == ip.into(),
+                    }
+            })
     }
 }
 

@@ -110,13 +110,22 @@ pub struct Location {
 pub enum Protocol {
     /// A relayed or guarded TCP service.
     Tcp,
+    /// A relayed or guarded UDP service.
+    Udp,
+    /// A TLS passthrough.
+    Tls,
 }
 
 impl Protocol {
+    /// Every protocol, in the order of its code in the store.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Tls];
+
     /// As records show it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Tls => "tls",
         }
     }
 
@@ -124,6 +133,8 @@ impl Protocol {
     pub const fn method(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Tls => "TLS",
         }
     }
 }

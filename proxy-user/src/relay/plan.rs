@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::socket;
-use crate::config::{ListenAddress, Service};
+use crate::config::{ListenAddress, Mode, Service};
 
 /// The relayed services, and the sockets that they need.
 pub(super) struct Plan {
@@ -20,7 +20,8 @@ struct Wanted {
 impl Plan {
     pub(super) fn new(services: &[Arc<Service>]) -> Self {
         let mut plan = Self { services: BTreeMap::new(), sockets: BTreeMap::new() };
-        for service in services.iter().filter(|service| !service.is_guard()) {
+        let streams = |service: &&Arc<Service>| !service.is_guard() && service.mode != Mode::Udp;
+        for service in services.iter().filter(streams) {
             plan.services.insert(service.name.clone(), Arc::clone(service));
             for listen in &service.listen {
                 for address in socket::addresses(*listen) {

@@ -43,9 +43,7 @@ pub(super) fn encode(draft: &Draft, mut bytes: Vec<u8>) -> Vec<u8> {
         timestamp: draft.timestamp.0,
         started_before: draft.timestamp.0.wrapping_sub(draft.started_at.0),
         duration_ms: draft.duration_ms,
-        protocol: match draft.protocol {
-            Protocol::Tcp => 1,
-        },
+        protocol: place(&Protocol::ALL, &draft.protocol),
         verdict: place(&Verdict::ALL, &draft.verdict),
         host: Cow::from(&draft.host),
         listen_port: draft.listen_port,
@@ -80,10 +78,7 @@ pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
         timestamp: Timestamp(row.timestamp),
         started_at: Timestamp(row.timestamp.wrapping_sub(row.started_before)),
         duration_ms: row.duration_ms,
-        protocol: match row.protocol {
-            1 => Protocol::Tcp,
-            _ => return None,
-        },
+        protocol: at(&Protocol::ALL, row.protocol)?,
         verdict: at(&Verdict::ALL, row.verdict)?,
         host: row.host.into_owned(),
         listen_port: row.listen_port,

@@ -154,4 +154,5 @@ pub enum Status {
 }
 
 /// Names of protocols that a filter may ask for; some come with later services.
-pub const PROTOCOLS: [&str; 4] = ["http", Protocol::Tcp.as_str(), "udp", "tls"];
+pub const PROTOCOLS: [&str; 4] =
+    ["http", Protocol::Tcp.as_str(), Protocol::Udp.as_str(), Protocol::Tls.as_str()];

@@ -94,6 +94,7 @@ pub(crate) fn generation(rules: &Rules, cidrs: &[(&str, CidrFlags)]) -> Result<G
         global: Rules::OPEN,
         services: vec![ServiceEntry {
             name: "ssh".to_owned(),
+            transport: proxy_common::address::PROTOCOL_TCP,
             rules: *rules,
             listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
             relayed: false,

@@ -6,7 +6,8 @@ use proxy_common::country::Country;
 
 use super::{files, read};
 use crate::config::{
-    AccessMode, Denial, Hook, Keep, ListenAddress, Matching, SinkKind, Target, load,
+    AccessMode, Denial, Hook, Keep, ListenAddress, Matching, Mode, ProxyProtocol, SendProxy,
+    SinkKind, Target, load,
 };
 
 #[test]
@@ -209,4 +210,34 @@ fn the_daemon_is_found_by_what_is_included_and_in_spite_of_faults() {
 fn the_digest_tells_configurations_apart() {
     let (one, two) = (read("").unwrap(), read("# a comment\n").unwrap());
     assert_ne!(one.config.digest, two.config.digest);
+}
+
+#[test]
+fn services_share_a_port_by_server_name_and_by_protocol() {
+    let listening = "listen = 443\ntarget = \"10.0.0.7:443\"\n";
+    let service = |name: &str, mode: &str, rest: &str| {
+        format!("[service.{name}]\nmode = \"{mode}\"\n{listening}{rest}\n")
+    };
+    let text = [
+        service("exact", "tls", "domain = \"A.example.com\""),
+        service("wildcard", "tls", "domain = \"*.example.com\""),
+        service("fallback", "tcp", ""),
+        service("quic", "udp", ""),
+    ];
+    let services = read(&text.concat()).unwrap().config.services;
+    assert_eq!(services[0].domain.as_deref(), Some("a.example.com"));
+    assert_eq!(services[1].domain.as_deref(), Some("*.example.com"));
+    assert_eq!((services[2].mode, services[3].mode), (Mode::Tcp, Mode::Udp));
+    assert_eq!(services[2].idle_timeout, Duration::from_hours(1));
+    assert_eq!(services[3].idle_timeout, Duration::from_secs(30));
+}
+
+#[test]
+fn the_proxy_protocol_is_off_unless_it_is_asked_for() {
+    let text = "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"10.0.0.7:22\"\n";
+    let proxy_protocol = |text: &str| read(text).unwrap().config.services[0].proxy_protocol.clone();
+    assert_eq!(proxy_protocol(text), ProxyProtocol::default());
+    let asked = "proxy_protocol = { accept_from = [\"10.0.0.0/8\", \"192.0.2.1\"], send = \"v2\" }";
+    let read = proxy_protocol(&format!("{text}{asked}\n"));
+    assert_eq!((read.accept_from.len(), read.send), (2, SendProxy::V2));
 }

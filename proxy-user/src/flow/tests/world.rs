@@ -17,7 +17,7 @@ use proxy_common::{
 };
 
 use crate::{
-    config::{Access, Denial, Listen, ListenAddress, Service, Target},
+    config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
     flow::{
         Admission, Bytes, Count, Ended, Fate, FlowTable, Now, Opened, Outcome, Output, ServiceInfo,
         Tracker,
@@ -82,6 +82,8 @@ pub(super) fn service(slot: u16) -> Service {
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_hours(1),
         max_connections: 100.try_into().unwrap(),
+        proxy_protocol: ProxyProtocol::default(),
+        mode: Mode::Tcp,
     }
 }
 

@@ -13,7 +13,8 @@ use proxy_common::country::{Country, CountrySet};
 use crate::{
     config::{
         Access, AccessMode, Api, Config, Denial, GlobalAccess, Hook, HookChoice, Keep, Kernel,
-        Listen, ListenAddress, Log, Matching, Overload, Service, StoreFailure, Target,
+        Listen, ListenAddress, Log, Matching, Mode, Overload, ProxyProtocol, Service, StoreFailure,
+        Target,
     },
     geo::Database,
 };
@@ -107,6 +108,8 @@ pub(super) fn config(global: GlobalAccess, own: Access) -> Config {
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_hours(1),
         max_connections: 1.try_into().unwrap(),
+        proxy_protocol: ProxyProtocol::default(),
+        mode: Mode::Tcp,
     };
     Config {
         data_dir: "/d".into(),

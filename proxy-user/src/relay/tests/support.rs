@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    config::{Access, Denial, Listen, ListenAddress, Service, Target},
+    config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
     record::CloseReason,
     relay::{Bytes, Ended, Fate, Gate, Journal, Limits, ListenError, Listeners, Opened, Outcome},
 };
@@ -167,6 +167,8 @@ pub(super) fn service(name: &str, target: SocketAddr) -> Service {
         connect_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         max_connections: NonZeroU32::new(100).unwrap(),
+        proxy_protocol: ProxyProtocol::default(),
+        mode: Mode::Tcp,
     }
 }
 

@@ -37,14 +37,6 @@ pub(super) const FAULTS: &[Faulty] = &[
         &["2:8: mode \"http\" is not supported yet"],
     ),
     (
-        "[service.a]\nmode = \"udp\"\nlisten = 80\ntarget = \"10.0.0.7:80\"",
-        &["2:8: mode \"udp\" is not supported yet"],
-    ),
-    (
-        "[service.a]\nmode = \"tls\"\nlisten = 80\ntarget = \"10.0.0.7:80\"",
-        &["2:8: mode \"tls\" is not supported yet"],
-    ),
-    (
         "[service.a]\nmode = \"tcp\"\nlisten = 80\ntarget = \"http://10.0.0.7\"",
         &["4:10: target \"http://10.0.0.7\": HTTP services are not supported yet"],
     ),
@@ -68,7 +60,6 @@ pub(super) const FAULTS: &[Faulty] = &[
     of_service!("health = { interval = \"10s\" }", "health"),
     of_service!("forward = \"auto\"", "forward"),
     of_service!("source = \"proxy\"", "source"),
-    of_service!("proxy_protocol = { send = \"v1\" }", "proxy_protocol"),
     of_service!("tls = true", "tls"),
     of_service!("redirect_http = true", "redirect_http"),
     of_service!("pass_host_header = true", "pass_host_header"),

@@ -1,6 +1,7 @@
 //! Every fault that there is, each with its line and column.
 
 mod later;
+mod modes;
 mod sections;
 mod services;
 
@@ -18,7 +19,9 @@ type Faulty = (&'static str, &'static [&'static str]);
 #[test]
 fn every_fault_is_told_with_its_place() {
     let mut wrong = Vec::new();
-    for (text, expected) in [sections::FAULTS, services::FAULTS, later::FAULTS].concat() {
+    for (text, expected) in
+        [sections::FAULTS, services::FAULTS, modes::FAULTS, later::FAULTS].concat()
+    {
         let (_dir, path) = files(text, &[]);
         let faults = load(&path).expect_err(text);
         let prefix = format!("{}:", path.display());
