@@ -4,6 +4,7 @@
 //! runs never meet. Entering them and sending raw packets needs root.
 
 pub mod client;
+pub mod echo;
 pub mod geo;
 pub mod http;
 pub mod kernel;

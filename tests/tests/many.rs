@@ -1,9 +1,8 @@
 //! 10,000 connections at once, where a process may have 20,000 open files.
 
 use std::{
-    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    process::{Child, ChildStdin, Stdio},
     sync::{Mutex, PoisonError},
 };
 
@@ -12,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use weir_tests::{
     client,
+    echo::Echo,
     lab::{self, Lab},
     scenario::{self, BACKEND, GUARDED, RELAYED},
     wait::{SOON, eventually},
@@ -21,32 +21,6 @@ use weir_tests::{
 const CONNECTIONS: usize = 10_000;
 const FILES: u64 = 20_000;
 const HELLO: [u8; 100] = [b'x'; 100];
-
-/// An echo with files of its own.
-struct Echo {
-    process: Child,
-    // It ends with this.
-    input: Option<ChildStdin>,
-}
-
-impl Echo {
-    fn start(lab: &Lab, address: SocketAddr) -> Result<Self> {
-        let mut command = lab.server.bound_command(env!("CARGO_BIN_EXE_echo"));
-        command.arg(address.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().with_context(|| format!("{command:?}"))?;
-        let input = process.stdin.take();
-        let mut output = BufReader::new(process.stdout.take().context("a pipe")?);
-        ensure!(output.read_line(&mut String::new())? > 0, "the echo ended at once");
-        Ok(Self { process, input })
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let _ = self.process.wait();
-    }
-}
 
 /// The clients of two tests would need more files than there are.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -119,7 +93,11 @@ fn through_the_relay_as_many_as_its_files_carry() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     limit_files()?;
-    let _echo = Echo::start(&lab, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), BACKEND))?;
+    let _echo = Echo::start(
+        env!("CARGO_BIN_EXE_echo"),
+        &lab.server,
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), BACKEND),
+    )?;
     let tables = scenario::relayed(&scenario::blocked());
     let weir = Weir::start(&lab.server, "", &tables)?;
     let served = served(open(&lab, RELAYED)?)?;
@@ -152,7 +130,8 @@ fn through_a_guard_all() -> Result<()> {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     limit_files()?;
     let any = IpAddr::from(Ipv6Addr::UNSPECIFIED);
-    let _echo = Echo::start(&lab, SocketAddr::new(any, GUARDED))?;
+    let _echo =
+        Echo::start(env!("CARGO_BIN_EXE_echo"), &lab.server, SocketAddr::new(any, GUARDED))?;
     let weir = Weir::start(&lab.server, "", &scenario::guarded(&scenario::blocked()))?;
     let served = served(open(&lab, GUARDED)?)?;
     assert_eq!(served.len(), CONNECTIONS);

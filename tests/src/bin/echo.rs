@@ -1,5 +1,6 @@
 //! `echo ADDRESS`: sends back what comes, on as many connections as it may have files.
-//! It says when it listens, and ends with its standard input.
+//! It says when it listens, and ends with its standard input. If it is killed, its
+//! connections are reset, as they are by a host that died and is back.
 
 use std::{
     collections::HashMap,
@@ -7,6 +8,7 @@ use std::{
     io::{self, Read, Write, stdin},
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::AsRawFd,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -14,7 +16,7 @@ use rustix::{
     buffer::spare_capacity,
     event::epoll::{self, CreateFlags, EventData, EventFlags},
 };
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 const BACKLOG: i32 = 4096;
 const INPUT: u64 = 0;
@@ -46,21 +48,28 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
         epoll::wait(&epoll, spare_capacity(&mut events), None)?;
         for event in events.drain(..) {
             match event.data.u64() {
-                INPUT => return Ok(()),
+                INPUT => return open.values().try_for_each(end_in_order),
                 ready if ready == accepting => {
                     let (stream, _) = listener.accept()?;
+                    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
                     let data = EventData::new_u64(key(&stream));
                     epoll::add(&epoll, &stream, data, EventFlags::IN)?;
                     open.insert(key(&stream), stream);
                 }
                 ready => {
-                    if open.get_mut(&ready).is_none_or(|stream| !answer(stream)) {
-                        open.remove(&ready);
+                    if open.get_mut(&ready).is_some_and(|stream| !answer(stream))
+                        && let Some(stream) = open.remove(&ready)
+                    {
+                        end_in_order(&stream)?;
                     }
                 }
             }
         }
     }
+}
+
+fn end_in_order(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(None)
 }
 
 fn key(file: &impl AsRawFd) -> u64 {
