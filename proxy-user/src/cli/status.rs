@@ -8,7 +8,7 @@ use super::{
     out::say,
     table::{Table, duration},
 };
-use crate::api::model::Status;
+use crate::api::model::{ServiceStatus, Status};
 
 pub(super) fn run(place: &Place, options: &Json) -> Result<u8> {
     let status: Status = place.client().get("/api/status")?;
@@ -34,6 +34,10 @@ fn show(status: &Status) -> Result<()> {
     say("")?;
     services(status).print()?;
     say("")?;
+    if status.services.iter().any(|service| !service.targets.is_empty()) {
+        targets(status).print()?;
+        say("")?;
+    }
     let mut interfaces = Table::new(&["INTERFACE", "HOOK", "WHY"]);
     for interface in &status.interfaces {
         interfaces.row([interface.name.clone(), interface.hook.clone(), interface.why.clone()]);
@@ -51,7 +55,7 @@ fn show(status: &Status) -> Result<()> {
 
 fn services(status: &Status) -> Table {
     let mut table = Table::new(&[
-        "SERVICE", "PLANE", "LISTEN", "TARGET", "OPEN", "ACCEPTED", "DENIED", "ACCESS",
+        "SERVICE", "PLANE", "LISTEN", "TARGETS", "OPEN", "ACCEPTED", "DENIED", "ACCESS",
     ]);
     for service in &status.services {
         let denied: Vec<String> =
@@ -60,12 +64,41 @@ fn services(status: &Status) -> Table {
             service.name.clone(),
             service.plane.as_str().to_owned(),
             service.listen.join(" "),
-            service.target.clone(),
+            behind(service),
             service.open.to_string(),
             service.accepted.to_string(),
             if denied.is_empty() { "0".to_owned() } else { denied.join(", ") },
             service.access.clone(),
         ]);
+    }
+    table
+}
+
+/// What a service has behind it, in a word.
+fn behind(service: &ServiceStatus) -> String {
+    match service.targets.as_slice() {
+        [] => "host".to_owned(),
+        [only] => only.target.clone(),
+        several => {
+            let up = several.iter().filter(|target| target.up).count();
+            format!("{up} of {} up", several.len())
+        }
+    }
+}
+
+fn targets(status: &Status) -> Table {
+    let mut table = Table::new(&["SERVICE", "TARGET", "STATE", "SINCE", "OPEN", "WHY"]);
+    for service in &status.services {
+        for target in &service.targets {
+            table.row([
+                service.name.clone(),
+                target.target.clone(),
+                if target.up { "up" } else { "down" }.to_owned(),
+                target.since.to_string(),
+                target.sessions.to_string(),
+                target.error.clone().unwrap_or_default(),
+            ]);
+        }
     }
     table
 }

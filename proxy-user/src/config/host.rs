@@ -115,8 +115,12 @@ fn meets(listen: Listen, held: Listening) -> bool {
 /// Targets at addresses of this host that are listeners of ours.
 fn check_targets(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
     let services = &loaded.config.services;
-    for (service, places) in services.iter().zip(&loaded.places.services) {
-        let Target::Address(target) = service.target else { continue };
+    let targets = services.iter().zip(&loaded.places.services).flat_map(|(service, places)| {
+        let targets = service.targets().iter().zip(&places.targets);
+        targets.map(move |(target, spot)| (service, target, spot))
+    });
+    for (service, target, spot) in targets {
+        let Target::Address(target) = target else { continue };
         let ip = target.ip().to_canonical();
         // Found out without the host.
         if ip.is_loopback() {
@@ -128,13 +132,13 @@ fn check_targets(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
         };
         let transport = service.mode.transport();
         let relayed = services.iter().filter(|other| !other.is_guard());
-        let relayed = relayed.filter(|other| other.mode.transport() == transport);
-        if let Some(owner) = relayed.into_iter().find(|other| other.listen.iter().any(reached)) {
+        let mut relayed = relayed.filter(|other| other.mode.transport() == transport);
+        if let Some(owner) = relayed.find(|other| other.listen.iter().any(reached)) {
             let message = format!(
                 "the target is a listener of service {}: {ip} is an address of this host",
                 owner.name
             );
-            findings.faults.push(places.target.with(message));
+            findings.faults.push(spot.with(message));
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Places {
 #[derive(Debug)]
 pub(super) struct ServicePlaces {
     pub(super) listen: Vec<Spot>,
-    pub(super) target: Spot,
+    pub(super) targets: Vec<Spot>,
 }
 
 /// Reads and validates a configuration with everything that it includes.
@@ -116,7 +116,7 @@ fn named<'a, 'r>(
 fn places(placed: &Placed, report: &Report) -> ServicePlaces {
     ServicePlaces {
         listen: placed.listen.iter().map(|(_, at)| report.spot(*at)).collect(),
-        target: report.spot(placed.target_at),
+        targets: placed.targets.iter().map(|at| report.spot(*at)).collect(),
     }
 }
 

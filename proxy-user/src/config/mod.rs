@@ -16,6 +16,7 @@ mod schema;
 mod sections;
 mod service;
 mod sockets;
+mod target;
 mod tree;
 mod units;
 
@@ -28,4 +29,5 @@ pub use load::{Loaded, load};
 pub use model::*;
 pub use read::{Whereabouts, whereabouts};
 pub use sockets::sockets_of;
+pub use target::{Balance, Destination, Health, Target, Targets};
 pub(crate) use units::duration;

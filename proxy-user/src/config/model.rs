@@ -16,6 +16,8 @@ use proxy_common::{
 
 use crate::record::Protocol;
 
+use super::{Destination, Target};
+
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -279,7 +281,7 @@ pub struct Service {
     /// At least one.
     pub listen: Vec<Listen>,
     /// Where its connections end.
-    pub target: Target,
+    pub destination: Destination,
     /// Its own restrictions.
     pub access: Access,
     /// How a denial looks to the client.
@@ -302,7 +304,15 @@ impl Service {
 
     /// Whether something of this host listens, and Weir opens no socket.
     pub fn is_guard(&self) -> bool {
-        matches!(self.target, Target::Host)
+        self.destination == Destination::Host
+    }
+
+    /// What the relay may dial; none where the service is a guard.
+    pub fn targets(&self) -> &[Target] {
+        match &self.destination {
+            Destination::Host => &[],
+            Destination::Targets(targets) => &targets.list,
+        }
     }
 }
 
@@ -377,20 +387,4 @@ pub enum ListenAddress {
     AnyV6,
     /// One address.
     One(IpAddr),
-}
-
-/// Where a service's connections end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// In a process of this host: verdict, bytes and records come from the kernel.
-    Host,
-    /// In the relay, which dials this address.
-    Address(SocketAddr),
-    /// In the relay, which resolves this name for each dial.
-    Name {
-        /// Host name.
-        host: String,
-        /// Port.
-        port: u16,
-    },
 }

@@ -96,28 +96,36 @@ fn overlap(a: Listen, b: Listen) -> bool {
 /// ever; of the API, anyone would be taken for a client on this host.
 pub(super) fn loops(services: &[Placed], api: &Api, report: &mut Report) {
     for placed in services {
-        let (hosts, port): (Vec<IpAddr>, u16) = match &placed.service.target {
-            Target::Address(address) => (vec![address.ip().to_canonical()], address.port()),
-            Target::Name { host, port } if host.eq_ignore_ascii_case("localhost") => {
-                (vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()], *port)
+        for (target, at) in placed.service.targets().iter().zip(&placed.targets) {
+            if let Some(owner) = owner(target, &placed.service, services, api) {
+                report.fault(*at, format!("the target is {owner}"));
             }
-            Target::Host | Target::Name { .. } => continue,
-        };
-        let reaches = |listen: &Listen| {
-            let accepted = |host: &IpAddr| accepts(listen.address, *host, host.is_loopback());
-            listen.port == port && hosts.iter().any(accepted)
-        };
-        let owner = services
-            .iter()
-            .filter(|other| !other.service.is_guard())
-            .filter(|other| other.service.mode.transport() == placed.service.mode.transport())
-            .find(|other| other.service.listen.iter().any(reaches));
-        if let Some(owner) = owner {
-            let message = format!("the target is a listener of service {}", owner.service.name);
-            report.fault(placed.target_at, message);
-        } else if placed.service.mode != Mode::Udp && reaches(&of_api(api)) {
-            report.fault(placed.target_at, "the target is the API's listener");
         }
+    }
+}
+
+/// Whose listener a target of `service` is.
+fn owner(target: &Target, service: &Service, services: &[Placed], api: &Api) -> Option<String> {
+    let (hosts, port): (Vec<IpAddr>, u16) = match target {
+        Target::Address(address) => (vec![address.ip().to_canonical()], address.port()),
+        Target::Name { host, port } if host == "localhost" => {
+            (vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()], *port)
+        }
+        Target::Name { .. } => return None,
+    };
+    let reaches = |listen: &Listen| {
+        let accepted = |host: &IpAddr| accepts(listen.address, *host, host.is_loopback());
+        listen.port == port && hosts.iter().any(accepted)
+    };
+    let owner = services
+        .iter()
+        .filter(|other| !other.service.is_guard())
+        .filter(|other| other.service.mode.transport() == service.mode.transport())
+        .find(|other| other.service.listen.iter().any(reaches));
+    match owner {
+        Some(owner) => Some(format!("a listener of service {}", owner.service.name)),
+        None if service.mode == Mode::Udp => None,
+        None => reaches(&of_api(api)).then(|| "the API's listener".to_owned()),
     }
 }
 

@@ -83,6 +83,8 @@ pub(super) static SERVICE: Schema = Schema {
         "listen",
         "target",
         "targets",
+        "balance",
+        "health",
         "enabled",
         "connect_timeout",
         "idle_timeout",
@@ -93,8 +95,6 @@ pub(super) static SERVICE: Schema = Schema {
         "access",
     ],
     later: &[
-        "balance",
-        "health",
         "forward",
         "source",
         "tls",
@@ -122,13 +122,15 @@ pub(super) static SERVICE_ACCESS: Schema = Schema {
     ],
     later: &[],
 };
-
+pub(super) static SERVICE_HEALTH: Schema =
+    Schema { name: "service.NAME.health", known: &["interval", "timeout"], later: &["path"] };
 pub(super) static SERVICE_PROXY_PROTOCOL: Schema =
     Schema { name: "service.NAME.proxy_protocol", known: &["accept_from", "send"], later: &[] };
 
-static ALL: [&Schema; 12] = [
+static ALL: [&Schema; 13] = [
     &SERVICE,
     &SERVICE_ACCESS,
+    &SERVICE_HEALTH,
     &SERVICE_PROXY_PROTOCOL,
     &ROOT,
     &KERNEL,

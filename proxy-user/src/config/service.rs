@@ -3,14 +3,15 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
-    Access, Denial, Listen, Mode, ProxyProtocol, SendProxy, Service, Target,
+    Access, Denial, Destination, Listen, Mode, ProxyProtocol, SendProxy, Service,
     access::{denial, layer, short_form},
     fault::{At, Report},
     fields::Fields,
-    listen::{is_host_name, is_http, listen, target},
+    listen::{is_host_name, listen},
     prefix::prefix,
     schema::{SERVICE, SERVICE_ACCESS, SERVICE_PROXY_PROTOCOL},
-    tree::{Entry, Node, Table, Value},
+    target::{destination, is_over_http},
+    tree::{Entry, Table, Value},
 };
 
 /// A service and where its parts stand.
@@ -18,7 +19,8 @@ pub(super) struct Placed {
     pub(super) service: Arc<Service>,
     pub(super) at: At,
     pub(super) listen: Vec<(Listen, At)>,
-    pub(super) target_at: At,
+    /// Of each target, in their order; a guard's "host".
+    pub(super) targets: Vec<At>,
 }
 
 const MOST_CONNECTIONS: u32 = 1_000_000;
@@ -60,13 +62,13 @@ fn service(
     let listening = listen(fields);
     // One over HTTP needs neither; that it is not supported says its target.
     let mut mode = Mode::Tcp;
-    if !is_over_http(fields) {
+    if fields.node("mode").is_some() || !is_over_http(fields) {
         mode = self::mode(fields).unwrap_or(mode);
         if fields.node("listen").is_none() {
             fields.report.fault(fields.at, format!("[{}] has no listen: a port, say", fields.name));
         }
     }
-    let target = target(fields);
+    let destination = destination(fields, mode);
     let (access, deny) = access(fields);
     let connect = fields.duration("connect_timeout");
     let idle = fields.duration("idle_timeout");
@@ -74,13 +76,13 @@ fn service(
     let domain = domain(fields, mode);
     let proxy_protocol = proxy_protocol(fields);
     let enabled = fields.boolean("enabled").unwrap_or(true);
-    let (target, target_at) = target?;
+    let (destination, targets) = destination?;
     let service = Service {
         name: name.to_owned(),
         mode,
         domain,
         listen: listening.iter().map(|(listen, _)| *listen).collect(),
-        target,
+        destination,
         access,
         deny: deny.or(default_denial).unwrap_or(Denial::Drop),
         connect_timeout: connect.unwrap_or(Duration::from_secs(5)),
@@ -88,13 +90,13 @@ fn service(
         max_connections: most.and_then(NonZeroU32::new).unwrap_or(DEFAULT_CONNECTIONS),
         proxy_protocol,
     };
-    refuse_what_no_mode_has(fields, &service, target_at);
-    warn_of_ignored(fields, &service.target);
+    refuse_what_no_mode_has(fields, &service, &targets);
+    warn_of_ignored(fields, &service);
     enabled.then(|| Placed {
         service: Arc::new(service),
         at: fields.at,
         listen: listening,
-        target_at,
+        targets,
     })
 }
 
@@ -105,14 +107,6 @@ fn default_idle_timeout(mode: Mode) -> Duration {
         Mode::Tcp | Mode::Tls => Duration::from_hours(1),
         Mode::Udp => Duration::from_secs(30),
     }
-}
-
-fn is_over_http(fields: &Fields<'_, '_>) -> bool {
-    let is_http = |node: &Node| matches!(&node.value, Value::String(text) if is_http(text));
-    let target = fields.node("target").is_some_and(is_http);
-    let targets = fields.node("targets").map(|node| &node.value);
-    let several = matches!(targets, Some(Value::Array(items)) if items.iter().any(is_http));
-    fields.node("mode").is_none() && (target || several)
 }
 
 fn mode(fields: &mut Fields<'_, '_>) -> Option<Mode> {
@@ -156,10 +150,10 @@ fn proxy_protocol(fields: &mut Fields<'_, '_>) -> ProxyProtocol {
 }
 
 /// What the service's mode cannot do.
-fn refuse_what_no_mode_has(fields: &mut Fields<'_, '_>, service: &Service, target_at: At) {
-    if service.mode == Mode::Tls && service.is_guard() {
+fn refuse_what_no_mode_has(fields: &mut Fields<'_, '_>, service: &Service, targets: &[At]) {
+    if let (Mode::Tls, true, [at]) = (service.mode, service.is_guard(), targets) {
         let message = "target = \"host\" is for tcp and udp services";
-        fields.report.fault(target_at, message);
+        fields.report.fault(*at, message);
     }
     let relays_streams = service.mode != Mode::Udp && !service.is_guard();
     if service.proxy_protocol != ProxyProtocol::default() && !relays_streams {
@@ -185,12 +179,12 @@ fn access(fields: &mut Fields<'_, '_>) -> (Access, Option<Denial>) {
     (access, deny)
 }
 
-/// A guarded service has no dial and no relay to limit.
-fn warn_of_ignored(fields: &mut Fields<'_, '_>, target: &Target) {
-    if *target != Target::Host {
+/// A guarded service has nothing to dial and no relay to limit.
+fn warn_of_ignored(fields: &mut Fields<'_, '_>, service: &Service) {
+    if service.destination != Destination::Host {
         return;
     }
-    for key in ["connect_timeout", "max_connections"] {
+    for key in ["connect_timeout", "max_connections", "balance", "health"] {
         if fields.node(key).is_some() {
             let at = fields.place(key);
             fields.report.warn(at, format!("{key} has no effect where target = \"host\""));

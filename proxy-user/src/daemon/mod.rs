@@ -11,6 +11,7 @@ mod gap;
 mod gate;
 mod interfaces;
 mod kernel;
+mod lookout;
 mod phase;
 mod reload;
 mod run;

@@ -6,9 +6,9 @@ use proxy_common::flow::FlowState;
 
 use super::{core::Core, engine::Snapshot};
 use crate::{
-    api::model::{Plane, ServiceStatus},
-    config::{Config, Listen, ListenAddress, Service, Target},
-    relay::Stats,
+    api::model::{Plane, ServiceStatus, TargetStatus},
+    config::{Config, Listen, ListenAddress, Service},
+    relay::{Stats, TargetState},
 };
 
 impl Core {
@@ -18,8 +18,8 @@ impl Core {
         snapshot: &Snapshot,
         names: &BTreeMap<u16, String>,
     ) -> Vec<ServiceStatus> {
-        let relay = self.relay.stats();
-        let status = |service: &Service| {
+        let (relay, mut targets) = (self.relay.stats(), self.relay.targets());
+        let mut status = |service: &Service| {
             let relay = relay.get(&service.name);
             let (open, accepted) = match relay {
                 Some(relay) => (relay.active.into(), relay.opened),
@@ -29,7 +29,7 @@ impl Core {
                 name: service.name.clone(),
                 plane: if service.is_guard() { Plane::Guard } else { Plane::Relay },
                 listen: service.listen.iter().map(|listen| shown(*listen)).collect(),
-                target: target(&service.target),
+                targets: targets.remove(&service.name).into_iter().flatten().map(target).collect(),
                 open,
                 accepted,
                 denied: denied(service, relay, snapshot, names),
@@ -87,11 +87,13 @@ fn shown(listen: Listen) -> String {
     }
 }
 
-fn target(target: &Target) -> String {
-    match target {
-        Target::Host => "host".to_owned(),
-        Target::Address(address) => address.to_string(),
-        Target::Name { host, port } => format!("{host}:{port}"),
+fn target(state: TargetState) -> TargetStatus {
+    TargetStatus {
+        target: state.target.to_string(),
+        up: state.error.is_none(),
+        since: state.since,
+        sessions: state.sessions.into(),
+        error: state.error,
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     files::relay_limits,
     gate::InForce,
     kernel::Kernel,
+    lookout::Watchman,
     phase::Phase,
     reload::hex,
     sinks::Sinks,
@@ -79,7 +80,10 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
     let engine_thread = engine.start(known, inherited).context("the engine cannot be started")?;
     let files = limits::raise().context("the file-descriptor limit cannot be raised")?;
     let limits = relay_limits(&config, files);
-    let relay = Listeners::new(Arc::clone(&gate) as _, Arc::new(inbox.clone()), limits)
+    let audit = Audit::new(&config.data_dir);
+    let watchman = Watchman::start(audit.clone()).context("the lookout cannot be started")?;
+    let witnesses = (Arc::new(inbox.clone()) as _, Arc::new(watchman) as _);
+    let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, limits)
         .context("the relay cannot be started")?;
     let first_table = datapath.as_ref().map_or(1, Datapath::next_table);
     let core = Arc::new(Core {
@@ -96,7 +100,7 @@ pub(super) async fn start(path: &Path, loaded: Loaded, api: Arc<Gate>) -> Result
         inbox,
         writer,
         store,
-        audit: Audit::new(&config.data_dir),
+        audit,
         tokens: open_tokens(&config),
         network,
         api,

@@ -65,21 +65,21 @@ pub enum Fate {
     /// Over the service's `max_connections`, or over what the file-descriptor
     /// limit carries: reset.
     ConnectionLimit,
-    /// No address of the target accepted a connection.
+    /// No address of any target accepted a connection.
     BackendUnreachable {
-        /// The target, as configured.
+        /// The address dialled last; the target as configured where none was.
         target: String,
         /// What the resolver or the last dial said.
         error: String,
     },
     /// `connect_timeout` passed.
     BackendTimeout {
-        /// The target, as configured.
+        /// The address dialled last; the target as configured where none was.
         target: String,
     },
     /// It ended while the target was being dialled.
     Abandoned {
-        /// The target, as configured.
+        /// The address dialled last; the target as configured where none was.
         target: String,
         /// Why.
         close_reason: CloseReason,

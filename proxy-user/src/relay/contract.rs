@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use proxy_common::verdict::Judgement;
 
 use super::{Ended, Opened};
+use crate::config::Target;
 
 /// The policy in force.
 pub trait Gate: Send + Sync + 'static {
@@ -22,4 +23,15 @@ pub trait Journal: Send + Sync + 'static {
     /// An accepted connection is over. Called exactly once for each, opened or
     /// not.
     fn ended(&self, session: Ended);
+}
+
+/// Who hears of targets. Both methods are called from the tasks that serve traffic and
+/// must not block. For one target of a service they are called in turns, beginning with
+/// [`Self::target_down`]: it is taken to be up before anything is known.
+pub trait Lookout: Send + Sync + 'static {
+    /// A dial, a probe or a session found that the target cannot be reached.
+    fn target_down(&self, service: &str, target: &Target, error: &str);
+
+    /// The target works again.
+    fn target_up(&self, service: &str, target: &Target);
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     accept::Shared,
-    contract::{Gate, Journal},
+    contract::{Gate, Journal, Lookout},
     control::Cut,
     copy::PipePool,
     intake::Intake,
@@ -21,6 +21,7 @@ use super::{
     published::Published,
     rebind::{Sockets, bind_missing},
     stats::Stats,
+    targets::{Pool, TargetState},
     workers::Workers,
 };
 use crate::config::Service;
@@ -33,6 +34,7 @@ pub struct Listeners {
     services: RwLock<Services>,
     /// By the address asked for.
     sockets: Arc<Mutex<Sockets>>,
+    lookout: Arc<dyn Lookout>,
     _workers: Workers,
 }
 
@@ -99,7 +101,11 @@ impl Listeners {
     ///
     /// # Errors
     /// Where threads cannot be started.
-    pub fn new(gate: Arc<dyn Gate>, journal: Arc<dyn Journal>, limits: Limits) -> io::Result<Self> {
+    pub fn new(
+        gate: Arc<dyn Gate>,
+        (journal, lookout): (Arc<dyn Journal>, Arc<dyn Lookout>),
+        limits: Limits,
+    ) -> io::Result<Self> {
         let workers = Workers::start()?;
         let shared = Shared {
             gate,
@@ -111,7 +117,7 @@ impl Listeners {
             runtimes: workers.runtimes(),
         };
         let (services, sockets) = (RwLock::default(), Arc::default());
-        Ok(Self { shared: Arc::new(shared), services, sockets, _workers: workers })
+        Ok(Self { shared: Arc::new(shared), services, sockets, lookout, _workers: workers })
     }
 
     /// Listens wherever `services` need it and nothing does yet, without accepting
@@ -146,6 +152,12 @@ impl Listeners {
             .collect()
     }
 
+    /// How the targets are, by service name, in the configuration's order.
+    pub fn targets(&self) -> BTreeMap<String, Vec<TargetState>> {
+        let services = self.services.read();
+        services.iter().map(|(name, service)| (name.clone(), service.pool().states())).collect()
+    }
+
     /// Where connections are accepted, and the name of the service they reach.
     pub async fn addresses(&self) -> Vec<(SocketAddr, String)> {
         let sockets = self.sockets.lock().await;
@@ -175,12 +187,14 @@ impl Listeners {
     /// counters and sessions.
     fn publish(&self, plan: &Plan) -> Services {
         let old = self.services.read();
-        let publish = |service: &Arc<Service>| match old.get(&service.name) {
-            Some(published) => {
+        let publish = |service: &Arc<Service>| {
+            if let Some(published) = old.get(&service.name) {
                 published.update(service);
-                Arc::clone(published)
+                return Arc::clone(published);
             }
-            None => Published::new(Arc::clone(service)),
+            let runtime = self.shared.runtimes.beside().clone();
+            let pool = Pool::new(service, Arc::clone(&self.lookout), runtime);
+            Published::new(Arc::clone(service), pool)
         };
         plan.services().map(|service| (service.name.clone(), publish(service))).collect()
     }

@@ -1,11 +1,12 @@
-//! The relay: accepts connections, judges each again, dials the target and copies
-//! both ways, by splice where it pays.
+//! The relay: accepts connections, judges each again, dials one of the targets and
+//! copies both ways, by splice where it pays.
 //!
 //! Every accepted connection is reported to the [`Journal`] exactly once, also
 //! when its task panics or is aborted. An idle session holds two file descriptors
 //! and no buffer.
 
 mod accept;
+mod connect;
 mod contract;
 mod control;
 mod copy;
@@ -22,15 +23,17 @@ mod sensor;
 mod session;
 mod socket;
 mod stats;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod workers;
 
 pub use crate::flow::{Admission, Bytes, Ended, Fate, Opened, Outcome};
-pub use contract::{Gate, Journal};
+pub use contract::{Gate, Journal, Lookout};
 pub use intake::Intake;
 pub use limits::Limits;
 pub use listeners::{Change, Listeners};
 pub use listening::ListenError;
 pub use stats::Stats;
+pub use targets::TargetState;
 pub use workers::workers;

@@ -9,13 +9,14 @@ use super::{
     contract::Gate,
     control::{Control, Cut},
     stats::Counters,
+    targets::Pool,
 };
 use crate::config::Service;
 
 /// A published service. It outlives reloads, its settings do not.
-#[derive(Debug)]
 pub(super) struct Published {
     settings: ArcSwap<Service>,
+    pool: Pool,
     counters: Arc<Counters>,
     roll: Mutex<Roll>,
 }
@@ -30,9 +31,10 @@ struct Roll {
 }
 
 impl Published {
-    pub(super) fn new(service: Arc<Service>) -> Arc<Self> {
+    pub(super) fn new(service: Arc<Service>, pool: Pool) -> Arc<Self> {
         Arc::new(Self {
             settings: ArcSwap::new(service),
+            pool,
             counters: Arc::default(),
             roll: Mutex::default(),
         })
@@ -43,12 +45,18 @@ impl Published {
         self.settings.load_full()
     }
 
+    /// What is behind it.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
     /// Puts new settings in force, for running sessions too.
     pub(super) fn update(&self, service: &Arc<Service>) {
+        self.pool.update(service);
         let old = self.settings.swap(Arc::clone(service));
         if old.idle_timeout != service.idle_timeout {
             self.sessions().iter().for_each(|session| session.nudge());
@@ -93,7 +101,6 @@ impl Published {
 }
 
 /// A session's entry, removed when dropped.
-#[derive(Debug)]
 pub(super) struct Entered {
     published: Arc<Published>,
     id: u64,

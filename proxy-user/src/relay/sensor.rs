@@ -1,11 +1,11 @@
 //! Reports a session exactly once: when dropped, however that comes about.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{mem::take, net::SocketAddr, sync::Arc, time::Instant};
 
 use super::{
     Bytes, Ended, Fate, Opened, Outcome,
+    connect::{DialError, Failed},
     contract::Journal,
-    dial::{self, DialError},
     stats::Counters,
 };
 use crate::record::CloseReason;
@@ -22,8 +22,9 @@ pub(super) struct Sensor {
 }
 
 enum Stage {
-    Dialling,
-    Failed(DialError),
+    /// The address dialled last, where one was.
+    Dialling(Option<SocketAddr>),
+    Failed(Failed),
     Serving(SocketAddr),
 }
 
@@ -39,10 +40,15 @@ impl Sensor {
             journal,
             counters,
             session,
-            stage: Stage::Dialling,
+            stage: Stage::Dialling(None),
             bytes: Bytes::default(),
             close_reason: CloseReason::Interrupted,
         }
+    }
+
+    /// So far was got with dialling.
+    pub(super) fn dialling(&mut self, tried: Option<SocketAddr>) {
+        self.stage = Stage::Dialling(tried);
     }
 
     /// The target's address answered.
@@ -50,9 +56,9 @@ impl Sensor {
         self.stage = Stage::Serving(target);
     }
 
-    /// No address of the target did.
-    pub(super) fn failed(&mut self, error: DialError) {
-        self.stage = Stage::Failed(error);
+    /// No address of any target did.
+    pub(super) fn failed(&mut self, failed: Failed) {
+        self.stage = Stage::Failed(failed);
     }
 
     /// Payload was passed on.
@@ -68,13 +74,19 @@ impl Sensor {
     }
 
     fn fate(&mut self) -> Fate {
-        let target = || dial::name(&self.session.service.target);
         let close_reason = self.close_reason;
-        match &self.stage {
-            Stage::Dialling => Fate::Abandoned { target: target(), close_reason },
-            Stage::Failed(DialError::Timeout) => Fate::BackendTimeout { target: target() },
-            Stage::Failed(DialError::Unreachable(error)) => {
-                Fate::BackendUnreachable { target: target(), error: error.to_string() }
+        match &mut self.stage {
+            Stage::Dialling(tried) => {
+                let first = || self.session.service.targets().first();
+                let name = || first().map_or_else(String::new, ToString::to_string);
+                let target = tried.map_or_else(name, |address| address.to_string());
+                Fate::Abandoned { target, close_reason }
+            }
+            Stage::Failed(Failed { target, error: DialError::Timeout }) => {
+                Fate::BackendTimeout { target: take(target) }
+            }
+            Stage::Failed(Failed { target, error: DialError::Unreachable(error) }) => {
+                Fate::BackendUnreachable { target: take(target), error: error.to_string() }
             }
             Stage::Serving(address) => {
                 Fate::Served { target: *address, bytes: self.bytes, close_reason }

@@ -12,9 +12,10 @@ use tokio::net::TcpStream;
 
 use super::{
     Bytes,
-    control::{Control, Cut},
+    connect::Failed,
+    control::Cut,
     copy::{Duplex, End, Idle, PipePool, fault},
-    dial::{DialError, dial},
+    dial::{Dialled, dial},
     first_words::{FirstWords, ack_at_once},
     limits::Permit,
     published::Entered,
@@ -51,21 +52,11 @@ impl Session {
         // Where the poller takes no more, the session is over before it began.
         let Ok(client) = TcpStream::from_std(client) else { return };
         let words = FirstWords::of(&client);
-        let target = match dial_or_cut(&service, words, entered.control()).await {
-            Ok(Ok((target, address))) => {
-                sensor.connected(address);
-                target
-            }
-            Ok(Err(error)) => {
-                sensor.failed(error);
-                return socket::reset_on_close(&client);
-            }
-            Err(cut) => {
-                sensor.closed(cut.into());
-                return socket::reset_on_close(&client);
-            }
+        let Some(dialled) = reach(&service, words, &entered, &mut sensor).await else {
+            return socket::reset_on_close(&client);
         };
         drop(service);
+        let Dialled { stream: target, seat: _seat, .. } = dialled;
         let reason = serve((&client, &target), words, &entered, &pipes, &mut sensor).await;
         sensor.closed(reason);
         if !matches!(reason, CloseReason::ClientClosed | CloseReason::TargetClosed) {
@@ -75,15 +66,40 @@ impl Session {
     }
 }
 
-type Dialled = Result<(TcpStream, SocketAddr), DialError>;
+/// A connection to one of the targets, or `None` where the session is over before.
+async fn reach(
+    service: &Service,
+    words: FirstWords,
+    entered: &Entered,
+    sensor: &mut Sensor,
+) -> Option<Dialled> {
+    let mut tried = None;
+    match dial_or_cut(service, words, entered, &mut tried).await {
+        Ok(Ok(dialled)) => {
+            sensor.connected(dialled.address);
+            Some(dialled)
+        }
+        Ok(Err(failed)) => {
+            sensor.failed(failed);
+            None
+        }
+        Err(cut) => {
+            sensor.dialling(tried);
+            sensor.closed(cut.into());
+            None
+        }
+    }
+}
 
 /// Dials, unless the session is cut meanwhile.
 async fn dial_or_cut(
     service: &Service,
     words: FirstWords,
-    control: &Control,
-) -> Result<Dialled, Cut> {
-    let mut dial = pin!(dial(&service.target, service.connect_timeout, words));
+    entered: &Entered,
+    tried: &mut Option<SocketAddr>,
+) -> Result<Result<Dialled, Failed>, Cut> {
+    let (pool, control) = (entered.published().pool(), entered.control());
+    let mut dial = pin!(dial(pool, control.client(), service.connect_timeout, words, tried));
     poll_fn(|cx| match control.poll_cut(cx) {
         Poll::Ready(cut) => Poll::Ready(Err(cut)),
         Poll::Pending => dial.as_mut().poll(cx).map(Ok),

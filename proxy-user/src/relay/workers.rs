@@ -82,6 +82,11 @@ impl Runtimes {
         &self.all[home.0].handle
     }
 
+    /// A thread's runtime for what goes on beside the sessions.
+    pub(super) fn beside(&self) -> &Handle {
+        self.at(Home(self.all.len() - 1))
+    }
+
     /// The thread with the fewest sessions; of several the one at `home`, which need not
     /// be woken.
     pub(super) fn least_busy(&self, home: Home) -> &Runtime {

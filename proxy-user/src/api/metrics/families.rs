@@ -3,7 +3,8 @@
 use super::sheet::Sheet;
 use crate::{
     api::model::{
-        GeoipStatus, InterfaceStatus, MapStatus, ServiceStatus, SinkStatus, Status, WriterStatus,
+        GeoipStatus, InterfaceStatus, MapStatus, ServiceStatus, SinkStatus, Status, TargetStatus,
+        WriterStatus,
     },
     record::Timestamp,
 };
@@ -14,6 +15,7 @@ pub(super) fn sheet(status: &Status, ready: bool) -> Sheet {
     daemon(&mut sheet, status, ready);
     interfaces(&mut sheet, &status.interfaces);
     services(&mut sheet, &status.services);
+    targets(&mut sheet, &status.services);
     maps(&mut sheet, &status.maps);
     writer(&mut sheet, &status.writer);
     sinks(&mut sheet, &status.sinks);
@@ -63,6 +65,19 @@ fn services(sheet: &mut Sheet, services: &[ServiceStatus]) {
 
 fn name(service: &ServiceStatus) -> [(&'static str, String); 2] {
     [("service", service.name.clone()), ("plane", service.plane.as_str().to_owned())]
+}
+
+fn targets(sheet: &mut Sheet, services: &[ServiceStatus]) {
+    let each = |value: fn(&TargetStatus) -> u64| {
+        services.iter().flat_map(move |service| {
+            service.targets.iter().map(move |target| {
+                let labels = [("service", service.name.clone()), ("target", target.target.clone())];
+                (labels, value(target))
+            })
+        })
+    };
+    sheet.gauges("target_up", "Whether a target works", each(|target| target.up.into()));
+    sheet.gauges("target_sessions", "Connections that it has now", each(|t| t.sessions));
 }
 
 fn maps(sheet: &mut Sheet, maps: &[MapStatus]) {

@@ -13,7 +13,7 @@ pub struct AuditEvent {
     /// When.
     #[serde(with = "rfc3339")]
     pub timestamp: Timestamp,
-    /// What, such as `start`, `reload`, `token_created`, `log_gap`.
+    /// What, such as `start`, `reload`, `token_created`, `target_down`, `gap`.
     pub event: String,
     /// Who asked for it; "weir" for what happened by itself.
     pub who: String,

@@ -62,8 +62,8 @@ pub struct ServiceStatus {
     pub plane: Plane,
     /// As configured.
     pub listen: Vec<String>,
-    /// As configured.
-    pub target: String,
+    /// What the relay has behind it, in the configuration's order; none behind a guard.
+    pub targets: Vec<TargetStatus>,
     /// Connections open now.
     pub open: u64,
     /// Connections accepted since the daemon started.
@@ -73,6 +73,23 @@ pub struct ServiceStatus {
     pub denied: BTreeMap<String, u64>,
     /// Its restrictions in words.
     pub access: String,
+}
+
+/// A target of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// As configured.
+    pub target: String,
+    /// Whether it works, as far as is known.
+    pub up: bool,
+    /// Since when.
+    #[serde(with = "rfc3339")]
+    pub since: Timestamp,
+    /// Connections that it has now.
+    pub sessions: u64,
+    /// Why it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A map of the kernel's.

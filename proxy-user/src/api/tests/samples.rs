@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     api::model::{
         AuditEvent, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, ServiceStatus,
-        SinkStatus, Status, WriterStatus,
+        SinkStatus, Status, TargetStatus, WriterStatus,
     },
     config::{
         Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
@@ -121,6 +121,16 @@ fn interface(name: &str, index: u32, hook: &str) -> InterfaceStatus {
     InterfaceStatus { name: name.to_owned(), index, hook: hook.to_owned(), why: "so".to_owned() }
 }
 
+fn target(target: &str, sessions: u64, error: Option<&str>) -> TargetStatus {
+    TargetStatus {
+        target: target.to_owned(),
+        up: error.is_none(),
+        since: Timestamp(1_767_225_600_000),
+        sessions,
+        error: error.map(str::to_owned),
+    }
+}
+
 /// A daemon with one of everything.
 pub(super) fn status() -> Status {
     Status {
@@ -129,16 +139,31 @@ pub(super) fn status() -> Status {
         generation: 7,
         config_digest: "00".repeat(32),
         interfaces: vec![interface("eth0", 2, "tc"), interface("wg0", 0, "none")],
-        services: vec![ServiceStatus {
-            name: "ssh".to_owned(),
-            plane: Plane::Guard,
-            listen: vec![":22".to_owned()],
-            target: "host".to_owned(),
-            open: 2,
-            accepted: 9,
-            denied: BTreeMap::from([("ip_restricted".to_owned(), 5)]),
-            access: "DE, 203.0.113.7/32".to_owned(),
-        }],
+        services: vec![
+            ServiceStatus {
+                name: "ssh".to_owned(),
+                plane: Plane::Guard,
+                listen: vec![":22".to_owned()],
+                targets: Vec::new(),
+                open: 2,
+                accepted: 9,
+                denied: BTreeMap::from([("ip_restricted".to_owned(), 5)]),
+                access: "DE, 203.0.113.7/32".to_owned(),
+            },
+            ServiceStatus {
+                name: "db".to_owned(),
+                plane: Plane::Relay,
+                listen: vec![":5432".to_owned()],
+                targets: vec![
+                    target("10.0.0.5:5432", 1, None),
+                    target("10.0.0.6:5432", 0, Some("Connection refused")),
+                ],
+                open: 1,
+                accepted: 4,
+                denied: BTreeMap::new(),
+                access: "open".to_owned(),
+            },
+        ],
         maps: vec![MapStatus { name: "flows".to_owned(), entries: 2, capacity: 1024 }],
         geoip: Some(GeoipStatus {
             path: "/var/lib/weir/geo.mmdb".to_owned(),

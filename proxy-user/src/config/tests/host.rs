@@ -107,6 +107,12 @@ fn a_target_at_an_own_address_is_a_listener_of_ours() {
     }
     assert_eq!(relay("\"[::]:2\"", "192.0.2.1:2").faults, [], "IPv6 alone");
     assert_eq!(relay("\"[::]:2\"", "[2001:db8::1]:2").faults.len(), 1);
+    let third = format!(
+        "{API}[service.a]\nmode = \"tcp\"\nlisten = 2\n\
+         targets = [\"192.0.2.9:2\", \"db:2\", \"192.0.2.1:2\"]\n"
+    );
+    let message = format!("6:35: the target is a listener of service a: {own}");
+    assert_eq!(told(&check(&third, &host()).faults), [message]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Config, Faults, Loaded, load};
+use super::{Balance, Config, Destination, Faults, Loaded, Target, Targets, load};
 
 /// A directory with `weir.toml` and further files.
 fn files(main: &str, others: &[(&str, &str)]) -> (TempDir, PathBuf) {
@@ -26,6 +26,13 @@ fn files(main: &str, others: &[(&str, &str)]) -> (TempDir, PathBuf) {
 /// What a valid file says, for tests of the rooms above as well.
 pub(crate) fn config(text: &str) -> Config {
     read(text).unwrap().config
+}
+
+/// One target, which nobody looks at.
+impl From<Target> for Destination {
+    fn from(target: Target) -> Self {
+        Self::Targets(Targets { list: vec![target], balance: Balance::RoundRobin, health: None })
+    }
 }
 
 fn read(text: &str) -> Result<Loaded, Faults> {

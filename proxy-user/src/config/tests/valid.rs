@@ -6,8 +6,8 @@ use proxy_common::country::Country;
 
 use super::{files, read};
 use crate::config::{
-    AccessMode, Denial, Hook, Keep, ListenAddress, Matching, Mode, ProxyProtocol, SendProxy,
-    SinkKind, Target, load,
+    AccessMode, Balance, Denial, Destination, Health, Hook, Keep, ListenAddress, Matching, Mode,
+    ProxyProtocol, SendProxy, SinkKind, Target, load,
 };
 
 #[test]
@@ -95,7 +95,7 @@ fn the_short_form_is_match_any() {
     let (short, long) = (short.unwrap().config, long.unwrap().config);
     assert_eq!(format!("{:?}", short.services), format!("{:?}", long.services));
     let service = &short.services[0];
-    assert_eq!(service.target, Target::Host);
+    assert_eq!(service.destination, Destination::Host);
     assert_eq!(service.access.matching, Matching::Any);
     let germany = Country::from_code(b"DE").unwrap();
     assert!(service.access.allowed_countries.unwrap().contains(germany));
@@ -159,8 +159,71 @@ fn the_full_form_is_read() {
     assert_eq!(db.host(), "db.example.com");
     assert_eq!(db.deny, Denial::Drop);
     assert_eq!(db.listen[0].address, ListenAddress::AnyV4);
-    assert_eq!(db.target, Target::Name { host: "db.internal".into(), port: 5432 });
+    assert_eq!(db.targets(), [Target::Name { host: "db.internal".into(), port: 5432 }]);
     assert_eq!(db.max_connections.get(), 5);
+}
+
+fn targets_of(lines: &str) -> crate::config::Targets {
+    let text = format!("[service.a]\nmode = \"tcp\"\nlisten = 1\n{lines}\n");
+    match read(&text).unwrap().config.services[0].destination.clone() {
+        Destination::Targets(targets) => targets,
+        Destination::Host => panic!("a guard: {lines}"),
+    }
+}
+
+#[test]
+fn targets_are_looked_at_where_there_are_several_or_it_is_asked_for() {
+    let health = |lines| targets_of(lines).health.map(|h| (h.interval, h.timeout));
+    let seconds =
+        |interval, timeout| Some((Duration::from_secs(interval), Duration::from_secs(timeout)));
+    assert_eq!(health("target = \"db:5\""), None);
+    assert_eq!(health("target = \"db:5\"\nhealth = {}"), seconds(10, 2));
+    assert_eq!(health("targets = [\"db:5\", \"db:6\"]"), seconds(10, 2));
+    assert_eq!(health("target = \"db:5\"\nhealth = { interval = \"1s\" }"), seconds(1, 1));
+    assert_eq!(health("target = \"db:5\"\nhealth = { timeout = \"20s\" }"), seconds(20, 20));
+    let both = "target = \"db:5\"\nhealth = { interval = \"9s\", timeout = \"3s\" }";
+    assert_eq!(health(both), seconds(9, 3));
+    assert_eq!(Health::default().interval, Duration::from_secs(10));
+}
+
+#[test]
+fn nobody_connects_to_targets_of_datagrams() {
+    let text = "[service.a]\nmode = \"udp\"\nlisten = 1\ntargets = [\"db:5\", \"db:6\"]\n\
+                allow = [\"::/0\"]\n";
+    let health = |text: &str| {
+        let loaded = read(text).unwrap();
+        let Destination::Targets(targets) = &loaded.config.services[0].destination else {
+            panic!("a guard");
+        };
+        (targets.health, loaded.warnings.iter().map(|w| w.line).collect::<Vec<_>>())
+    };
+    assert_eq!(health(text), (None, vec![]));
+    assert_eq!(health(&format!("{text}health = {{}}\n")), (None, vec![6]));
+}
+
+#[test]
+fn targets_are_used_in_turn_unless_it_is_said_otherwise() {
+    let two = "targets = [\"10.0.0.5:5\", \"DB.internal:5\"]";
+    let targets = targets_of(two);
+    assert_eq!(targets.balance, Balance::RoundRobin);
+    let shown: Vec<String> = targets.list.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["10.0.0.5:5", "db.internal:5"]);
+    for (word, balance) in
+        [("least_conn", Balance::LeastConn), ("source_hash", Balance::SourceHash)]
+    {
+        assert_eq!(targets_of(&format!("{two}\nbalance = {word:?}")).balance, balance);
+    }
+}
+
+#[test]
+fn a_guard_has_nothing_to_balance() {
+    let text = "[service.a]\nmode = \"tcp\"\nlisten = 1\ntarget = \"host\"\nallow = [\"::/0\"]\n\
+                balance = \"least_conn\"\nhealth = {}\nmax_connections = 5\n";
+    let warnings = read(text).unwrap().warnings;
+    let told: Vec<_> = warnings.iter().map(|w| (w.line, w.message.as_str())).collect();
+    let of = |key: &str| format!("{key} has no effect where target = \"host\"");
+    let (balance, health, most) = (of("balance"), of("health"), of("max_connections"));
+    assert_eq!(told, [(6, &*balance), (7, &*health), (8, &*most)]);
 }
 
 #[test]

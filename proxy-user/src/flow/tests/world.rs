@@ -17,7 +17,9 @@ use proxy_common::{
 };
 
 use crate::{
-    config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
+    config::{
+        Access, Denial, Destination, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target,
+    },
     flow::{
         Admission, Bytes, Count, Ended, Fate, FlowTable, Now, Opened, Outcome, Output, ServiceInfo,
         Tracker,
@@ -72,10 +74,10 @@ pub(super) fn service(slot: u16) -> Service {
         name: if slot == GUARD { "guard" } else { "relay" }.into(),
         domain: None,
         listen: vec![Listen { address: ListenAddress::Any, port: 1000 + slot }],
-        target: if slot == GUARD {
-            Target::Host
+        destination: if slot == GUARD {
+            Destination::Host
         } else {
-            Target::Address(([192, 0, 2, 9], 80).into())
+            Target::Address(([192, 0, 2, 9], 80).into()).into()
         },
         access: Access::OPEN,
         deny: Denial::Drop,

@@ -12,9 +12,9 @@ use proxy_common::country::{Country, CountrySet};
 
 use crate::{
     config::{
-        Access, AccessMode, Api, Config, Denial, GlobalAccess, Hook, HookChoice, Keep, Kernel,
-        Listen, ListenAddress, Log, Matching, Mode, Overload, ProxyProtocol, Service, StoreFailure,
-        Target,
+        Access, AccessMode, Api, Config, Denial, Destination, GlobalAccess, Hook, HookChoice, Keep,
+        Kernel, Listen, ListenAddress, Log, Matching, Mode, Overload, ProxyProtocol, Service,
+        StoreFailure,
     },
     geo::Database,
 };
@@ -102,7 +102,7 @@ pub(super) fn config(global: GlobalAccess, own: Access) -> Config {
         name: "s".into(),
         domain: None,
         listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
-        target: Target::Host,
+        destination: Destination::Host,
         access: own,
         deny: Denial::Drop,
         connect_timeout: Duration::from_secs(5),

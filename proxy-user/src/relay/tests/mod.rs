@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod admission;
+mod backends;
 mod copying;
 mod ending;
+mod pool;
 mod reload;
+mod several;
 mod support;
 mod targets;

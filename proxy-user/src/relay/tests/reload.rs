@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::support::*;
 use crate::{
-    config::{Listen, ListenAddress, Service, Target},
+    config::{Destination, Listen, ListenAddress, Service},
     record::CloseReason::{IdleTimeout, ServiceRemoved},
 };
 
@@ -83,7 +83,7 @@ async fn a_service_that_becomes_a_guard_leaves_its_port() {
     let relay = Relay::new();
     let mut changed = service("db", echo(b"").await);
     let address = relay.publish(changed.clone()).await;
-    changed.target = Target::Host;
+    changed.destination = Destination::Host;
     relay.listeners.apply(&[Arc::new(changed)]).await.unwrap();
     assert_refuses(address).await;
     StdListener::bind(address).unwrap();

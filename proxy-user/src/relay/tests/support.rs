@@ -18,13 +18,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
+    task::JoinHandle,
     time::timeout,
 };
 
 use crate::{
     config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
     record::CloseReason,
-    relay::{Bytes, Ended, Fate, Gate, Journal, Limits, ListenError, Listeners, Opened, Outcome},
+    relay::{
+        Bytes, Ended, Fate, Gate, Journal, Limits, ListenError, Listeners, Lookout, Opened, Outcome,
+    },
 };
 
 /// Longer than anything here takes.
@@ -54,6 +57,8 @@ impl Gate for Door {
 pub(super) struct Notes {
     opened: AtomicUsize,
     ended: Mutex<Vec<Ended>>,
+    /// `PORT up` and `PORT down`.
+    targets: Mutex<Vec<String>>,
     changed: Notify,
 }
 
@@ -69,7 +74,25 @@ impl Journal for Notes {
     }
 }
 
+impl Lookout for Notes {
+    fn target_down(&self, _: &str, target: &Target, error: &str) {
+        assert!(!error.is_empty());
+        self.target(target, "down");
+    }
+
+    fn target_up(&self, _: &str, target: &Target) {
+        self.target(target, "up");
+    }
+}
+
 impl Notes {
+    fn target(&self, target: &Target, word: &str) {
+        let text = target.to_string();
+        let port = text.rsplit(':').next().unwrap_or_default();
+        self.targets.lock().push(format!("{port} {word}"));
+        self.changed.notify_waiters();
+    }
+
     pub(super) fn ended_so_far(&self) -> Vec<Ended> {
         self.ended.lock().clone()
     }
@@ -112,7 +135,8 @@ impl Relay {
 
     pub(super) fn with(limits: Limits) -> Self {
         let (door, notes) = (Arc::<Door>::default(), Arc::<Notes>::default());
-        let listeners = Listeners::new(Arc::clone(&door) as _, Arc::clone(&notes) as _, limits);
+        let witnesses = (Arc::clone(&notes) as _, Arc::clone(&notes) as _);
+        let listeners = Listeners::new(Arc::clone(&door) as _, witnesses, limits);
         let listeners = listeners.expect("threads");
         Self { listeners, door, notes }
     }
@@ -139,6 +163,12 @@ impl Relay {
         self.notes.wait(|| self.notes.ended.lock().len() >= count).await;
     }
 
+    /// Waits for so many changes of targets; all that were told.
+    pub(super) async fn target_changes(&self, count: usize) -> Vec<String> {
+        self.notes.wait(|| self.notes.targets.lock().len() >= count).await;
+        self.notes.targets.lock().clone()
+    }
+
     /// The first report.
     pub(super) async fn first_ended(&self) -> Ended {
         self.ended(1).await;
@@ -161,7 +191,7 @@ pub(super) fn service(name: &str, target: SocketAddr) -> Service {
         name: name.to_owned(),
         domain: None,
         listen: vec![Listen { address: ListenAddress::One(LOCALHOST), port: 0 }],
-        target: Target::Address(target),
+        destination: Target::Address(target).into(),
         access: Access::OPEN,
         deny: Denial::Drop,
         connect_timeout: PATIENCE,
@@ -182,6 +212,12 @@ pub(super) async fn target() -> (TcpListener, SocketAddr) {
 /// A target that sends everything back, after its name.
 pub(super) async fn echo(greeting: &'static [u8]) -> SocketAddr {
     let (listener, address) = target().await;
+    greet(listener, greeting);
+    address
+}
+
+/// Has a listener send everything back, after its name, until the task is aborted.
+pub(super) fn greet(listener: TcpListener, greeting: &'static [u8]) -> JoinHandle<()> {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -190,8 +226,7 @@ pub(super) async fn echo(greeting: &'static [u8]) -> SocketAddr {
                 tokio::io::copy(&mut read, &mut write).await
             });
         }
-    });
-    address
+    })
 }
 
 /// Connects from a certain address.

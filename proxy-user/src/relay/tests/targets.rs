@@ -1,14 +1,10 @@
 //! Targets that cannot be reached.
 
-use std::{
-    net::{SocketAddr, TcpListener as StdListener},
-    time::Duration,
-};
+use std::{net::TcpListener as StdListener, time::Duration};
 
-use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
-use super::support::*;
+use super::{backends::*, support::*};
 use crate::{
     config::Target,
     record::CloseReason,
@@ -19,29 +15,6 @@ fn fate(ended: Ended) -> Fate {
     match ended.outcome {
         Outcome::Admitted { fate, .. } => fate,
         outcome => panic!("not admitted: {outcome:?}"),
-    }
-}
-
-/// A target whose kernel answers no SYN: its accept queue is full.
-struct Silent {
-    address: SocketAddr,
-    _held: (Socket, Vec<Socket>),
-}
-
-impl Silent {
-    fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from((LOCALHOST, 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap();
-        let fill = |_| {
-            let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            filler.set_nonblocking(true).unwrap();
-            let _ = filler.connect(&address);
-            filler
-        };
-        let fillers = (0..4).map(fill).collect();
-        Self { address: address.as_socket().unwrap(), _held: (listener, fillers) }
     }
 }
 
@@ -91,7 +64,8 @@ async fn a_name_is_tried_address_by_address() {
     let relay = Relay::new();
     let mut service = service("db", address);
     // It may resolve to ::1 first, where nothing listens.
-    service.target = Target::Name { host: "localhost".to_owned(), port: address.port() };
+    service.destination =
+        Target::Name { host: "localhost".to_owned(), port: address.port() }.into();
     let mut client = TcpStream::connect(relay.publish(service).await).await.unwrap();
     assert_echoes(&mut client, b"hello").await;
     drop(client);

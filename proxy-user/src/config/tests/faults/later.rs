@@ -51,13 +51,7 @@ pub(super) const FAULTS: &[Faulty] = &[
         "[service.wiki]\ntargets = [\"https://10.0.0.7\"]",
         &["2:12: target \"https://10.0.0.7\": HTTP services are not supported yet"],
     ),
-    (
-        "[service.a]\nmode = \"tcp\"\nlisten = 80\ntargets = [\"10.0.0.7:80\", \"10.0.0.8:80\"]",
-        &["4:27: more than one target is not supported yet"],
-    ),
     // Keys of services.
-    of_service!("balance = \"round_robin\"", "balance"),
-    of_service!("health = { interval = \"10s\" }", "health"),
     of_service!("forward = \"auto\"", "forward"),
     of_service!("source = \"proxy\"", "source"),
     of_service!("tls = true", "tls"),
@@ -68,6 +62,10 @@ pub(super) const FAULTS: &[Faulty] = &[
     of_service!("pin = \"$argon2id$\"", "pin"),
     of_service!("sso = \"corp\"", "sso"),
     of_service!("headers = []", "headers"),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 80\ntarget = \"10.0.0.7:80\"\nhealth = { path = \"/\" }",
+        &["5:12: \"path\" in [service.a.health] is not supported yet"],
+    ),
     of_service!("[[service.a.route]]\npath = \"/\"", "route", "5:13"),
     of_service!("[service.a.auth]\nsession_lifetime = \"24h\"", "auth", "5:12"),
 ];

@@ -135,6 +135,41 @@ pub(super) const FAULTS: &[Faulty] = &[
         "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"host\"\nblock = [\"DE\"]\n[service.a.access]\nblocked_cidrs = [\"10.0.0.0/8\"]",
         &["5:1: block and access.blocked_cidrs are two forms of one thing"],
     ),
+    // Several targets.
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntargets = [\"db:5\", \"host\"]",
+        &["4:20: \"host\" stands alone: the host's own process, or targets"],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntargets = [\"db:5\", \"10.0.0.5:5\", \"DB:5\"]",
+        &["4:34: target \"DB:5\" is there twice"],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntargets = [\"db:5\", \"db\"]",
+        &["4:20: target \"db\" is not \"host\", \"ADDRESS:PORT\" or \"NAME:PORT\""],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"db:5\"\nbalance = \"leastconn\"",
+        &[
+            "5:11: balance is \"round_robin\" or \"least_conn\" or \"source_hash\", not \"leastconn\"; did you mean \"least_conn\"?",
+        ],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"db:5\"\nhealth = { interval = \"1s\", timeout = \"2s\" }",
+        &["5:29: health.timeout is longer than health.interval"],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"db:5\"\nhealth = { intervall = \"1s\" }",
+        &["5:12: unknown key \"intervall\" in [service.a.health]; did you mean \"interval\"?"],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"db:5\"\nhealth = \"10s\"",
+        &["5:10: health takes a table, not a string"],
+    ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 50\ntargets = [\"db:5\", \"127.0.0.1:8790\", \"localhost:50\"]",
+        &["4:20: the target is the API's listener", "4:38: the target is a listener of service a"],
+    ),
     // Services and each other.
     (
         "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"host\"\n[service.b]\nmode = \"tcp\"\nlisten = \"127.0.0.1:22\"\ntarget = \"db:5\"",

@@ -1,0 +1,14 @@
+//! What a service has behind it: targets with their addresses, how they are, and which
+//! of them a client gets.
+
+mod condition;
+mod member;
+mod names;
+mod order;
+mod pool;
+mod probe;
+mod seat;
+
+pub(super) use pool::Pool;
+pub use pool::TargetState;
+pub(super) use seat::Seat;
