@@ -68,6 +68,11 @@ impl Weir<'_> {
         http::get_json(&self.socket(), path)
     }
 
+    /// `GET /metrics`
+    pub fn metrics(&self) -> Result<String> {
+        Ok(http::get(&self.socket(), "/metrics")?.body)
+    }
+
     /// The status of a `GET`, whatever it is.
     pub fn api_status(&self, path: &str) -> Result<u16> {
         Ok(http::get(&self.socket(), path)?.status)
