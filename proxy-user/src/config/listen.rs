@@ -51,8 +51,9 @@ fn parse(text: &str) -> Option<Listen> {
     Some(Listen { address, port })
 }
 
-/// RFC 1123, 2.1; underscores, which container networks use, too.
-pub(super) fn is_host_name(name: &str) -> bool {
+/// Whether a host may have that name: RFC 1123, 2.1; underscores, which container networks
+/// use, too.
+pub fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')

@@ -25,6 +25,7 @@ pub(crate) mod tests;
 
 pub use fault::{Fault, Faults};
 pub use host::{Host, HostFindings, host_checks};
+pub use listen::is_host_name;
 pub use load::{Loaded, load};
 pub use model::*;
 pub use read::{Whereabouts, whereabouts};

@@ -12,6 +12,7 @@ mod control;
 mod copy;
 mod dial;
 mod first_words;
+pub mod front;
 mod intake;
 pub mod limits;
 mod listeners;
