@@ -1,3 +1,5 @@
-//! What is told of a connection before its payload: for which name it is meant (TLS).
+//! What is told of a connection before its payload: by whom it comes (PROXY protocol)
+//! and for which name (TLS).
 
+pub mod header;
 pub mod hello;
