@@ -6,7 +6,7 @@ use super::error::ApiError;
 use crate::record::Record;
 
 /// The columns of CSV: the fields of records, in their order.
-pub(super) const COLUMNS: [&str; 27] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "id",
     "service_id",
     "timestamp",
@@ -33,6 +33,7 @@ pub(super) const COLUMNS: [&str; 27] = [
     "observed_reason",
     "close_reason",
     "target",
+    "tls_version",
     "metadata",
 ];
 

@@ -64,6 +64,7 @@ fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &
         observed_reason: None,
         close_reason: None,
         target: String::new(),
+        tls_version: None,
         metadata: BTreeMap::new(),
     }
 }

@@ -64,6 +64,7 @@ impl Serialize for Record {
         text(&mut map, "observed_reason", draft.observed_reason.map_or("", |r| r.as_str()))?;
         text(&mut map, "close_reason", draft.close_reason.map_or("", |reason| reason.as_str()))?;
         text(&mut map, "target", &draft.target)?;
+        text(&mut map, "tls_version", draft.tls_version.map_or("", |version| version.as_str()))?;
         if !draft.metadata.is_empty() {
             map.serialize_entry("metadata", &draft.metadata)?;
         }

@@ -81,6 +81,8 @@ pub struct Draft {
     pub close_reason: Option<CloseReason>,
     /// The target that served it, as dialled.
     pub target: String,
+    /// The highest version that the client's handshake asked for.
+    pub tls_version: Option<TlsVersion>,
     /// What else is worth knowing; values are strings.
     pub metadata: BTreeMap<String, String>,
 }

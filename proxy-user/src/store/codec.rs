@@ -1,5 +1,6 @@
 //! Records as bytes: a version, then postcard. A version is never given a second
-//! meaning; older ones stay readable.
+//! meaning; older ones stay readable. A later version is an earlier one and what came
+//! behind it.
 
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
@@ -7,9 +8,14 @@ use proxy_common::{country::Country, reason::Reason};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::record::{CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict};
+use crate::record::{
+    CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, TlsVersion, Verdict,
+};
 
-const VERSION: u8 = 1;
+/// A [`Row`] alone.
+const VERSION_1: u8 = 1;
+/// A [`Row`] and [`Tls`]; written only where there is something to tell.
+const VERSION_2: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Row<'a> {
@@ -34,6 +40,11 @@ struct Row<'a> {
     close_reason: u8,
     target: Cow<'a, str>,
     metadata: Cow<'a, BTreeMap<String, String>>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Tls {
+    version: u8,
 }
 
 /// The draft's bytes, in the room of bytes that are not needed any more.
@@ -65,14 +76,26 @@ pub(super) fn encode(draft: &Draft, mut bytes: Vec<u8>) -> Vec<u8> {
     };
     // Plain data into memory: postcard has nothing to refuse.
     bytes.clear();
-    bytes.push(VERSION);
-    postcard::to_extend(&row, bytes).unwrap_or_default()
+    match draft.tls_version {
+        None => {
+            bytes.push(VERSION_1);
+            postcard::to_extend(&row, bytes).unwrap_or_default()
+        }
+        Some(version) => {
+            bytes.push(VERSION_2);
+            let tls = Tls { version: place(&TlsVersion::ALL, &version) };
+            postcard::to_extend(&(row, tls), bytes).unwrap_or_default()
+        }
+    }
 }
 
 /// `None`: of a version or a shape that is not known.
 pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
-    let (&VERSION, rest) = bytes.split_first()? else { return None };
-    let row: Row<'_> = postcard::from_bytes(rest).ok()?;
+    let (row, tls): (Row<'_>, Tls) = match bytes.split_first()? {
+        (&VERSION_1, rest) => (postcard::from_bytes(rest).ok()?, Tls::default()),
+        (&VERSION_2, rest) => postcard::from_bytes(rest).ok()?,
+        _ => return None,
+    };
     let draft = Draft {
         service_id: row.service.into_owned(),
         timestamp: Timestamp(row.timestamp),
@@ -100,6 +123,7 @@ pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
         observed_reason: Reason::from_number(row.observed),
         close_reason: at(&CloseReason::ALL, row.close_reason),
         target: row.target.into_owned(),
+        tls_version: at(&TlsVersion::ALL, tls.version),
         metadata: row.metadata.into_owned(),
     };
     Some(Record { id, draft })

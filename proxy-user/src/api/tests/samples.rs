@@ -14,7 +14,9 @@ use crate::{
         Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
         StoreFailure,
     },
-    record::{CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict},
+    record::{
+        CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, TlsVersion, Verdict,
+    },
 };
 
 /// A daemon's configuration below `directory`; TCP at a free port of loopback.
@@ -82,6 +84,7 @@ pub(super) fn record(service: &str, verdict: Verdict) -> Record {
         observed_reason: Some(Reason::IpRestricted),
         close_reason: Some(CloseReason::ClientClosed),
         target: "10.0.0.5:5432".to_owned(),
+        tls_version: Some(TlsVersion::Tls12),
         metadata: BTreeMap::from([("hook".to_owned(), "relay".to_owned())]),
     };
     Record { id: Uuid::now_v7(), draft }

@@ -26,7 +26,8 @@ fn a_full_record() {
         "source_ip": "198.51.100.7", "source_port": 40000,
         "country_code": "DE", "city_name": "Berlin", "subdivision_code": "BE",
         "observed_reason": "country_restricted", "close_reason": "client_closed",
-        "target": "10.0.0.5:5432", "metadata": { "partial": "true" },
+        "target": "10.0.0.5:5432", "tls_version": "1.3",
+        "metadata": { "partial": "true" },
     });
     assert_eq!(json(draft()), expected);
 }
@@ -41,6 +42,7 @@ fn what_is_empty_is_omitted_and_never_null() {
         observed_reason: None,
         close_reason: None,
         target: String::new(),
+        tls_version: None,
         metadata: BTreeMap::new(),
         ..draft()
     });
@@ -54,6 +56,7 @@ fn what_is_empty_is_omitted_and_never_null() {
         "observed_reason",
         "close_reason",
         "target",
+        "tls_version",
         "metadata",
     ] {
         assert!(value.get(absent).is_none(), "{absent}");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proxy_common::{country::Country, reason::Reason};
 
-use super::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict};
+use super::{CloseReason, Draft, Location, Protocol, Source, Timestamp, TlsVersion, Verdict};
 
 pub(crate) fn draft() -> Draft {
     Draft {
@@ -33,6 +33,7 @@ pub(crate) fn draft() -> Draft {
         observed_reason: Some(Reason::CountryRestricted),
         close_reason: Some(CloseReason::ClientClosed),
         target: "10.0.0.5:5432".into(),
+        tls_version: Some(TlsVersion::Tls13),
         metadata: BTreeMap::from([("partial".into(), "true".into())]),
     }
 }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     record::{
-        CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, Verdict, tests::draft,
+        CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, TlsVersion, Verdict,
+        tests::draft,
     },
     store::codec::{decode, encode},
 };
@@ -34,12 +35,14 @@ prop_compose! {
         (listen_port, source_port) in any::<(u16, u16)>(),
         (bytes_upload, bytes_download) in any::<(u64, u64)>(),
         (packets_upload, packets_download) in any::<(u64, u64)>(),
+        protocol in select(&Protocol::ALL),
         verdict in select(&Verdict::ALL),
         source in sources(),
         location in locations(),
         (reason, observed_reason) in
             (option::of(select(Reason::ALL)), option::of(select(Reason::ALL))),
         close_reason in option::of(select(&CloseReason::ALL)),
+        tls_version in option::of(select(&TlsVersion::ALL)),
         metadata in btree_map(any::<String>(), any::<String>(), 0..4),
     ) -> Draft {
         Draft {
@@ -47,7 +50,7 @@ prop_compose! {
             timestamp: Timestamp(timestamp),
             started_at: Timestamp(started_at),
             duration_ms,
-            protocol: Protocol::Tcp,
+            protocol,
             verdict,
             host,
             listen_port,
@@ -62,6 +65,7 @@ prop_compose! {
             observed_reason,
             close_reason,
             target,
+            tls_version,
             metadata,
         }
     }
@@ -72,6 +76,14 @@ fn a_country_that_cannot_be_is_none_instead_of_a_panic_when_it_is_shown() {
     let country = Country::from_stored(Country::COUNT + 1);
     let location = Location { country, ..Location::default() };
     assert_eq!(decode(Uuid::nil(), &encode(&Draft { location, ..draft() }, Vec::new())), None);
+}
+
+/// As they were written before records had a TLS version.
+#[test]
+fn records_of_version_1_stay_readable() {
+    let bytes = include_bytes!("record.v1");
+    let expected = Record { id: Uuid::nil(), draft: Draft { tls_version: None, ..draft() } };
+    assert_eq!(decode(Uuid::nil(), bytes), Some(expected));
 }
 
 proptest! {
@@ -88,17 +100,17 @@ proptest! {
     }
 
     #[test]
-    fn a_record_of_another_version_is_none(draft in drafts(), version: u8) {
+    fn a_record_of_an_unknown_version_is_none(draft in drafts(), version: u8) {
         let mut bytes = encode(&draft, Vec::new());
-        prop_assume!(version != bytes[0]);
+        prop_assume!(!(1..=2).contains(&version));
         bytes[0] = version;
         prop_assert_eq!(decode(Uuid::nil(), &bytes), None);
     }
 
     #[test]
-    fn bytes_of_any_kind_are_read_or_refused(mut bytes: Vec<u8>, versioned: bool) {
-        if let (true, Some(first)) = (versioned, bytes.first_mut()) {
-            *first = 1;
+    fn bytes_of_any_kind_are_read_or_refused(mut bytes: Vec<u8>, version in 0..3_u8) {
+        if let (1.., Some(first)) = (version, bytes.first_mut()) {
+            *first = version;
         }
         // What is read can also be shown.
         if let Some(record) = decode(Uuid::nil(), &bytes) {

@@ -190,6 +190,7 @@ pub(super) fn varied(dice: &mut Dice, timestamp: Timestamp) -> Entry {
         observed_reason: dice.pick(&observed),
         close_reason: Some(dice.pick(&CloseReason::ALL)),
         target: "10.0.0.5:5432".into(),
+        tls_version: None,
         metadata,
     };
     Entry { draft, origin: Origin::Userspace }
