@@ -10,7 +10,7 @@ use proxy_common::{
 };
 
 use super::{
-    Ended, Fate, Now, Outcome, ServiceInfo,
+    Ended, Failure, Fate, Introduction, Now, Outcome, ServiceInfo,
     limiter::{Aggregate, Attempt},
 };
 use crate::{
@@ -35,6 +35,18 @@ impl<'a> From<&'a ServiceInfo> for Named<'a> {
 impl<'a> From<&'a Service> for Named<'a> {
     fn from(service: &'a Service) -> Self {
         Self { name: &service.name, host: service.host(), protocol: service.mode.protocol() }
+    }
+}
+
+impl<'a> Named<'a> {
+    /// The service of a report. Where none was chosen, it was looked for by the name that
+    /// the client asked for.
+    fn of(report: &'a Ended) -> Self {
+        let asked = report.introduction.as_ref().and_then(|told| told.server_name.as_deref());
+        match &report.service {
+            Some(service) => (&**service).into(),
+            None => Self { name: "", host: asked.unwrap_or(""), protocol: Protocol::Tls },
+        }
     }
 }
 
@@ -189,15 +201,31 @@ pub(super) fn session(report: &Ended, state: Option<&FlowState>, now: &Now) -> D
     let ended = now.monotonic_at(report.ended);
     let began = now.monotonic_at(report.started);
     let started = state.map_or(began, |state| state.started.min(began));
-    let mut draft =
-        blank(&report.flow, (&*report.service).into(), (started, ended.max(started)), now);
+    let mut draft = blank(&report.flow, Named::of(report), (started, ended.max(started)), now);
     // The writer's clock may tick between the two; the record's own end is now.
     draft.timestamp = Timestamp(draft.timestamp.0.max(draft.started_at.0));
     if let Some(state) = state {
         counted(&mut draft, state);
     }
+    if let Some(introduction) = &report.introduction {
+        introduced(&mut draft, introduction);
+    }
     outcome(&mut draft, report, state);
     draft
+}
+
+/// Takes over what the client told of itself, or a proxy of it.
+fn introduced(draft: &mut Draft, introduction: &Introduction) {
+    draft.bytes_upload = draft.bytes_upload.saturating_sub(introduction.header.into());
+    draft.tls_version = introduction.tls_version;
+    if let Some(name) = &introduction.server_name {
+        note(draft, "sni", name);
+    }
+    if let (Some(client), Source::Address(peer)) = (introduction.client, draft.source) {
+        note(draft, "proxy", SocketAddr::new(peer, draft.source_port).to_string());
+        draft.source = Source::Address(client.ip().to_canonical());
+        draft.source_port = client.port();
+    }
 }
 
 fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
@@ -207,6 +235,13 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
         nothing_served(draft);
     };
     match &report.outcome {
+        Outcome::Unserved(Failure { reason, error, close_reason }) => {
+            fail(draft, *reason);
+            draft.close_reason = *close_reason;
+            if !error.is_empty() {
+                note(draft, "error", error);
+            }
+        }
         Outcome::Denied(reason) => {
             draft.verdict = Verdict::Denied;
             draft.reason = Some(*reason);

@@ -17,6 +17,6 @@ mod tests;
 
 pub use clock::Now;
 pub use ledger::Count;
-pub use report::{Admission, Bytes, Ended, Fate, Opened, Outcome};
+pub use report::{Admission, Bytes, Ended, Failure, Fate, Introduction, Opened, Outcome};
 pub use services::{Directory, ServiceInfo};
 pub use tracker::{FlowTable, Output, Tracker, TrackerStats};

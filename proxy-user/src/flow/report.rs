@@ -4,19 +4,37 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use proxy_common::{address::FlowKey, reason::Reason};
 
-use crate::{config::Service, record::CloseReason};
+use crate::{
+    config::Service,
+    record::{CloseReason, TlsVersion},
+};
 
 /// A session whose target is about to be dialled.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// Client, and the local address of the accepted socket.
     pub flow: FlowKey,
-    /// The service, as configured when the connection was accepted.
+    /// The service, as configured when it was chosen.
     pub service: Arc<Service>,
+    /// What the connection began with, where that was read.
+    pub introduction: Option<Box<Introduction>>,
     /// What the gate said beside "pass".
     pub admission: Admission,
     /// When the connection was accepted.
     pub started: Instant,
+}
+
+/// What was told of a connection before its payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introduction {
+    /// For whom the peer speaks, by a PROXY header.
+    pub client: Option<SocketAddr>,
+    /// Bytes of the PROXY header, which are no payload.
+    pub header: u32,
+    /// The server name that the client asked for.
+    pub server_name: Option<String>,
+    /// The highest TLS version that it asked for.
+    pub tls_version: Option<TlsVersion>,
 }
 
 /// What a judgement that lets a client pass leaves to be recorded.
@@ -33,8 +51,10 @@ pub struct Admission {
 pub struct Ended {
     /// Client, and the local address of the accepted socket.
     pub flow: FlowKey,
-    /// The service, as configured when the connection was accepted.
-    pub service: Arc<Service>,
+    /// The service, as configured when it was chosen; `None`: none was.
+    pub service: Option<Arc<Service>>,
+    /// What the connection began with, where that was read.
+    pub introduction: Option<Box<Introduction>>,
     /// When the connection was accepted.
     pub started: Instant,
     /// When the relay was done with it.
@@ -46,7 +66,9 @@ pub struct Ended {
 /// What became of an accepted connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The gate denied it: reset before a byte was read.
+    /// It ended before anybody could be judged.
+    Unserved(Failure),
+    /// The gate denied it: reset before a byte went on.
     Denied(Reason),
     /// [`super::Intake::Refuse`] was in force: reset unjudged.
     Refused,
@@ -57,6 +79,24 @@ pub enum Outcome {
         /// How it went on.
         fate: Fate,
     },
+}
+
+/// Why a connection ended before its client was judged for a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind.
+    pub reason: Reason,
+    /// More of it in words, or "".
+    pub error: String,
+    /// How it ended, where Weir was not the first to end it for that reason.
+    pub close_reason: Option<CloseReason>,
+}
+
+impl Failure {
+    /// One of which nothing else is to be said.
+    pub fn of(reason: Reason) -> Self {
+        Self { reason, error: String::new(), close_reason: None }
+    }
 }
 
 /// What became of a connection that the gate let pass.

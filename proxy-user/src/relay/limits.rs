@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -33,13 +34,18 @@ pub fn raise() -> io::Result<u64> {
     Ok(hard_limit())
 }
 
-/// What the relay may hold at a time.
+/// How long a PROXY header or a server name is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the relay may hold at a time, and for how long it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sessions, over all services.
     pub sessions: usize,
     /// Pipes for splicing.
     pub pipes: usize,
+    /// From accept to the end of a PROXY header and of a server name.
+    pub patience: Duration,
 }
 
 impl Limits {
@@ -50,7 +56,7 @@ impl Limits {
         let pipes = (files / FILES_FOR_ONE_PIPE).min(MOST_PIPES);
         let sessions = (files - pipes * FILES_PER_PIPE) / FILES_PER_SESSION;
         let count = |n| usize::try_from(n).unwrap_or(usize::MAX);
-        Self { sessions: count(sessions), pipes: count(pipes) }
+        Self { sessions: count(sessions), pipes: count(pipes), patience: PATIENCE }
     }
 }
 

@@ -10,16 +10,17 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    accept::Shared,
     contract::{Gate, Journal, Lookout},
     control::Cut,
     copy::PipePool,
+    front::Routes,
     intake::Intake,
     limits::{Budget, Limits},
     listening::{Bound, GRACE, ListenError, Listening},
     plan::Plan,
     published::Published,
     rebind::{Sockets, bind_missing},
+    receive::Shared,
     stats::Stats,
     targets::{Pool, TargetState},
     workers::Workers,
@@ -58,22 +59,21 @@ impl Change<'_> {
     pub async fn commit(mut self) {
         let (listeners, plan, sockets) = (self.listeners, &self.plan, &mut *self.sockets);
         let published = listeners.publish(plan);
-        for (address, service) in plan.sockets() {
-            if let (Some(socket), Some(owner)) = (sockets.get_mut(&address), published.get(service))
-            {
-                socket.hand_to(Arc::clone(owner));
-            }
-        }
-        for (address, socket) in self.bound {
-            if let Some(owner) = plan.service_at(address).and_then(|name| published.get(name)) {
-                sockets.insert(address, socket.start(Arc::clone(owner), &listeners.shared));
+        let mut bound: BTreeMap<_, _> = self.bound.into_iter().collect();
+        for (address, names) in plan.sockets() {
+            let services = names.iter().filter_map(|name| published.get(name).cloned());
+            let routes = Routes::new(services.collect());
+            if let Some(socket) = sockets.get_mut(&address) {
+                socket.hand_to(routes);
+            } else if let Some(socket) = bound.remove(&address) {
+                sockets.insert(address, socket.start(routes, &listeners.shared));
             }
         }
         let replaced = sockets.iter_mut().filter(|(address, _)| plan.replaces(**address));
         replaced.for_each(|(_, socket)| socket.retire());
-        let goes = |address| plan.service_at(address).is_none() && !plan.replaces(address);
+        let goes = |address| !plan.wants(address) && !plan.replaces(address);
         for (_, socket) in sockets.extract_if(.., |address, _| goes(*address)) {
-            socket.stop().await;
+            socket.stop_all().await;
         }
         if sockets.values().any(Listening::is_retired) {
             tokio::spawn(close_retired(Arc::clone(&listeners.sockets)));
@@ -110,6 +110,7 @@ impl Listeners {
         let shared = Shared {
             gate,
             journal,
+            limits,
             budget: Budget::new(limits.sessions),
             pipes: PipePool::new(limits.pipes),
             intake: watch::Sender::default(),
@@ -158,24 +159,34 @@ impl Listeners {
         services.iter().map(|(name, service)| (name.clone(), service.pool().states())).collect()
     }
 
-    /// Where connections are accepted, and the name of the service they reach.
+    /// Where connections are accepted, and the name of each service they reach.
     pub async fn addresses(&self) -> Vec<(SocketAddr, String)> {
         let sockets = self.sockets.lock().await;
         let current = sockets.values().filter(|socket| !socket.is_retired());
-        current.map(|s| (s.local(), s.owner().settings().name.clone())).collect()
+        let reached = |socket: &Listening| {
+            let (local, routes) = (socket.local(), socket.front().routes());
+            let names = routes.services().iter().map(|service| service.settings().name.clone());
+            names.map(|name| (local, name)).collect::<Vec<_>>()
+        };
+        current.flat_map(reached).collect()
     }
 
     /// Stops accepting, lets sessions finish for `grace`, and resets the rest. When
     /// this returns, every session has been reported.
     pub async fn drain(&self, grace: Duration) {
         let mut sockets = self.sockets.lock().await;
+        let mut fronts = Vec::new();
         while let Some((_, socket)) = sockets.pop_first() {
+            fronts.push(Arc::clone(socket.front()));
             socket.stop().await;
         }
         // Status may be asked for meanwhile.
         drop(sockets);
         self.shared.sessions.close();
         if timeout(grace, self.shared.sessions.wait()).await.is_err() {
+            for front in fronts {
+                front.roll().close(Cut::Shutdown);
+            }
             for service in self.services.read().values() {
                 service.close(Cut::Shutdown);
             }

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
 use socket2::SockRef;
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -16,8 +15,10 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    accept::{Shared, accept},
-    published::Published,
+    accept::accept,
+    control::Cut,
+    front::{Front, Routes},
+    receive::Shared,
     socket,
     workers::{Home, Runtimes},
 };
@@ -70,13 +71,13 @@ impl Bound {
         Ok(Self { local, listener: Arc::new(listener), home })
     }
 
-    /// Starts accepting for `owner`.
-    pub(super) fn start(self, owner: Arc<Published>, shared: &Arc<Shared>) -> Listening {
+    /// Starts accepting for services.
+    pub(super) fn start(self, routes: Routes, shared: &Arc<Shared>) -> Listening {
         let Self { local, listener, home } = self;
-        let owner = Arc::new(ArcSwap::new(owner));
-        let accepting = accept(Arc::clone(&listener), home, Arc::clone(&owner), Arc::clone(shared));
+        let front = Front::new(routes);
+        let accepting = accept(Arc::clone(&listener), home, Arc::clone(&front), Arc::clone(shared));
         let task = shared.runtimes.at(home).spawn(accepting);
-        let listening = Listening { local, owner, listener, task, retires: None };
+        let listening = Listening { local, front, listener, task, retires: None };
         listening.take_syns();
         listening
     }
@@ -85,7 +86,7 @@ impl Bound {
 /// A socket that accepts.
 pub(super) struct Listening {
     local: SocketAddr,
-    owner: Arc<ArcSwap<Published>>,
+    front: Arc<Front>,
     listener: Arc<AsyncFd<TcpListener>>,
     task: JoinHandle<()>,
     /// When it is to be closed, once another has taken its place.
@@ -98,15 +99,15 @@ impl Listening {
         self.local
     }
 
-    /// Whose connections it accepts.
-    pub(super) fn owner(&self) -> Arc<Published> {
-        self.owner.load_full()
+    /// What stands before its services.
+    pub(super) fn front(&self) -> &Arc<Front> {
+        &self.front
     }
 
-    /// Gives the connections to come to another service, which may take it out of
+    /// Leads the connections to come to these services, which may take it out of
     /// retirement.
-    pub(super) fn hand_to(&mut self, owner: Arc<Published>) {
-        self.owner.store(owner);
+    pub(super) fn hand_to(&mut self, routes: Routes) {
+        self.front.lead(routes);
         if self.retires.take().is_some() {
             self.take_syns();
         }
@@ -139,6 +140,13 @@ impl Listening {
         self.task.abort();
         // Cancelled is what was asked for, and a panic has been printed.
         let _ = self.task.await;
+    }
+
+    /// As [`Self::stop`], and ends the connections that were not led to a service yet.
+    pub(super) async fn stop_all(self) {
+        let front = Arc::clone(&self.front);
+        self.stop().await;
+        front.roll().close(Cut::ServiceRemoved);
     }
 
     fn take_syns(&self) {

@@ -20,6 +20,8 @@ mod listening;
 mod plan;
 mod published;
 mod rebind;
+mod receive;
+mod roll;
 mod sensor;
 mod session;
 mod socket;
@@ -29,7 +31,7 @@ mod targets;
 mod tests;
 mod workers;
 
-pub use crate::flow::{Admission, Bytes, Ended, Fate, Opened, Outcome};
+pub use crate::flow::{Admission, Bytes, Ended, Failure, Fate, Opened, Outcome};
 pub use contract::{Gate, Journal, Lookout};
 pub use intake::Intake;
 pub use limits::Limits;

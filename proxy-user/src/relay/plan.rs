@@ -12,7 +12,8 @@ pub(super) struct Plan {
 }
 
 struct Wanted {
-    service: String,
+    /// More than one where they are told apart by the server name asked for.
+    services: Vec<String>,
     /// Half of "every local address": a host without IPv6 does without it.
     optional: bool,
 }
@@ -26,8 +27,11 @@ impl Plan {
             for listen in &service.listen {
                 for address in socket::addresses(*listen) {
                     let optional = address.is_ipv6() && listen.address == ListenAddress::Any;
-                    let service = service.name.clone();
-                    plan.sockets.entry(address).or_insert(Wanted { service, optional });
+                    let wanted = Wanted { services: Vec::new(), optional };
+                    let wanted = plan.sockets.entry(address).or_insert(wanted);
+                    if !wanted.services.contains(&service.name) {
+                        wanted.services.push(service.name.clone());
+                    }
                 }
             }
         }
@@ -38,20 +42,19 @@ impl Plan {
         self.services.values()
     }
 
-    /// Each address with its service's name.
-    pub(super) fn sockets(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
-        self.sockets.iter().map(|(address, wanted)| (*address, wanted.service.as_str()))
+    /// Each address with its services' names.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (SocketAddr, &[String])> {
+        self.sockets.iter().map(|(address, wanted)| (*address, wanted.services.as_slice()))
     }
 
-    /// The name of the service that is to be reached there.
-    pub(super) fn service_at(&self, address: SocketAddr) -> Option<&str> {
-        self.sockets.get(&address).map(|wanted| wanted.service.as_str())
+    /// Whether something is to be reached there.
+    pub(super) fn wants(&self, address: SocketAddr) -> bool {
+        self.sockets.contains_key(&address)
     }
 
     /// Whether a socket of that address goes, and others take connections in its place.
     pub(super) fn replaces(&self, address: SocketAddr) -> bool {
-        self.service_at(address).is_none()
-            && self.sockets.keys().any(|new| socket::overlap(address, *new))
+        !self.wants(address) && self.sockets.keys().any(|new| socket::overlap(address, *new))
     }
 
     /// Whether a host without IPv6 does without this socket.

@@ -1,13 +1,13 @@
 //! A service as it is published now, and the sessions it has.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use super::{
     contract::Gate,
     control::{Control, Cut},
+    roll::{Entry, Roll},
     stats::Counters,
     targets::Pool,
 };
@@ -18,16 +18,7 @@ pub(super) struct Published {
     settings: ArcSwap<Service>,
     pool: Pool,
     counters: Arc<Counters>,
-    roll: Mutex<Roll>,
-}
-
-/// The sessions of a service.
-#[derive(Debug, Default)]
-struct Roll {
-    next: u64,
-    open: HashMap<u64, Arc<Control>>,
-    /// Set once all were cut: what enters later meets the same fate.
-    closed: Option<Cut>,
+    roll: Arc<Roll>,
 }
 
 impl Published {
@@ -36,7 +27,7 @@ impl Published {
             settings: ArcSwap::new(service),
             pool,
             counters: Arc::default(),
-            roll: Mutex::default(),
+            roll: Arc::default(),
         })
     }
 
@@ -59,29 +50,20 @@ impl Published {
         self.pool.update(service);
         let old = self.settings.swap(Arc::clone(service));
         if old.idle_timeout != service.idle_timeout {
-            self.sessions().iter().for_each(|session| session.nudge());
+            self.roll.controls().iter().for_each(|session| session.nudge());
         }
     }
 
     /// Enters a session of `client`. This must come before it is judged: either
     /// the judgement or [`Self::rejudge`] then sees a new policy.
     pub(super) fn enter(self: &Arc<Self>, client: IpAddr) -> Entered {
-        let control = Arc::new(Control::new(client));
-        let mut roll = self.roll.lock();
-        if let Some(cut) = roll.closed {
-            control.cut(cut);
-        }
-        let id = roll.next;
-        roll.next += 1;
-        roll.open.insert(id, Arc::clone(&control));
-        drop(roll);
-        Entered { published: Arc::clone(self), id, control }
+        Entered { entry: self.roll.enter(client), published: Arc::clone(self) }
     }
 
     /// Cuts the sessions that `gate` denies now.
     pub(super) fn rejudge(&self, gate: &dyn Gate) {
         let settings = self.settings();
-        for session in self.sessions() {
+        for session in self.roll.controls() {
             if gate.judge(&settings.name, session.client()).denied.is_some() {
                 session.cut(Cut::PolicyChanged);
             }
@@ -90,35 +72,22 @@ impl Published {
 
     /// Cuts every session, and those still to come.
     pub(super) fn close(&self, cut: Cut) {
-        self.roll.lock().closed.get_or_insert(cut);
-        self.sessions().iter().for_each(|session| session.cut(cut));
-    }
-
-    /// Copied, so that the lock is not held while sessions are judged or woken.
-    fn sessions(&self) -> Vec<Arc<Control>> {
-        self.roll.lock().open.values().cloned().collect()
+        self.roll.close(cut);
     }
 }
 
 /// A session's entry, removed when dropped.
 pub(super) struct Entered {
+    entry: Entry,
     published: Arc<Published>,
-    id: u64,
-    control: Arc<Control>,
 }
 
 impl Entered {
     pub(super) fn control(&self) -> &Control {
-        &self.control
+        self.entry.control()
     }
 
-    pub(super) fn published(&self) -> &Published {
+    pub(super) fn published(&self) -> &Arc<Published> {
         &self.published
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.published.roll.lock().open.remove(&self.id);
     }
 }

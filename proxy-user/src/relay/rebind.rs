@@ -21,7 +21,7 @@ pub(super) fn bind_missing(
     runtimes: &Runtimes,
 ) -> Result<Vec<(SocketAddr, Bound)>, ListenError> {
     let mut bound = Vec::new();
-    for (address, service) in plan.sockets() {
+    for (address, services) in plan.sockets() {
         if sockets.contains_key(&address) {
             continue;
         }
@@ -31,7 +31,8 @@ pub(super) fn bind_missing(
                 info!(%address, "this host has no IPv6: IPv4 alone is served");
             }
             Err(source) => {
-                return Err(ListenError { service: service.to_owned(), address, source });
+                let service = services.first().cloned().unwrap_or_default();
+                return Err(ListenError { service, address, source });
             }
         }
     }

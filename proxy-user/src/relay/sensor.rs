@@ -100,7 +100,8 @@ impl Drop for Sensor {
         let fate = self.fate();
         self.journal.ended(Ended {
             flow: self.session.flow,
-            service: Arc::clone(&self.session.service),
+            service: Some(Arc::clone(&self.session.service)),
+            introduction: self.session.introduction.take(),
             started: self.session.started,
             ended: Instant::now(),
             outcome: Outcome::Admitted { admission: self.session.admission, fate },

@@ -2,13 +2,15 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     net::{self, SocketAddr},
     pin::pin,
     sync::Arc,
     task::Poll,
 };
 
-use tokio::net::TcpStream;
+use rustix::net::{SendFlags, send};
+use tokio::{io::Interest, net::TcpStream};
 
 use super::{
     Bytes,
@@ -26,12 +28,15 @@ use super::{
 };
 use crate::{config::Service, record::CloseReason};
 
-/// An opened session. Fields are dropped in this order: the sockets are closed
-/// before the report is made, and what they counted against is given back last.
+/// An opened session. Fields are dropped in this order, after the sockets: these are
+/// closed before the report is made, and what they counted against is given back last.
 pub(super) struct Session {
-    pub(super) client: net::TcpStream,
     pub(super) service: Arc<Service>,
     pub(super) pipes: Arc<PipePool>,
+    /// A PROXY header for the target, or nothing.
+    pub(super) header: Vec<u8>,
+    /// What was read of the client already.
+    pub(super) ahead: Vec<u8>,
     pub(super) entered: Entered,
     pub(super) sensor: Sensor,
     pub(super) places: Places,
@@ -45,19 +50,33 @@ pub(super) struct Places {
 }
 
 impl Session {
-    /// Dials the target and serves the client to the end.
-    pub(super) async fn run(self) {
-        // In reverse order of dropping.
-        let Self { places: _places, mut sensor, entered, client, service, pipes } = self;
+    /// As [`Self::run`], for a socket that has no poller yet.
+    pub(super) async fn start(self, client: net::TcpStream) {
         // Where the poller takes no more, the session is over before it began.
-        let Ok(client) = TcpStream::from_std(client) else { return };
-        let words = FirstWords::of(&client);
+        if let Ok(client) = TcpStream::from_std(client) {
+            self.run(client).await;
+        }
+    }
+
+    /// Dials the target and serves the client to the end.
+    pub(super) async fn run(self, client: TcpStream) {
+        // In reverse order of dropping.
+        let Self { places: _places, mut sensor, entered, service, pipes, header, ahead } = self;
+        let client = client;
+        let spoken = if ahead.is_empty() { FirstWords::of(&client) } else { FirstWords::Waiting };
+        let words = if header.is_empty() { spoken } else { FirstWords::Waiting };
         let Some(dialled) = reach(&service, words, &entered, &mut sensor).await else {
             return socket::reset_on_close(&client);
         };
         drop(service);
         let Dialled { stream: target, seat: _seat, .. } = dialled;
-        let reason = serve((&client, &target), words, &entered, &pipes, &mut sensor).await;
+        let reason = match announce(&target, header, spoken).await {
+            Ok(()) => {
+                let duplex = Duplex::new(&client, &target, &pipes, ahead);
+                serve((&client, &target), duplex, spoken, &entered, &mut sensor).await
+            }
+            Err(error) => End::of_target(&error).into(),
+        };
         sensor.closed(reason);
         if !matches!(reason, CloseReason::ClientClosed | CloseReason::TargetClosed) {
             socket::reset_on_close(&client);
@@ -91,6 +110,24 @@ async fn reach(
     }
 }
 
+/// Tells the target whom it serves, together with the first words where these are there.
+/// So little finds room in a socket that was just connected.
+async fn announce(target: &TcpStream, header: Vec<u8>, spoken: FirstWords) -> io::Result<()> {
+    let flags = match spoken {
+        FirstWords::Waiting => SendFlags::NOSIGNAL | SendFlags::MORE,
+        FirstWords::Unknown => SendFlags::NOSIGNAL,
+    };
+    let mut rest = header.as_slice();
+    while !rest.is_empty() {
+        let sent = target.async_io(Interest::WRITABLE, || Ok(send(target, rest, flags)?)).await?;
+        rest = &rest[sent..];
+    }
+    if !header.is_empty() && spoken == FirstWords::Unknown {
+        ack_at_once(target);
+    }
+    Ok(())
+}
+
 /// Dials, unless the session is cut meanwhile.
 async fn dial_or_cut(
     service: &Service,
@@ -110,12 +147,11 @@ async fn dial_or_cut(
 /// Copies both ways until the session ends, and says why it did.
 async fn serve(
     (client, target): (&TcpStream, &TcpStream),
+    mut duplex: Duplex<'_>,
     words: FirstWords,
     entered: &Entered,
-    pipes: &Arc<PipePool>,
     sensor: &mut Sensor,
 ) -> CloseReason {
-    let mut duplex = Duplex::new(client, target, pipes);
     let mut acks_wait = words == FirstWords::Waiting;
     let mut idle = Idle::new(entered.published().settings().idle_timeout);
     // A reset must be seen on a side that is not being read, too. One that is tells it.

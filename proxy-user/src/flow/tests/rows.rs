@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::world::{GUARD, LIMIT, RELAY, World, key, service};
 use crate::{
-    flow::ServiceInfo,
-    record::{CloseReason, Source, Verdict},
+    flow::{Failure, Introduction, Outcome, ServiceInfo},
+    record::{CloseReason, Protocol, Source, TlsVersion, Verdict},
 };
 use proxy_common::{flow::FlowState, reason::Reason, verdict::Judgement};
 
@@ -72,6 +72,59 @@ fn a_relayed_flow_takes_the_kernels_bytes_and_the_relays_reason() {
     assert_eq!((drafts[0].bytes_upload, drafts[0].bytes_download), (11, 0));
     assert_eq!(drafts[0].close_reason, Some(CloseReason::TargetClosed));
     assert_eq!(drafts[0].target, "192.0.2.9:80");
+}
+
+/// A client behind a proxy, who asked for a name.
+fn introduction() -> Introduction {
+    Introduction {
+        client: Some("[::ffff:203.0.113.9]:4711".parse().unwrap()),
+        header: 28,
+        server_name: Some("wiki.example.com".into()),
+        tls_version: Some(TlsVersion::Tls13),
+    }
+}
+
+#[test]
+fn a_proxy_header_names_the_client_and_is_no_upload() {
+    let mut world = World::new();
+    let flow = key(1, 5000, RELAY);
+    world.open(flow, RELAY, false);
+    world.table.get_mut(&flow).unwrap().up.acked = 28 + 517;
+    world.report_as(flow, |report| report.introduction = Some(Box::new(introduction())));
+    world.end(flow, false);
+    world.tick(20);
+    let draft = world.drafts()[0];
+    assert_eq!(draft.bytes_upload, 517);
+    assert_eq!(draft.source, Source::Address([203, 0, 113, 9].into()));
+    assert_eq!(draft.source_port, 4711);
+    assert_eq!(draft.metadata["proxy"], "198.51.100.1:5000");
+    assert_eq!(draft.metadata["sni"], "wiki.example.com");
+    assert_eq!(draft.tls_version, Some(TlsVersion::Tls13));
+}
+
+#[test]
+fn a_connection_that_no_service_was_chosen_for_is_an_error_of_none() {
+    let mut world = World::new();
+    let flow = key(1, 5000, RELAY);
+    world.open(flow, RELAY, false);
+    world.report_as(flow, |report| {
+        report.service = None;
+        report.introduction = Some(Box::new(introduction()));
+        report.outcome = Outcome::Unserved(Failure {
+            reason: Reason::UnknownHost,
+            error: "why".into(),
+            close_reason: Some(CloseReason::Shutdown),
+        });
+    });
+    world.end(flow, false);
+    world.tick(20);
+    let draft = world.drafts()[0];
+    assert_eq!((draft.verdict, draft.reason), (Verdict::Error, Some(Reason::UnknownHost)));
+    assert_eq!((draft.service_id.as_str(), draft.protocol), ("", Protocol::Tls));
+    assert_eq!(draft.host, "wiki.example.com");
+    assert_eq!((draft.bytes_upload, draft.bytes_download), (0, 0));
+    assert_eq!(draft.close_reason, Some(CloseReason::Shutdown));
+    assert_eq!(draft.metadata["error"], "why");
 }
 
 /// The relay's socket takes what the client is slow to read.

@@ -175,6 +175,7 @@ impl World {
             let session = Opened {
                 flow: key,
                 service: Arc::new(self::service(RELAY)),
+                introduction: None,
                 admission: Admission::default(),
                 started: self.now().instant,
             };
@@ -200,6 +201,11 @@ impl World {
 
     /// The relay is done with its connections to `key`.
     pub(super) fn report(&mut self, key: FlowKey) {
+        self.report_as(key, |_| {});
+    }
+
+    /// As [`Self::report`], with other things told.
+    pub(super) fn report_as(&mut self, key: FlowKey, tell: impl FnOnce(&mut Ended)) {
         let Some(at) = self.sessions.iter().position(|session| session.flow == key) else { return };
         let session = self.sessions.remove(at);
         let now = self.now();
@@ -208,13 +214,15 @@ impl World {
             bytes: Bytes { up: 1, down: 2 },
             close_reason: CloseReason::TargetClosed,
         };
-        let report = Ended {
+        let mut report = Ended {
             flow: key,
-            service: session.service,
+            service: Some(session.service),
+            introduction: session.introduction,
             started: session.started,
             ended: now.instant,
             outcome: Outcome::Admitted { admission: Admission::default(), fate },
         };
+        tell(&mut report);
         self.drain();
         self.tracker.ended(report, &self.table, &now);
         self.act();

@@ -49,6 +49,8 @@ enum Next {
 #[derive(Debug)]
 enum Held {
     Nothing,
+    /// What was read before, and how much of it is written.
+    Ahead(Vec<u8>, usize),
     Buffer(Buffer),
     Pipe(Lease),
 }
@@ -56,6 +58,12 @@ enum Held {
 impl Direction {
     pub(super) fn new(pipes: Arc<PipePool>) -> Self {
         Self { pipes, held: Held::Nothing, bulk: false, next: Next::Unknown }
+    }
+
+    /// One that hands on `ahead` first, which was read of the source already.
+    pub(super) fn behind(ahead: Vec<u8>, pipes: Arc<PipePool>) -> Self {
+        let held = if ahead.is_empty() { Held::Nothing } else { Held::Ahead(ahead, 0) };
+        Self { held, ..Self::new(pipes) }
     }
 
     /// Whether it waits for the source, and thereby hears of its reset.
@@ -139,7 +147,7 @@ impl Direction {
     fn buffer(&mut self) -> Buffer {
         match mem::replace(&mut self.held, Held::Nothing) {
             Held::Buffer(buffer) => buffer,
-            Held::Nothing | Held::Pipe(_) => Buffer::take(),
+            Held::Nothing | Held::Ahead(..) | Held::Pipe(_) => Buffer::take(),
         }
     }
 
@@ -165,13 +173,20 @@ impl Direction {
         };
         loop {
             let result = match &mut self.held {
+                Held::Ahead(bytes, written) if *written < bytes.len() => {
+                    let taken = write(sink, &bytes[*written..], flags);
+                    *written += taken.as_ref().map_or(0, |taken| *taken);
+                    taken
+                }
                 Held::Buffer(buffer) if !buffer.unwritten().is_empty() => {
-                    write(sink, buffer, flags)
+                    let taken = write(sink, buffer.unwritten(), flags);
+                    buffer.written(taken.as_ref().map_or(0, |taken| *taken));
+                    taken
                 }
                 Held::Pipe(lease) if lease.filled() != 0 => {
                     sink.try_io(Interest::WRITABLE, || lease.drain(sink))
                 }
-                Held::Nothing | Held::Buffer(_) | Held::Pipe(_) => return Poll::Ready(Ok(())),
+                _ => return Poll::Ready(Ok(())),
             };
             match result {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -206,22 +221,20 @@ fn read(source: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
 }
 
 /// One write. One that is not taken whole has filled the socket; see [`read`].
-fn write(sink: &TcpStream, buffer: &mut Buffer, flags: SendFlags) -> io::Result<usize> {
+fn write(sink: &TcpStream, bytes: &[u8], flags: SendFlags) -> io::Result<usize> {
     let mut written = None;
     let result = sink.try_io(Interest::WRITABLE, || {
-        let length = send(sink, buffer.unwritten(), flags)?;
+        let length = send(sink, bytes, flags)?;
         written = Some(length);
-        if 0 < length && length < buffer.unwritten().len() {
+        if 0 < length && length < bytes.len() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(())
     });
-    let length = match written {
-        Some(length) => length,
-        None => result.map(|()| 0)?,
-    };
-    buffer.written(length);
-    Ok(length)
+    match written {
+        Some(length) => Ok(length),
+        None => result.map(|()| 0),
+    }
 }
 
 #[cfg(test)]

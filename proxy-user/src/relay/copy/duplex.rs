@@ -32,13 +32,16 @@ enum Half {
 }
 
 impl<'a> Duplex<'a> {
+    /// `ahead` was read of the client already.
     pub(in crate::relay) fn new(
         client: &'a TcpStream,
         target: &'a TcpStream,
         pipes: &Arc<PipePool>,
+        ahead: Vec<u8>,
     ) -> Self {
-        let half = || Half::Open(Direction::new(Arc::clone(pipes)));
-        Self { client, target, up: half(), down: half(), first_end: None }
+        let up = Half::Open(Direction::behind(ahead, Arc::clone(pipes)));
+        let down = Half::Open(Direction::new(Arc::clone(pipes)));
+        Self { client, target, up, down, first_end: None }
     }
 
     /// Moves what can be moved now: how much that was, and whether that was the end.

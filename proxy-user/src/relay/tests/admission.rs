@@ -92,12 +92,12 @@ async fn connect_when_there_is_room(address: std::net::SocketAddr) -> TcpStream 
 
 #[tokio::test]
 async fn max_connections_bounds_a_service() {
-    a_second_session_is_over_the_limit(Limits { sessions: 10, pipes: 0 }, 1).await;
+    a_second_session_is_over_the_limit(limits(10, 0), 1).await;
 }
 
 #[tokio::test]
 async fn the_budget_bounds_all_services() {
-    a_second_session_is_over_the_limit(Limits { sessions: 1, pipes: 0 }, 10).await;
+    a_second_session_is_over_the_limit(limits(1, 0), 10).await;
 }
 
 #[tokio::test]

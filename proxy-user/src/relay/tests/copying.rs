@@ -43,7 +43,7 @@ async fn bulk_comes_back_whole(limits: Limits) {
     let notes = relay.notes.clone();
     let ended = relay.only_ended().await;
     assert_served(&ended, target, BULK as u64, BULK as u64, ClientClosed);
-    assert_eq!(ended.service.name, "db");
+    assert_eq!(ended.service.as_ref().unwrap().name, "db");
     assert_eq!(ended.flow.client, key.0.ip().into());
     assert_eq!(ended.flow.client_port, key.0.port());
     assert_eq!(ended.flow.service, key.1.ip().into());
@@ -53,12 +53,12 @@ async fn bulk_comes_back_whole(limits: Limits) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bulk_comes_back_whole_spliced() {
-    bulk_comes_back_whole(Limits { sessions: 1, pipes: 2 }).await;
+    bulk_comes_back_whole(limits(1, 2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bulk_comes_back_whole_without_pipes() {
-    bulk_comes_back_whole(Limits { sessions: 1, pipes: 0 }).await;
+    bulk_comes_back_whole(limits(1, 0)).await;
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn a_renamed_service_keeps_the_socket_but_not_the_sessions() {
     assert_reset(&mut client).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     assert_echoes(&mut client, b"hello").await;
-    assert_eq!(relay.first_ended().await.service.name, "old");
+    assert_eq!(relay.first_ended().await.service.unwrap().name, "old");
 }
 
 #[tokio::test]

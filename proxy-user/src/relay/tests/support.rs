@@ -36,19 +36,38 @@ pub(super) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Another address that loopback clients can have.
 pub(super) const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// Denies the addresses in the set.
+/// Denies the addresses in the set, some at one service alone.
 #[derive(Default)]
-pub(super) struct Door(Mutex<HashSet<IpAddr>>);
+pub(super) struct Door {
+    denied: Mutex<HashSet<(Option<&'static str>, IpAddr)>>,
+    judged: AtomicUsize,
+    asked: Notify,
+}
 
 impl Door {
     pub(super) fn deny(&self, client: IpAddr) {
-        self.0.lock().insert(client);
+        self.denied.lock().insert((None, client));
+    }
+
+    pub(super) fn deny_at(&self, service: &'static str, client: IpAddr) {
+        self.denied.lock().insert((Some(service), client));
+    }
+
+    /// Waits for so many clients to have been judged.
+    pub(super) async fn judged(&self, count: usize) {
+        wait(&self.asked, || self.judged.load(Relaxed) >= count).await;
     }
 }
 
 impl Gate for Door {
-    fn judge(&self, _: &str, client: IpAddr) -> Judgement {
-        let denied = self.0.lock().contains(&client).then_some(Reason::IpRestricted);
+    fn judge(&self, service: &str, client: IpAddr) -> Judgement {
+        let denied = self.denied.lock();
+        let matches = |(at, who): &(Option<&str>, IpAddr)| {
+            *who == client && at.is_none_or(|at| at == service)
+        };
+        let denied = denied.iter().any(matches).then_some(Reason::IpRestricted);
+        self.judged.fetch_add(1, Relaxed);
+        self.asked.notify_waiters();
         Judgement { denied, observed: Some(Reason::GeoUnavailable), country_exempt: true }
     }
 }
@@ -98,17 +117,22 @@ impl Notes {
     }
 
     async fn wait(&self, done: impl Fn() -> bool) {
-        let waiting = async {
-            loop {
-                let changed = self.changed.notified();
-                if done() {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        timeout(PATIENCE, waiting).await.expect("the journal heard too little");
+        wait(&self.changed, done).await;
     }
+}
+
+/// Waits for what `changed` tells of.
+async fn wait(changed: &Notify, done: impl Fn() -> bool) {
+    let waiting = async {
+        loop {
+            let changed = changed.notified();
+            if done() {
+                return;
+            }
+            changed.await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("too little was heard");
 }
 
 pub(super) struct Relay {
@@ -128,9 +152,14 @@ impl Listeners {
     }
 }
 
+/// So many sessions and pipes, and as much patience as a test has.
+pub(super) fn limits(sessions: usize, pipes: usize) -> Limits {
+    Limits { sessions, pipes, patience: PATIENCE }
+}
+
 impl Relay {
     pub(super) fn new() -> Self {
-        Self::with(Limits { sessions: 100, pipes: 4 })
+        Self::with(limits(100, 4))
     }
 
     pub(super) fn with(limits: Limits) -> Self {
