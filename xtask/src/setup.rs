@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 9] = [
+const FOR_TESTS: [(&str, &str); 12] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -20,10 +20,12 @@ const FOR_TESTS: [(&str, &str); 9] = [
     ("curl", "curl"),
     ("iperf3", "iperf3"),
     ("bpftool", "bpftool"),
+    ("openssl", "openssl"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx"),
 ];
 /// What the benchmarks run beside these.
-const FOR_BENCHES: [(&str, &str); 5] =
-    [("haproxy", "haproxy"), ("nginx", "nginx"), ("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];
+const FOR_BENCHES: [(&str, &str); 3] = [("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];
 /// nginx's stream module, and its package.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 

@@ -1,0 +1,55 @@
+//! Certificates, and what TLS clients say first.
+
+use std::{
+    io::Read,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::ns::run;
+
+/// A certificate that signs itself, and its key.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// PEM.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+impl Certificate {
+    /// Makes one for these names.
+    pub fn new(directory: &Path, names: &[&str]) -> Result<Self> {
+        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
+        let names: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+        openssl.args(["-nodes", "-days", "2", "-subj", "/CN=weir.test", "-addext"]);
+        openssl.arg(format!("subjectAltName={}", names.join(",")));
+        run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
+        Ok(Self { certificate, key })
+    }
+}
+
+/// What OpenSSL says first to a server of that name.
+pub fn client_hello(name: &str) -> Result<Vec<u8>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-servername", name, "-connect"]);
+    openssl.arg(listener.local_addr()?.to_string());
+    openssl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut client = openssl.spawn().context("openssl")?;
+    let (mut stream, _) = listener.accept()?;
+    let mut hello = vec![0; 5];
+    stream.read_exact(&mut hello)?;
+    let length = u16::from_be_bytes([hello[3], hello[4]]);
+    hello.resize(5 + usize::from(length), 0);
+    stream.read_exact(&mut hello[5..])?;
+    drop(stream);
+    client.wait()?;
+    ensure!(hello[0] == 22, "no handshake: {hello:?}");
+    Ok(hello)
+}
