@@ -31,14 +31,24 @@ impl Program {
         port: u16,
         log: &Path,
     ) -> Result<Self> {
+        let started = Self::spawn(namespace, program, arguments, log)?;
+        let listens = || ss::listens(namespace, port).unwrap_or_default();
+        ensure!(holds(SOON, listens), "{program} does not listen: {}", started.log());
+        Ok(started)
+    }
+
+    /// Starts it. What it says is in `log`.
+    pub fn spawn(
+        namespace: &Namespace,
+        program: &str,
+        arguments: &[impl AsRef<OsStr>],
+        log: &Path,
+    ) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = namespace.bound_command(program);
         command.args(arguments).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
-        let started = Self { child, log: log.to_owned() };
-        let listens = || ss::listens(namespace, port).unwrap_or_default();
-        ensure!(holds(SOON, listens), "{program} does not listen: {}", started.log());
-        Ok(started)
+        Ok(Self { child, log: log.to_owned() })
     }
 
     /// All that it has said.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 12] = [
+const FOR_TESTS: [(&str, &str); 13] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -23,6 +23,7 @@ const FOR_TESTS: [(&str, &str); 12] = [
     ("openssl", "openssl"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
+    ("socat", "socat"),
 ];
 /// What the benchmarks run beside these.
 const FOR_BENCHES: [(&str, &str); 3] = [("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];
