@@ -6,6 +6,8 @@ pub mod config;
 pub mod daemon;
 pub mod datapath;
 pub mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod geo;
 pub mod policy;
 pub mod record;

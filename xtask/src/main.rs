@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod fuzz;
 mod process;
 mod rooms;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(value_enum)]
         which: Vec<bench::Which>,
     },
+    /// Look for input that breaks a reader of what comes from outside
+    Fuzz(fuzz::Options),
     /// Format, lints, licences, structure, tests
     Ci,
     /// Serve the quick start's pages until the parent process is gone
@@ -70,6 +73,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
         Command::Bench { which } => bench::run(&which),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),
         Command::Backend => backend::run(),
     }

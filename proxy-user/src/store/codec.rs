@@ -48,7 +48,7 @@ struct Tls {
 }
 
 /// The draft's bytes, in the room of bytes that are not needed any more.
-pub(super) fn encode(draft: &Draft, mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn encode(draft: &Draft, mut bytes: Vec<u8>) -> Vec<u8> {
     let row = Row {
         service: Cow::from(&draft.service_id),
         timestamp: draft.timestamp.0,
@@ -90,7 +90,7 @@ pub(super) fn encode(draft: &Draft, mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// `None`: of a version or a shape that is not known.
-pub(super) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
+pub(crate) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
     let (row, tls): (Row<'_>, Tls) = match bytes.split_first()? {
         (&VERSION_1, rest) => (postcard::from_bytes(rest).ok()?, Tls::default()),
         (&VERSION_2, rest) => postcard::from_bytes(rest).ok()?,

@@ -4,7 +4,7 @@
 mod audit;
 mod backlog;
 mod book;
-mod codec;
+pub(crate) mod codec;
 mod error;
 mod file;
 mod group;

@@ -1,0 +1,21 @@
+//! What was found once stays found.
+
+use std::{fs, path::Path};
+
+/// A target of `fuzz/targets`, and what it runs.
+const TARGETS: [(&str, fn(&[u8])); 2] = [("frame", super::frame), ("record", super::record)];
+
+#[test]
+fn what_the_corpora_keep_is_read_again() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let kept: Vec<_> = fs::read_dir(&corpora).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(kept.len(), TARGETS.len(), "every target has a corpus");
+    for (name, target) in TARGETS {
+        let files = fs::read_dir(corpora.join(name)).unwrap();
+        let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty(), "{name} has no corpus");
+        for file in files {
+            target(&fs::read(&file).unwrap());
+        }
+    }
+}
