@@ -5,6 +5,7 @@ mod proxies;
 mod relay;
 mod routing;
 mod stats;
+mod udp;
 mod verdict;
 
 use std::{fs, path::Path, process::Command};
@@ -29,6 +30,8 @@ pub(crate) enum Which {
     Routing,
     /// The relay beside HAProxy and nginx
     Relay,
+    /// Datagrams through the relay beside nginx and plain routing
+    Udp,
 }
 
 pub(crate) fn run(which: &[Which]) -> Result<()> {
@@ -44,6 +47,7 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             Which::Verdict => record("verdict", verdict::measure)?,
             Which::Routing => record("routing", routing::measure)?,
             Which::Relay => record("relay", relay::measure)?,
+            Which::Udp => record("udp", udp::measure)?,
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! The relays that are compared, each as its manual recommends for TCP, each with
-//! its access log on.
+//! The relays that are compared, each as its manual recommends, each with its access log
+//! on.
 
 use std::{
     fs::{self, File},
@@ -51,7 +51,8 @@ impl Proxy {
         }
     }
 
-    /// Starts it in a namespace, relaying [`BULK`] and [`WEB`] to `target`.
+    /// Starts it in a namespace, relaying [`BULK`] and [`WEB`] to `target`, and but for HAProxy
+    /// the datagrams of [`BULK`].
     pub(super) fn start<'a>(
         self,
         namespace: &'a Namespace,
@@ -92,9 +93,11 @@ pub(super) fn versions() -> Result<Value> {
 }
 
 fn weir<'a>(namespace: &'a Namespace, target: IpAddr, binary: &Path) -> Result<Started<'a>> {
-    let tables = for_both(|port| {
-        format!("[service.p{port}]\nmode = 'tcp'\nlisten = {port}\ntarget = '{target}:{port}'\n")
-    });
+    let service = |name: &str, mode: &str, port: u16| {
+        format!("[service.{name}]\nmode = '{mode}'\nlisten = {port}\ntarget = '{target}:{port}'\n")
+    };
+    let tables = for_both(|port| service(&format!("p{port}"), "tcp", port));
+    let tables = tables + &service("datagrams", "udp", BULK);
     let mut weir = Weir::install_from(namespace, binary.to_owned())?;
     weir.configure("", &tables)?;
     weir.launch()?;
@@ -119,6 +122,8 @@ fn nginx(target: IpAddr, dir: &Path) -> String {
     let dir = dir.display();
     let servers =
         for_both(|port| format!("server {{ listen {port}; proxy_pass {target}:{port}; }}\n"));
+    let datagrams =
+        format!("server {{ listen {BULK} udp reuseport; proxy_pass {target}:{BULK}; }}\n");
     format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;
          pid {dir}/nginx.pid; error_log {dir}/nginx.err; worker_processes auto;
@@ -127,7 +132,7 @@ fn nginx(target: IpAddr, dir: &Path) -> String {
            log_format basic '$remote_addr [$time_local] $protocol $status $bytes_sent \
 $bytes_received $session_time $upstream_addr';
            access_log {dir}/nginx-access.log basic;
-           {servers}
+           {servers}{datagrams}
          }}"
     )
 }
