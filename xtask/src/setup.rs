@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 13] = [
+const FOR_TESTS: [(&str, &str); 17] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -24,6 +24,10 @@ const FOR_TESTS: [(&str, &str); 13] = [
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),
     ("socat", "socat"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("dig", "bind9-dnsutils"),
 ];
 /// What the benchmarks run beside these.
 const FOR_BENCHES: [(&str, &str); 3] = [("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];
