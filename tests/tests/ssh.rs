@@ -1,6 +1,8 @@
 //! OpenSSH behind a guard: its own sshd, which Weir opens no socket for.
 
-use std::{ffi::OsStr, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    ffi::OsStr, fs, net::IpAddr, os::unix::fs::PermissionsExt, path::Path, process::Command,
+};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;

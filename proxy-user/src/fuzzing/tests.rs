@@ -3,7 +3,12 @@
 use std::{fs, path::Path};
 
 /// A target of `fuzz/targets`, and what it runs.
-const TARGETS: [(&str, fn(&[u8])); 2] = [("frame", super::frame), ("record", super::record)];
+const TARGETS: [(&str, fn(&[u8])); 4] = [
+    ("client_hello", super::client_hello),
+    ("frame", super::frame),
+    ("proxy_header", super::proxy_header),
+    ("record", super::record),
+];
 
 #[test]
 fn what_the_corpora_keep_is_read_again() {
