@@ -1,9 +1,13 @@
 //! What was found once stays found.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{fs, path::Path};
 
 /// A target of `fuzz/targets`, and what it runs.
-const TARGETS: [(&str, fn(&[u8])); 4] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 4] = [
     ("client_hello", super::client_hello),
     ("frame", super::frame),
     ("proxy_header", super::proxy_header),
