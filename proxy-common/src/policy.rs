@@ -19,6 +19,8 @@ impl CidrFlags {
     pub const EXEMPT: Self = Self(1 << 2);
     /// In `never_deny_cidrs`.
     pub const NEVER_DENY: Self = Self(1 << 3);
+    /// In `proxy_protocol.accept_from`.
+    pub const PROXY: Self = Self(1 << 4);
 
     /// Whether every flag of `other` is set.
     #[inline(always)]
@@ -76,6 +78,8 @@ impl Rules {
     pub const MATCH_ANY: u32 = 1 << 3;
     /// `mode = "observe"`.
     pub const OBSERVE: u32 = 1 << 4;
+    /// `proxy_protocol.accept_from` is set. Nothing is denied by it.
+    pub const PROXIES: u32 = 1 << 5;
 
     /// Restricts nothing.
     pub const OPEN: Self = Self {

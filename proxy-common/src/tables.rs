@@ -106,6 +106,9 @@ impl Listener {
     pub const RELAYED: u16 = 1 << 2;
     /// `deny = "reset"`: repeats of a denied attempt are told to the daemon too.
     pub const RESET: u16 = 1 << 3;
+    /// Several services listen here and are told apart by the name that the client asks
+    /// for (SNI): the relay judges, and the kernel lets everyone in.
+    pub const BY_NAME: u16 = 1 << 4;
 
     /// Whether every flag is set.
     #[inline(always)]

@@ -27,6 +27,17 @@ pub struct Judgement {
     pub country_exempt: bool,
 }
 
+/// What the kernel programs say of a peer at `address`: as [`judge`], but one that must
+/// send a PROXY header passes. It is not the client: the relay judges the address that
+/// its header names.
+#[inline(always)]
+pub fn admit<T: Tables>(tables: &T, global: &Rules, own: &Rules, address: &Address) -> Judgement {
+    if own.has(Rules::PROXIES) && cidr(tables, own.cidrs, address).has(CidrFlags::PROXY) {
+        return Judgement::default();
+    }
+    judge(tables, global, own, address)
+}
+
 /// Judges `address` by the global layer and the service's own; both must pass
 /// (SPEC 3).
 #[inline(always)]

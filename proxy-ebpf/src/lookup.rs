@@ -10,7 +10,7 @@ use proxy_common::{
     packet::Packet,
     policy::{CidrFlags, TableId},
     tables::{Listener, ListenerKey, Prefix4, Prefix6, Root, TABLE_BITS, port_bit},
-    verdict::{Judgement, Tables, judge},
+    verdict::{Judgement, Tables, admit},
 };
 
 use crate::maps::{
@@ -91,9 +91,12 @@ pub fn is_local(address: &Address) -> bool {
 /// here: the relay stands behind, and a generation is complete before it is named.
 #[inline(always)]
 pub fn verdict(packet: &Packet, listener: &Listener) -> Option<Judgement> {
+    if listener.has(Listener::BY_NAME) {
+        return Some(Judgement::default());
+    }
     let global = RULES.get(listener.global_rules)?;
     let own = RULES.get(listener.own_rules)?;
-    Some(judge(&KernelTables, global, own, &packet.source))
+    Some(admit(&KernelTables, global, own, &packet.source))
 }
 
 struct KernelTables;

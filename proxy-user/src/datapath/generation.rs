@@ -35,7 +35,8 @@ pub struct ServiceEntry {
     pub transport: u8,
     /// Its own layer.
     pub rules: Rules,
-    /// Where it listens.
+    /// Where it listens. Services that share a listener are told apart by name: there the
+    /// kernel lets everyone in.
     pub listen: Vec<Listen>,
     /// Whether its connections end in the relay.
     pub relayed: bool,

@@ -238,9 +238,8 @@ impl Tables {
                 if single {
                     self.mark_port(&key, held)?;
                 }
-                let more =
-                    self.listener(&key)?.map_or(0, |known| known.flags & Listener::HAS_ADDRESSES);
-                self.put(key, Listener { flags: serving.flags | more, ..serving }, held)?;
+                let known = self.listener(&key)?;
+                self.put(key, beside(known, serving), held)?;
             }
         }
         Ok(())
@@ -300,6 +299,19 @@ impl Tables {
 
 fn tables_of(prefixes: &[TablePrefix]) -> BTreeSet<TableId> {
     prefixes.iter().map(|(table, _)| *table).collect()
+}
+
+/// What stands in the place of a listener beside which another service listens, or of which
+/// single addresses are noted.
+fn beside(known: Option<Listener>, serving: Listener) -> Listener {
+    match known {
+        // Services share a listener only where they are told apart by name.
+        Some(first) if first.has(Listener::SERVES) && first.service != serving.service => {
+            Listener { flags: first.flags | Listener::BY_NAME, ..first }
+        }
+        Some(noted) => Listener { flags: serving.flags | noted.flags, ..serving },
+        None => serving,
+    }
 }
 
 /// The keys of one `listen` entry of a protocol, and whether each is of a single address.
