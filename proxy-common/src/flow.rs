@@ -1,6 +1,11 @@
 //! A flow's state, as the kernel map holds it.
 
-use crate::{address::FlowKey, reason::Reason, tables::ServiceSlot, verdict::Judgement};
+use crate::{
+    address::FlowKey,
+    reason::Reason,
+    tables::{Listener, ServiceSlot},
+    verdict::Judgement,
+};
 
 /// One flow: a 5-tuple may have several, one after another.
 #[repr(C)]
@@ -14,7 +19,8 @@ pub struct FlowId {
 
 const _: () = assert!(size_of::<FlowId>() == 48);
 
-/// One direction of a TCP flow. Positions are 64-bit offsets from `base`.
+/// One direction of a flow. Positions are 64-bit offsets from `base`; a UDP flow has no
+/// such thing, and its `acked` counts payload bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Half {
@@ -34,7 +40,7 @@ pub struct Half {
 }
 
 impl Half {
-    /// Payload bytes that the receiving end acknowledged.
+    /// Payload bytes: of TCP those that the receiving end acknowledged.
     #[inline]
     pub const fn payload(&self) -> u64 {
         if self.fin_acked() { self.acked - 1 } else { self.acked }
@@ -48,8 +54,8 @@ impl Half {
     }
 }
 
-/// A flow, half-open or established. Times are nanoseconds of the coarse
-/// monotonic clock.
+/// A flow, half-open or established; a UDP flow begins with its client's first datagram,
+/// answered or not. Times are nanoseconds of the coarse monotonic clock.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState {
@@ -80,7 +86,8 @@ pub struct FlowState {
 const _: () = assert!(size_of::<FlowState>() == 120);
 
 impl FlowState {
-    /// The handshake completed, or data of a flow met midway was answered.
+    /// The handshake completed, or data of a flow met midway was answered; the host
+    /// answered a UDP client.
     pub const ESTABLISHED: u32 = 1;
     /// Met in its middle.
     pub const PARTIAL: u32 = 1 << 1;
@@ -100,6 +107,22 @@ impl FlowState {
     pub const RELAYED: u32 = 1 << 8;
     /// Country rules were asked and did not apply to this client.
     pub const COUNTRY_EXEMPT: u32 = 1 << 9;
+
+    /// A flow that begins now, nothing counted yet.
+    #[inline(always)]
+    pub(crate) fn at(now: u64) -> Self {
+        Self { started: now, last_packet: now, last_payload: now, ..Self::default() }
+    }
+
+    /// Takes who serves it, and by which generation.
+    #[inline(always)]
+    pub fn serve(&mut self, listener: &Listener, generation: u32) {
+        self.service = listener.service;
+        self.generation = generation;
+        if listener.has(Listener::RELAYED) {
+            self.flags |= Self::RELAYED;
+        }
+    }
 
     /// Takes what was said of the client beside "pass".
     #[inline(always)]

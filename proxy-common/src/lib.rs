@@ -1,6 +1,6 @@
 //! What the kernel programs and the daemon share: addresses and keys, the
 //! layouts of map values and events, the frame parser, the verdict function and
-//! the TCP accounting.
+//! the accounting of TCP and UDP.
 //!
 //! Everything here depends on `core` alone and touches no I/O, so the same code
 //! runs in the kernel, in the daemon and in unit tests. Types that cross the
@@ -25,8 +25,9 @@ pub mod policy;
 pub mod reason;
 pub mod tables;
 pub mod tcp;
+pub mod udp;
 pub mod verdict;
 
 /// Version of every layout in this crate. Part of the pin path, so that a daemon
 /// never reads maps that another layout wrote.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;

@@ -2,7 +2,8 @@
 
 use crate::address::{Address, FlowKey};
 
-/// A TCP segment, as far as policy and accounting read it.
+/// What policy and accounting read of a TCP segment, or of a UDP datagram: of that, its
+/// payload and packets, and the rest is zero.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
@@ -10,9 +11,11 @@ pub struct Segment {
     pub sequence: u32,
     /// Acknowledgment number, host byte order; meaningful with [`Segment::ACK`].
     pub acknowledgment: u32,
-    /// Payload bytes, over all wire packets of a merged one.
+    /// Payload bytes, over all wire packets of a merged one; a datagram's over all of its
+    /// fragments.
     pub payload: u32,
-    /// Packets on the wire: more than one where the kernel merged them.
+    /// Packets on the wire: more than one where the kernel merged them, or where a
+    /// datagram is in fragments, of which this is the first.
     pub packets: u16,
     /// The low eight flag bits of the TCP header.
     pub flags: u8,
@@ -49,7 +52,7 @@ impl Segment {
     }
 }
 
-/// One TCP packet.
+/// One TCP or UDP packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Source address.
@@ -62,7 +65,7 @@ pub struct Packet {
     pub destination_port: u16,
     /// IP protocol number.
     pub protocol: u8,
-    /// The TCP part.
+    /// The transport's part.
     pub segment: Segment,
 }
 

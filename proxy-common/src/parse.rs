@@ -1,10 +1,10 @@
-//! The frame parser: link layer, IP, TCP into one [`Packet`].
+//! The frame parser: link layer, IP, TCP or UDP into one [`Packet`].
 //!
 //! Every odd frame has a written outcome. Reads go through [`Frame`], so the
 //! kernel programs parse packet buffers and tests parse slices by the same code.
 
 use crate::{
-    address::{Address, PROTOCOL_TCP},
+    address::{Address, PROTOCOL_TCP, PROTOCOL_UDP},
     packet::{Packet, Segment},
 };
 
@@ -45,7 +45,7 @@ pub trait Frame {
     /// Bytes in the frame, link layer included.
     fn length(&self) -> u32;
     /// Wire packets that the kernel merged into this one with `payload` bytes of
-    /// TCP payload; at least 1.
+    /// payload; at least 1.
     fn merged(&self, payload: u32) -> u16;
 }
 
@@ -61,7 +61,7 @@ pub enum Link {
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A TCP packet, whole or a first fragment.
+    /// A TCP or UDP packet, whole or a first fragment.
     Packet(Packet),
     /// A first fragment that ends within its TCP header: its ports can be judged, and
     /// the rest (flags, acknowledgment) is zero.
@@ -70,7 +70,8 @@ pub enum Parsed {
     Other,
     /// A fragment other than the first.
     LaterFragment,
-    /// IP whose transport header is missing, cut or behind too many headers.
+    /// IP whose transport header is missing, cut, behind too many headers, or such that the
+    /// host drops it.
     NoTransport,
 }
 
@@ -120,6 +121,8 @@ fn ethernet<F: Frame>(frame: &F) -> Parsed {
 
 /// Where the transport header lies, and how long the packet is from there.
 struct Transport {
+    /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
+    protocol: u8,
     source: Address,
     destination: Address,
     at: u32,
@@ -127,6 +130,8 @@ struct Transport {
     length: u32,
     /// A first fragment: the length is that of the fragment.
     fragment: bool,
+    /// IPv6, in which UDP may leave its length out (RFC 2675, 4).
+    jumbo: bool,
 }
 
 /// IPv4 (RFC 791): options are skipped, later fragments have no ports.
@@ -139,8 +144,9 @@ fn ipv4<F: Frame>(frame: &F, at: u32) -> Parsed {
     if header.0[0] >> 4 != 4 || header_length < 20 {
         return Parsed::NoTransport;
     }
-    match header.0[9] {
-        PROTOCOL_TCP => {}
+    let protocol = header.0[9];
+    match protocol {
+        PROTOCOL_TCP | PROTOCOL_UDP => {}
         ENCRYPTED | AUTHENTICATED => return Parsed::NoTransport,
         _ => return Parsed::Other,
     }
@@ -149,14 +155,16 @@ fn ipv4<F: Frame>(frame: &F, at: u32) -> Parsed {
         return Parsed::LaterFragment;
     }
     let total = u32::from(header.be16(2));
-    tcp(
+    transport(
         frame,
         &Transport {
+            protocol,
             source: header.v4(12),
             destination: header.v4(16),
             at: at + header_length,
             length: ip_length(frame, at, total).saturating_sub(header_length),
             fragment: fragment & 0x2000 != 0,
+            jumbo: false,
         },
     )
 }
@@ -182,7 +190,7 @@ fn ipv6<F: Frame>(frame: &F, at: u32) -> Parsed {
     let mut here = at + 40;
     let mut first_fragment = false;
     let mut followed = 0;
-    while next != PROTOCOL_TCP {
+    while !is_transport(next) {
         if next == ENCRYPTED {
             return Parsed::NoTransport;
         }
@@ -208,16 +216,26 @@ fn ipv6<F: Frame>(frame: &F, at: u32) -> Parsed {
             return Parsed::NoTransport;
         }
     }
-    tcp(
+    transport(
         frame,
         &Transport {
+            protocol: next,
             source: header.v6(8),
             destination: header.v6(24),
             at: here,
             length: end.saturating_sub(here),
             fragment: first_fragment,
+            jumbo: true,
         },
     )
+}
+
+/// Whether a header is a transport that is served, in one look: the verifier follows each way out of the loop
+/// over extension headers on its own.
+#[inline(always)]
+fn is_transport(protocol: u8) -> bool {
+    const SERVED: u64 = 1 << PROTOCOL_TCP | 1 << PROTOCOL_UDP;
+    protocol < 64 && SERVED >> protocol & 1 == 1
 }
 
 /// Encapsulating security payload (RFC 4303): what follows is hidden.
@@ -256,6 +274,11 @@ impl Extension {
             Self::Authentication => (u32::from(field) + 2) * 4,
         }
     }
+}
+
+#[inline(always)]
+fn transport<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
+    if transport.protocol == PROTOCOL_UDP { udp(frame, transport) } else { tcp(frame, transport) }
 }
 
 /// TCP (RFC 9293).
@@ -312,4 +335,47 @@ fn tiny<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
         protocol: PROTOCOL_TCP,
         segment: Segment { sequence: start.be32(4), packets: 1, ..Segment::default() },
     })
+}
+
+/// UDP (RFC 768). What the host drops for its length is no transport: a header that is cut,
+/// and a datagram that is longer than what carries it.
+#[inline(always)]
+fn udp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
+    let Some(header) = frame.read::<8>(transport.at) else {
+        return Parsed::NoTransport;
+    };
+    // Of a first fragment that leaves its length out no more is known than what is here.
+    let length = match u32::from(header.be16(4)) {
+        0 if transport.jumbo => transport.length,
+        length => length,
+    };
+    if transport.length < UDP_HEADER || length < UDP_HEADER {
+        return Parsed::NoTransport;
+    }
+    let payload = length - UDP_HEADER;
+    let packets = if transport.fragment {
+        fragments(length, transport.length)
+    } else if length > transport.length {
+        return Parsed::NoTransport;
+    } else {
+        frame.merged(payload)
+    };
+    Parsed::Packet(Packet {
+        source: transport.source,
+        destination: transport.destination,
+        source_port: header.be16(0),
+        destination_port: header.be16(2),
+        protocol: PROTOCOL_UDP,
+        segment: Segment { payload, packets, ..Segment::default() },
+    })
+}
+
+/// Bytes of a UDP header.
+pub(crate) const UDP_HEADER: u32 = 8;
+
+/// In how many fragments a datagram comes of which the first carries `first` bytes: all but
+/// the last carry as many, which are whole units of 8 (RFC 791, 3.2; RFC 8200, 4.5).
+#[inline(always)]
+fn fragments(datagram: u32, first: u32) -> u16 {
+    u16::try_from(datagram.div_ceil(first & !7)).unwrap_or(u16::MAX)
 }

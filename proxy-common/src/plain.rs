@@ -7,7 +7,7 @@
 use crate::{
     address::{Address, PROTOCOL_TCP, PROTOCOL_UDP},
     packet::{Packet, Segment},
-    parse::Frame,
+    parse::{Frame, UDP_HEADER},
 };
 
 /// Bytes of an IPv4 header and a TCP header, both without options.
@@ -24,15 +24,15 @@ const VERSION4_PLAIN: u8 = 0x45;
 /// What a glance at the first bytes of an IP packet tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Glance {
-    /// A whole TCP packet.
-    Tcp {
+    /// A whole TCP or UDP packet.
+    Whole {
+        /// IP protocol number.
+        protocol: u8,
         /// Host byte order.
         source_port: u16,
         /// Host byte order.
         destination_port: u16,
     },
-    /// UDP, whole or a fragment.
-    Udp,
     /// Another packet, or a faulty one: to be parsed.
     Unclear,
 }
@@ -43,16 +43,11 @@ pub fn glance4(bytes: &[u8; HEADERS4]) -> Glance {
     if bytes[0] != VERSION4_PLAIN {
         return Glance::Unclear;
     }
-    match bytes[9] {
-        PROTOCOL_TCP => {}
-        PROTOCOL_UDP => return Glance::Udp,
-        _ => return Glance::Unclear,
-    }
     // Neither further fragments nor an offset.
     if be16(bytes, 6) & 0x3fff != 0 {
         return Glance::Unclear;
     }
-    tcp(bytes, IPV4, transport4(bytes))
+    transport(bytes, IPV4, bytes[9], transport4(bytes))
 }
 
 /// Glances at what may be an IPv6 packet.
@@ -61,18 +56,14 @@ pub fn glance6(bytes: &[u8; HEADERS6]) -> Glance {
     if bytes[0] >> 4 != 6 {
         return Glance::Unclear;
     }
-    match bytes[6] {
-        PROTOCOL_TCP => tcp(bytes, IPV6, transport6(bytes)),
-        PROTOCOL_UDP => Glance::Udp,
-        _ => Glance::Unclear,
-    }
+    transport(bytes, IPV6, bytes[6], transport6(bytes))
 }
 
-/// Reads the packet if [`glance4`] says that it is TCP; whether it does. `frame` tells what
-/// no header does.
+/// Reads the packet if [`glance4`] says that it is whole; whether it does. `frame` tells
+/// what no header does.
 #[inline(always)]
 pub fn read4<F: Frame>(frame: &F, bytes: &[u8; HEADERS4], room: &mut Packet) -> bool {
-    let Glance::Tcp { source_port, destination_port } = glance4(bytes) else {
+    let Glance::Whole { protocol, source_port, destination_port } = glance4(bytes) else {
         return false;
     };
     *room = Packet {
@@ -80,8 +71,8 @@ pub fn read4<F: Frame>(frame: &F, bytes: &[u8; HEADERS4], room: &mut Packet) -> 
         destination: v4(bytes, 16),
         source_port,
         destination_port,
-        protocol: PROTOCOL_TCP,
-        segment: segment(frame, bytes, IPV4, transport4(bytes)),
+        protocol,
+        segment: segment(frame, bytes, IPV4, protocol, transport4(bytes)),
     };
     true
 }
@@ -89,7 +80,7 @@ pub fn read4<F: Frame>(frame: &F, bytes: &[u8; HEADERS4], room: &mut Packet) -> 
 /// As [`read4`], by [`glance6`].
 #[inline(always)]
 pub fn read6<F: Frame>(frame: &F, bytes: &[u8; HEADERS6], room: &mut Packet) -> bool {
-    let Glance::Tcp { source_port, destination_port } = glance6(bytes) else {
+    let Glance::Whole { protocol, source_port, destination_port } = glance6(bytes) else {
         return false;
     };
     *room = Packet {
@@ -97,13 +88,13 @@ pub fn read6<F: Frame>(frame: &F, bytes: &[u8; HEADERS6], room: &mut Packet) -> 
         destination: v6(bytes, 24),
         source_port,
         destination_port,
-        protocol: PROTOCOL_TCP,
-        segment: segment(frame, bytes, IPV6, transport6(bytes)),
+        protocol,
+        segment: segment(frame, bytes, IPV6, protocol, transport6(bytes)),
     };
     true
 }
 
-/// Length of the transport, header and payload; 0 where the header does not say (BIG
+/// Length of the transport, header and payload; 0 where IP's header does not say (BIG
 /// TCP).
 #[inline(always)]
 fn transport4(bytes: &[u8]) -> u32 {
@@ -116,18 +107,32 @@ fn transport6(bytes: &[u8]) -> u32 {
     u32::from(be16(bytes, 4))
 }
 
-/// Glances at the TCP header at `at`, of a transport of `length` bytes.
+/// Glances at the transport header at `at`, of a transport of `length` bytes.
 #[inline(always)]
-fn tcp(bytes: &[u8], at: usize, length: u32) -> Glance {
-    let header = header_length(bytes, at);
-    if header < 20 || length < header {
+fn transport(bytes: &[u8], at: usize, protocol: u8, length: u32) -> Glance {
+    let fits = match protocol {
+        PROTOCOL_TCP => {
+            let header = header_length(bytes, at);
+            header >= 20 && header <= length
+        }
+        PROTOCOL_UDP => {
+            let datagram = datagram_length(bytes, at);
+            datagram >= UDP_HEADER && datagram <= length
+        }
+        _ => false,
+    };
+    if !fits {
         return Glance::Unclear;
     }
-    Glance::Tcp { source_port: be16(bytes, at), destination_port: be16(bytes, at + 2) }
+    Glance::Whole { protocol, source_port: be16(bytes, at), destination_port: be16(bytes, at + 2) }
 }
 
 #[inline(always)]
-fn segment<F: Frame>(frame: &F, bytes: &[u8], at: usize, length: u32) -> Segment {
+fn segment<F: Frame>(frame: &F, bytes: &[u8], at: usize, protocol: u8, length: u32) -> Segment {
+    if protocol == PROTOCOL_UDP {
+        let payload = datagram_length(bytes, at) - UDP_HEADER;
+        return Segment { payload, packets: frame.merged(payload), ..Segment::default() };
+    }
     let payload = length - header_length(bytes, at);
     Segment {
         sequence: be32(bytes, at + 4),
@@ -139,9 +144,16 @@ fn segment<F: Frame>(frame: &F, bytes: &[u8], at: usize, length: u32) -> Segment
     }
 }
 
+/// Of TCP's header.
 #[inline(always)]
 fn header_length(bytes: &[u8], at: usize) -> u32 {
     u32::from(bytes[at + 12] >> 4) * 4
+}
+
+/// As UDP says: header and payload.
+#[inline(always)]
+fn datagram_length(bytes: &[u8], at: usize) -> u32 {
+    u32::from(be16(bytes, at + 4))
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Keys and values of the kernel maps that the daemon fills.
 
 use crate::{
-    address::{Address, Family},
+    address::{Address, Family, PROTOCOL_UDP},
     policy::TableId,
 };
 
@@ -13,6 +13,8 @@ pub const MAX_PREFIXES: u32 = 4_194_304;
 pub const MAX_LISTENERS: u32 = 65_536;
 /// Handshakes under way that are remembered; further ones push the oldest out.
 pub const MAX_HALF_OPEN: u32 = 65_536;
+/// What the host itself asks over UDP and is remembered; further ones push the oldest out.
+pub const MAX_QUESTIONS: u32 = 32_768;
 /// Slots for [`crate::policy::Rules`]: two generations of every service's own
 /// layer and the global one.
 pub const MAX_RULES: u32 = 2 * (MAX_SERVICES + 1);
@@ -71,13 +73,15 @@ impl ListenerKey {
     }
 }
 
-/// Words of the array of ports.
-pub const PORT_WORDS: u32 = (1 << 16) / u64::BITS;
+/// Words of the array of ports: TCP's, then UDP's.
+pub const PORT_WORDS: u32 = 2 * WORDS_OF_PROTOCOL;
+const WORDS_OF_PROTOCOL: u32 = (1 << 16) / u64::BITS;
 
-/// Where a port's bit is: word and mask.
+/// Where the bit of a TCP or UDP port is: word and mask.
 #[inline(always)]
-pub const fn port_bit(port: u16) -> (u32, u64) {
-    ((port / 64) as u32, 1 << (port % 64))
+pub const fn port_bit(protocol: u8, port: u16) -> (u32, u64) {
+    let first = if protocol == PROTOCOL_UDP { WORDS_OF_PROTOCOL } else { 0 };
+    (first + (port / 64) as u32, 1 << (port % 64))
 }
 
 /// Value of the listener map.

@@ -32,12 +32,6 @@ pub enum Direction {
 const MAX_WINDOW: u64 = 0xffff << 14;
 
 impl FlowState {
-    /// A flow that begins now, nothing counted yet.
-    #[inline(always)]
-    fn at(now: u64) -> Self {
-        Self { started: now, last_packet: now, last_payload: now, ..Self::default() }
-    }
-
     /// A half-open flow, from its SYN.
     #[inline(always)]
     pub fn opening(syn: &Segment, now: u64) -> Self {

@@ -30,10 +30,15 @@ proptest! {
     #[test]
     fn nearly_good_frames_have_an_outcome(
         payload in 0u16..64,
+        udp in any::<bool>(),
         changes in prop::collection::vec((0usize..60, any::<u8>()), 0..6),
         length in 0usize..120,
     ) {
         let mut bytes = frame(payload);
+        if udp {
+            bytes[23] = 17;
+            bytes[38..40].copy_from_slice(&(20 + payload).to_be_bytes());
+        }
         for (at, value) in changes {
             bytes[at % 54] = value;
         }

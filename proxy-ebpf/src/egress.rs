@@ -1,6 +1,7 @@
 //! The way out: counting only.
 
 use proxy_common::{
+    address::PROTOCOL_UDP,
     flow::FlowState,
     outcome::Outcome,
     packet::{Packet, Segment},
@@ -9,7 +10,7 @@ use proxy_common::{
 
 use crate::{
     atomics::Shared,
-    handshake,
+    datagram, handshake,
     ingress::{closed, hand_over},
     log,
     lookup::{is_served, now, policy},
@@ -23,10 +24,13 @@ pub fn outbound(packet: &Packet) -> Outcome {
     let Some(policy) = policy() else {
         return Outcome::NoPolicy;
     };
-    if !is_served(packet.source_port) {
+    if !is_served(packet.protocol, packet.source_port) {
         return Outcome::NotOurs;
     }
     let key = packet.key_outbound();
+    if packet.protocol == PROTOCOL_UDP {
+        return datagram::outbound(packet, &key, policy.generation);
+    }
     let Some(flow) = FLOWS.get_ptr_mut(&key) else {
         return handshake::outbound(packet, &key, policy.generation);
     };

@@ -22,12 +22,11 @@ pub enum Side {
 #[inline(always)]
 pub fn passes_by(ctx: &TcContext, link: Link, side: Side) -> bool {
     match (Headers::of(ctx, link).glance(), side) {
-        (Glance::Tcp { source_port: port, .. }, Side::Source)
-        | (Glance::Tcp { destination_port: port, .. }, Side::Destination) => {
+        (Glance::Whole { protocol, source_port: port, .. }, Side::Source)
+        | (Glance::Whole { protocol, destination_port: port, .. }, Side::Destination) => {
             // Without a generation there is more to be said.
-            policy().is_some() && !is_served(port)
+            policy().is_some() && !is_served(protocol, port)
         }
-        (Glance::Udp, _) => true,
         (Glance::Unclear, _) => false,
     }
 }

@@ -6,7 +6,7 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{
-    address::FlowKey,
+    address::{FlowKey, PROTOCOL_UDP},
     flow::FlowState,
     outcome::Outcome,
     packet::{Packet, Segment},
@@ -25,8 +25,8 @@ use crate::{
 
 /// The half-open flow of a client's packet that opens none itself.
 #[inline(always)]
-pub fn under_way(segment: &Segment, key: &FlowKey) -> Option<&'static mut FlowState> {
-    if segment.opens() { None } else { half_open(key) }
+pub fn under_way(packet: &Packet, key: &FlowKey) -> Option<&'static mut FlowState> {
+    if packet.protocol == PROTOCOL_UDP || packet.segment.opens() { None } else { half_open(key) }
 }
 
 /// Follows an admitted SYN, or another admitted packet that belongs to no flow.
@@ -78,7 +78,7 @@ fn half_open(key: &FlowKey) -> Option<&'static mut FlowState> {
 
 /// Room for a new flow's state.
 #[inline(always)]
-fn fresh() -> Option<&'static mut FlowState> {
+pub fn fresh() -> Option<&'static mut FlowState> {
     // SAFETY: this CPU's own map value, which no other program uses meanwhile.
     FRESH.get_ptr_mut(0).map(|state| unsafe { &mut *state })
 }
@@ -86,11 +86,7 @@ fn fresh() -> Option<&'static mut FlowState> {
 /// Puts a new flow among the half-open ones.
 #[inline(always)]
 fn begin(key: &FlowKey, half: &mut FlowState, listener: &Listener, generation: u32) {
-    half.service = listener.service;
-    half.generation = generation;
-    if listener.has(Listener::RELAYED) {
-        half.flags |= FlowState::RELAYED;
-    }
+    half.serve(listener, generation);
     // The map forgets its oldest; it is never full.
     let _ = HALF_OPEN.insert(key, &*half, 0);
 }

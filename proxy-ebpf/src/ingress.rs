@@ -1,7 +1,7 @@
 //! The way in: is it ours, is its flow known, may it pass?
 
 use proxy_common::{
-    address::FlowKey,
+    address::{FlowKey, PROTOCOL_UDP},
     event::{ClosedEvent, CutEvent, Hook, KIND_CLOSED, KIND_CUT},
     flow::{FlowId, FlowState},
     outcome::Outcome,
@@ -12,6 +12,7 @@ use proxy_common::{
 
 use crate::{
     atomics::Shared,
+    datagram,
     deny::deny,
     exit::count,
     handshake, log,
@@ -36,10 +37,16 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     let Some(policy) = policy() else {
         return Outcome::NoPolicy;
     };
-    if !is_served(packet.destination_port) {
+    if !is_served(packet.protocol, packet.destination_port) {
         return Outcome::NotOurs;
     }
     let key = packet.key_inbound();
+    if packet.protocol == PROTOCOL_UDP {
+        return match datagram::flow(&key) {
+            Some(flow) => datagram::known(packet, &key, flow, policy.generation, &arrival),
+            None => unknown(packet, &key, &arrival, &policy, None),
+        };
+    }
     let Some(flow) = FLOWS.get_ptr_mut(&key) else {
         return unknown(packet, &key, &arrival, &policy, None);
     };
@@ -50,7 +57,7 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
     if flow.has(FlowState::ENDED) && packet.segment.opens() {
         return unknown(packet, &key, &arrival, &policy, Some(flow));
     }
-    known(packet, &key, flow, policy.generation, arrival)
+    known(packet, &key, flow, policy.generation, &arrival)
 }
 
 /// A packet of no flow, or one that opens another in the place of an `ended` one. A
@@ -64,11 +71,8 @@ fn unknown(
     policy: &Policy,
     ended: Option<&mut FlowState>,
 ) -> Outcome {
-    let mut half = if arrival.follows && ended.is_none() {
-        handshake::under_way(&packet.segment, key)
-    } else {
-        None
-    };
+    let mut half =
+        if arrival.follows && ended.is_none() { handshake::under_way(packet, key) } else { None };
     if let Some(half) = &mut half
         && half.generation == policy.generation
     {
@@ -82,6 +86,9 @@ fn unknown(
     if !is_local(&packet.destination) {
         return Outcome::NotOurs;
     }
+    if datagram::is_answer(packet, key, listener) {
+        return Outcome::Flow;
+    }
     let Some(judgement) = verdict(packet, listener) else {
         return Outcome::NoPolicy;
     };
@@ -89,6 +96,10 @@ fn unknown(
         return deny(packet, policy.root, listener, reason, arrival);
     }
     if !arrival.follows {
+        return Outcome::Admitted;
+    }
+    if packet.protocol == PROTOCOL_UDP {
+        datagram::begin(packet, key, listener, &judgement, policy.generation);
         return Outcome::Admitted;
     }
     if let Some(flow) = ended
@@ -103,35 +114,50 @@ fn unknown(
     Outcome::Admitted
 }
 
+/// Who listens where a packet goes.
 #[inline(always)]
 fn destination(packet: &Packet, generation: u32) -> Option<&'static Listener> {
     listener(generation, &packet.destination, packet.destination_port, packet.protocol)
 }
 
-/// A packet of a known flow: judged again only when the policy changed.
+/// A packet of a known flow.
 #[inline(always)]
 fn known(
     packet: &Packet,
     key: &FlowKey,
     flow: &mut FlowState,
     generation: u32,
-    arrival: Arrival,
+    arrival: &Arrival,
 ) -> Outcome {
-    if flow.has(FlowState::CUT) {
-        return Outcome::Cut;
-    }
-    if !arrival.follows {
-        return Outcome::Flow;
-    }
-    if flow.generation != generation
-        && let Some(outcome) = judge_again(packet, key, flow, generation)
-    {
+    if let Some(outcome) = uncounted(packet, key, flow, generation, arrival) {
         return outcome;
     }
     if flow.on_segment::<Shared>(Direction::Up, &packet.segment, now()) {
         closed(key, flow);
     }
     Outcome::Flow
+}
+
+/// What becomes of a known flow's packet that is not to be counted. It is judged again only
+/// when the policy changed.
+#[inline(always)]
+pub fn uncounted(
+    packet: &Packet,
+    key: &FlowKey,
+    flow: &mut FlowState,
+    generation: u32,
+    arrival: &Arrival,
+) -> Option<Outcome> {
+    if flow.has(FlowState::CUT) {
+        return Some(Outcome::Cut);
+    }
+    if !arrival.follows {
+        return Some(Outcome::Flow);
+    }
+    if flow.generation == generation {
+        return None;
+    }
+    judge_again(packet, key, flow, generation)
 }
 
 /// What a new policy makes of a flow's packet, unless it passes.

@@ -49,10 +49,10 @@ pub fn policy() -> Option<Policy> {
     (generation != 0).then_some(Policy { root, generation })
 }
 
-/// Whether some service may listen on `port`.
+/// Whether some service may listen on `port` of `protocol`.
 #[inline(always)]
-pub fn is_served(port: u16) -> bool {
-    let (word, bit) = port_bit(port);
+pub fn is_served(protocol: u8, port: u16) -> bool {
+    let (word, bit) = port_bit(protocol, port);
     PORTS.get(word).is_some_and(|ports| *ports & bit != 0)
 }
 

@@ -12,6 +12,7 @@
 mod atomics;
 #[cfg(feature = "bench")]
 mod bench;
+mod datagram;
 mod deny;
 mod egress;
 mod exit;

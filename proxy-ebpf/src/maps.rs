@@ -13,16 +13,17 @@ use proxy_common::{
     policy::Rules,
     reason::KERNEL_REASONS,
     tables::{
-        DenialCount, Listener, ListenerKey, MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_RULES,
-        MAX_SERVICES, PORT_WORDS, Prefix4, Prefix6, Root, ServiceName,
+        DenialCount, Listener, ListenerKey, MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES,
+        MAX_QUESTIONS, MAX_RULES, MAX_SERVICES, PORT_WORDS, Prefix4, Prefix6, Root, ServiceName,
     },
+    udp::Question,
 };
 
 /// The generation in force, read once for each packet.
 #[map]
 pub static ROOT: Array<Root> = Array::with_max_entries(1, 0);
 
-/// Ports of services, a bit each, see [`proxy_common::tables::port_bit`]: packets of
+/// Ports of services by protocol, a bit each, see [`proxy_common::tables::port_bit`]: packets of
 /// all others go on after one look.
 #[map]
 pub static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
@@ -60,14 +61,21 @@ pub static LOCALS4: LpmTrie<[u8; 4], u32> = LpmTrie::with_max_entries(65_536, 0)
 #[map]
 pub static LOCALS6: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(65_536, 0);
 
-/// Established flows. Not preallocated: memory for a quarter of a million is taken as
+/// Established TCP flows. Not preallocated: memory for a quarter of a million is taken as
 /// they come. An element that is removed may be another flow's at once, on the same
 /// CPU; a pointer held across that stays a map value's.
 #[map]
 pub static FLOWS: HashMap<FlowKey, FlowState> =
     HashMap::with_max_entries(262_144, BPF_F_NO_PREALLOC);
 
-/// Flows whose place a new connection took, until their record is safe.
+/// UDP flows. In a map of their own: what a flood of datagrams from forged addresses fills
+/// up is not TCP's.
+#[map]
+pub static UDP_FLOWS: HashMap<FlowKey, FlowState> =
+    HashMap::with_max_entries(262_144, BPF_F_NO_PREALLOC);
+
+/// TCP flows whose place a new connection took, and UDP flows that the daemon ended, until
+/// their record is safe.
 #[map]
 pub static PARKED: HashMap<FlowId, FlowState> =
     HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
@@ -82,6 +90,12 @@ pub static FRESH: PerCpuArray<FlowState> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static HALF_OPEN: LruHashMap<FlowKey, FlowState> =
     LruHashMap::with_max_entries(MAX_HALF_OPEN, 0);
+
+/// UDP 5-tuples on which the host itself spoke first, and those on which it did not, as
+/// far as they are remembered.
+#[map]
+pub static QUESTIONS: LruHashMap<FlowKey, Question> =
+    LruHashMap::with_max_entries(MAX_QUESTIONS, 0);
 
 /// Denied attempts seen lately, see [`proxy_common::attempt`].
 #[map]

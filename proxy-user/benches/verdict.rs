@@ -9,6 +9,7 @@ use std::{collections::HashSet, env, error::Error, fs, path::Path, sync::Arc, ti
 use aya::programs::{TestRun, TestRunOptions};
 use ipnet::{IpNet, Ipv4Net};
 use proxy_common::{
+    address::PROTOCOL_TCP,
     country::{Country, CountrySet},
     policy::{CidrFlags, Rules},
 };
@@ -104,7 +105,7 @@ fn generation(prefixes: u32, countries: Option<&Countries>) -> Result<Generation
         global: Rules::OPEN,
         services: vec![ServiceEntry {
             name: "bench".to_owned(),
-            transport: proxy_common::address::PROTOCOL_TCP,
+            transport: PROTOCOL_TCP,
             rules,
             listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
             relayed: false,

@@ -3,16 +3,21 @@
 use std::{
     ffi::CString,
     io,
+    mem::MaybeUninit,
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
+    ptr,
 };
+
+use aya::Pod;
 
 /// `include/uapi/linux/bpf.h`
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_MAP_LOOKUP_AND_DELETE_ELEM: libc::c_int = 21;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
@@ -44,6 +49,24 @@ pub(super) fn detach_link(pin: &Path) -> io::Result<()> {
     let link = unsafe { OwnedFd::from_raw_fd(call(BPF_OBJ_GET, &attributes)?) };
     // SAFETY: there is no pointer among them.
     unsafe { call(BPF_LINK_DETACH, &link.as_raw_fd().to_ne_bytes()) }.map(drop)
+}
+
+/// Removes a hash map's element; its value, whole. aya does so only of queues.
+pub(super) fn take_element<K: Pod, V: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
+    let mut value = MaybeUninit::<V>::uninit();
+    // Map, key, value, flags.
+    let mut attributes = [0; 32];
+    attributes[..4].copy_from_slice(&map.as_raw_fd().to_ne_bytes());
+    attributes[8..16].copy_from_slice(&(ptr::from_ref(key) as u64).to_ne_bytes());
+    attributes[16..24].copy_from_slice(&(value.as_mut_ptr() as u64).to_ne_bytes());
+    // SAFETY: the key and the room for the value live until after the call. aya compared
+    // their sizes with the map's.
+    match unsafe { call(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &attributes) } {
+        // SAFETY: the kernel wrote the value, and every bit pattern is one.
+        Ok(_) => Ok(Some(unsafe { value.assume_init() })),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// # Safety

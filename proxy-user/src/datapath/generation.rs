@@ -38,7 +38,7 @@ pub struct ServiceEntry {
     /// Where it listens. Services that share a listener are told apart by name: there the
     /// kernel lets everyone in.
     pub listen: Vec<Listen>,
-    /// Whether its connections end in the relay.
+    /// Whether its flows end in the relay.
     pub relayed: bool,
     /// `deny = "reset"`.
     pub reset: bool,

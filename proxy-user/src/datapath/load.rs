@@ -16,7 +16,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/we
 
 /// Names of the maps that are pinned: all of them, so that restrictions, flows and
 /// counters outlive the daemon.
-const MAPS: [&str; 18] = [
+const MAPS: [&str; 20] = [
     "ROOT",
     "PORTS",
     "LISTENERS",
@@ -28,8 +28,10 @@ const MAPS: [&str; 18] = [
     "LOCALS4",
     "LOCALS6",
     "FLOWS",
+    "UDP_FLOWS",
     "PARKED",
     "HALF_OPEN",
+    "QUESTIONS",
     "ATTEMPTS",
     "DENIALS",
     "OUTCOME_COUNTS",
@@ -46,7 +48,7 @@ pub struct Programs {
 pub struct Maps {
     /// What packets are judged by.
     pub tables: Tables,
-    /// Established flows.
+    /// Established TCP flows, and UDP flows.
     pub flows: Flows,
     /// Handshakes under way.
     pub half_open: HalfOpen,
@@ -59,8 +61,8 @@ pub struct Maps {
     pub log: super::ProgramLog,
 }
 
-/// Loads programs and maps. With `pins`, maps found there are taken over and new
-/// ones are pinned there.
+/// Loads programs and maps, with room for `max_flows` of TCP and as many of UDP. With
+/// `pins`, maps found there are taken over and new ones are pinned there.
 ///
 /// # Errors
 /// What the kernel refuses, with the verifier's words where it is the verifier.
@@ -91,7 +93,10 @@ pub fn load_xdp(object: &[u8], names: &[&'static str]) -> Result<(Programs, Maps
 fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<(Ebpf, Maps), DatapathError> {
     let btf = Btf::from_sys_fs().ok();
     let mut loader = EbpfLoader::new();
-    loader.btf(btf.as_ref()).map_max_entries("FLOWS", max_flows);
+    loader.btf(btf.as_ref());
+    for name in ["FLOWS", "UDP_FLOWS"] {
+        loader.map_max_entries(name, max_flows);
+    }
     if let Some(pins) = pins {
         for name in MAPS {
             loader.map_pin_path(name, pins.join(name.to_lowercase()));
@@ -144,10 +149,12 @@ impl Maps {
         };
         Ok(Self {
             tables: Tables::take(tables)?,
-            flows: Flows::new(
-                HashMap::try_from(take(ebpf, "FLOWS")?)?,
-                HashMap::try_from(take(ebpf, "PARKED")?)?,
-            ),
+            flows: Flows {
+                tcp: HashMap::try_from(take(ebpf, "FLOWS")?)?,
+                udp: HashMap::try_from(take(ebpf, "UDP_FLOWS")?)?,
+                parked: HashMap::try_from(take(ebpf, "PARKED")?)?,
+                questions: HashMap::try_from(take(ebpf, "QUESTIONS")?)?,
+            },
             half_open: HalfOpen::new(HashMap::try_from(take(ebpf, "HALF_OPEN")?)?),
             counters: Counters::new(
                 PerCpuArray::try_from(take(ebpf, "DENIALS")?)?,

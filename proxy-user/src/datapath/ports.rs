@@ -1,4 +1,4 @@
-//! The ports that services listen on, a bit each: what a packet of no service costs.
+//! The ports that services listen on by protocol, a bit each: what a packet of no service costs.
 
 use aya::maps::{Array, MapData};
 use proxy_common::tables::{PORT_WORDS, port_bit};
@@ -19,16 +19,19 @@ impl Ports {
         Ok(Self { map, words })
     }
 
-    /// Adds one.
-    pub(super) fn add(&mut self, port: u16) -> Result<(), DatapathError> {
-        let (word, bit) = port_bit(port);
+    /// Adds a port of a protocol.
+    pub(super) fn add(&mut self, protocol: u8, port: u16) -> Result<(), DatapathError> {
+        let (word, bit) = port_bit(protocol, port);
         self.set(word, self.words[word as usize] | bit)
     }
 
-    /// Keeps just these.
-    pub(super) fn keep(&mut self, ports: impl Iterator<Item = u16>) -> Result<(), DatapathError> {
+    /// Keeps just these, each with its protocol.
+    pub(super) fn keep(
+        &mut self,
+        ports: impl Iterator<Item = (u8, u16)>,
+    ) -> Result<(), DatapathError> {
         let mut words = vec![0; self.words.len()];
-        for (word, bit) in ports.map(port_bit) {
+        for (word, bit) in ports.map(|(protocol, port)| port_bit(protocol, port)) {
             words[word as usize] |= bit;
         }
         (0..PORT_WORDS).zip(words).try_for_each(|(word, bits)| self.set(word, bits))

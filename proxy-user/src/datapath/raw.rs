@@ -5,6 +5,7 @@ use proxy_common::{
     flow::{FlowId, FlowState},
     policy::Rules,
     tables::{DenialCount, Listener, ListenerKey, Prefix4, Prefix6, Root},
+    udp::Question,
 };
 
 /// A shared layout, as aya wants it.
@@ -26,6 +27,7 @@ impl Layout for ListenerKey {}
 impl Layout for Prefix4 {}
 impl Layout for Prefix6 {}
 impl Layout for Root {}
+impl Layout for Question {}
 
 // SAFETY: every bit pattern is a value of a `Layout`, and it has no padding.
 unsafe impl<T: Layout> aya::Pod for Raw<T> {}

@@ -270,7 +270,7 @@ impl Tables {
     ) -> Result<(), DatapathError> {
         self.listeners.insert(Raw(key), Raw(listener), 0)?;
         held.listeners.push(key);
-        self.ports.add(key.port)
+        self.ports.add(key.protocol, key.port)
     }
 
     /// Removes what is left, once no packet can still be reading it.
@@ -282,7 +282,7 @@ impl Tables {
         for key in &self.left.listeners {
             absent_is_removed(self.listeners.remove(&Raw(*key)))?;
         }
-        self.ports.keep(self.held.listeners.iter().map(|key| key.port))?;
+        self.ports.keep(self.held.listeners.iter().map(|key| (key.protocol, key.port)))?;
         // Generations may share tables.
         let stays = tables_of(&self.held.cidrs);
         for prefix in self.left.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {
