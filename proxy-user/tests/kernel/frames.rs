@@ -2,19 +2,26 @@
 
 use std::net::IpAddr;
 
-use proxy_common::packet::Segment;
+use proxy_common::{
+    address::{PROTOCOL_TCP, PROTOCOL_UDP},
+    packet::Segment,
+};
 
-/// A TCP frame to port 22 of the lab's host.
+/// A TCP or UDP frame.
 #[derive(Clone)]
-pub(crate) struct Tcp {
+pub(crate) struct Frame {
     pub(crate) from: IpAddr,
     pub(crate) to: IpAddr,
     pub(crate) from_port: u16,
     pub(crate) to_port: u16,
+    /// IP protocol number.
+    pub(crate) protocol: u8,
     pub(crate) sequence: u32,
     pub(crate) acknowledgment: u32,
     pub(crate) flags: u8,
     pub(crate) payload: usize,
+    /// Of the datagram's payload, what is not in this fragment.
+    pub(crate) absent: usize,
     /// VLAN tags, outermost first.
     pub(crate) tags: Vec<u16>,
     /// IPv4 options, or IPv6 extension headers with their numbers.
@@ -26,17 +33,19 @@ pub(crate) struct Tcp {
     pub(crate) bare: bool,
 }
 
-/// A SYN from `from` to `to`.
-pub(crate) fn syn(from: &str, to: &str) -> Tcp {
-    Tcp {
+/// A SYN from `from` to port 22 of `to`.
+pub(crate) fn syn(from: &str, to: &str) -> Frame {
+    Frame {
         from: from.parse().expect("an address"),
         to: to.parse().expect("an address"),
         from_port: 40_000,
         to_port: 22,
+        protocol: PROTOCOL_TCP,
         sequence: 7,
         acknowledgment: 0,
         flags: Segment::SYN,
         payload: 0,
+        absent: 0,
         tags: Vec::new(),
         options: Vec::new(),
         extensions: Vec::new(),
@@ -45,8 +54,13 @@ pub(crate) fn syn(from: &str, to: &str) -> Tcp {
     }
 }
 
-impl Tcp {
-    /// The same connection, the other way.
+/// A datagram from `from` to port 53 of `to`, without payload.
+pub(crate) fn datagram(from: &str, to: &str) -> Frame {
+    Frame { to_port: 53, protocol: PROTOCOL_UDP, ..syn(from, to) }
+}
+
+impl Frame {
+    /// The same flow, the other way.
     pub(crate) fn reply(&self) -> Self {
         Self {
             from: self.to,
@@ -55,6 +69,11 @@ impl Tcp {
             to_port: self.from_port,
             ..self.clone()
         }
+    }
+
+    /// With so much payload.
+    pub(crate) fn with(&self, payload: usize) -> Self {
+        Self { payload, ..self.clone() }
     }
 
     /// With these TCP fields.
@@ -79,16 +98,16 @@ impl Tcp {
             }
             frame.extend(kind.to_be_bytes());
         }
-        let tcp = self.tcp();
+        let transport = self.transport();
         match (self.from, self.to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 let header = 20 + self.options.len();
                 frame.push(0x40 | u8::try_from(header / 4).expect("short"));
                 frame.push(0);
-                frame.extend(u16::try_from(header + tcp.len()).expect("short").to_be_bytes());
+                frame.extend(u16::try_from(header + transport.len()).expect("short").to_be_bytes());
                 frame.extend([0, 0]);
                 frame.extend(self.fragment.to_be_bytes());
-                frame.extend([64, 6, 0, 0]);
+                frame.extend([64, self.protocol, 0, 0]);
                 frame.extend(from.octets());
                 frame.extend(to.octets());
                 frame.extend(&self.options);
@@ -97,7 +116,7 @@ impl Tcp {
                 let (first, extensions) = self.chain();
                 frame.extend([0x60, 0, 0, 0]);
                 frame.extend(
-                    u16::try_from(extensions.len() + tcp.len()).expect("short").to_be_bytes(),
+                    u16::try_from(extensions.len() + transport.len()).expect("short").to_be_bytes(),
                 );
                 frame.extend([first, 64]);
                 frame.extend(from.octets());
@@ -106,7 +125,7 @@ impl Tcp {
             }
             _ => panic!("two families in one frame"),
         }
-        frame.extend(tcp);
+        frame.extend(transport);
         frame
     }
 
@@ -114,20 +133,27 @@ impl Tcp {
     fn chain(&self) -> (u8, Vec<u8>) {
         let mut bytes = Vec::new();
         for (index, (_, body)) in self.extensions.iter().enumerate() {
-            bytes.push(self.extensions.get(index + 1).map_or(6, |(number, _)| *number));
+            bytes.push(self.extensions.get(index + 1).map_or(self.protocol, |(number, _)| *number));
             bytes.extend(body);
         }
-        (self.extensions.first().map_or(6, |(number, _)| *number), bytes)
+        (self.extensions.first().map_or(self.protocol, |(number, _)| *number), bytes)
     }
 
-    fn tcp(&self) -> Vec<u8> {
-        let mut tcp = Vec::new();
-        tcp.extend(self.from_port.to_be_bytes());
-        tcp.extend(self.to_port.to_be_bytes());
-        tcp.extend(self.sequence.to_be_bytes());
-        tcp.extend(self.acknowledgment.to_be_bytes());
-        tcp.extend([5 << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
-        tcp.resize(20 + self.payload, 0xaa);
-        tcp
+    /// Header and payload.
+    fn transport(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.from_port.to_be_bytes());
+        bytes.extend(self.to_port.to_be_bytes());
+        if self.protocol == PROTOCOL_UDP {
+            let length = u16::try_from(8 + self.payload + self.absent).expect("short");
+            bytes.extend(length.to_be_bytes());
+            bytes.extend([0, 0]);
+        } else {
+            bytes.extend(self.sequence.to_be_bytes());
+            bytes.extend(self.acknowledgment.to_be_bytes());
+            bytes.extend([5 << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        }
+        bytes.resize(bytes.len() + self.payload, 0xaa);
+        bytes
     }
 }

@@ -2,6 +2,7 @@
 
 use aya::programs::{TestRun, TestRunOptions};
 use proxy_common::{
+    address::{PROTOCOL_TCP, PROTOCOL_UDP},
     outcome::Outcome,
     policy::{CidrFlags, Rules},
 };
@@ -10,7 +11,7 @@ use proxy_user::{
     datapath::{Event, Generation, Maps, Programs, ServiceEntry, load},
 };
 
-use crate::frames::Tcp;
+use crate::frames::Frame;
 
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -35,12 +36,17 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The programs with the lab's host and one guarded service, `ssh` on port 22.
+    /// The programs with the lab's host and what [`generation`] guards.
     pub(crate) fn new(rules: &Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Self> {
-        let (programs, mut maps) = load(None, 1024)?;
+        Self::of(&generation(rules, cidrs)?, 1024)
+    }
+
+    /// The programs with the lab's host, this generation and room for so many flows.
+    pub(crate) fn of(generation: &Generation, max_flows: u32) -> Result<Self> {
+        let (programs, mut maps) = load(None, max_flows)?;
         maps.tables
             .set_locals(&[format!("{HOST4}/32").parse()?, format!("{HOST6}/128").parse()?])?;
-        maps.tables.install(&generation(rules, cidrs)?)?;
+        maps.tables.install(generation)?;
         Ok(Self { programs, maps })
     }
 
@@ -67,13 +73,31 @@ impl Kernel {
         }
     }
 
+    /// Runs one TC program on packets that were merged: how many, and the payload of each.
+    pub(crate) fn run_merged(
+        &mut self,
+        program: &'static str,
+        frame: &[u8],
+        (segments, size): (u32, u32),
+    ) -> Result {
+        // `struct __sk_buff` (`include/uapi/linux/bpf.h`).
+        let mut context = [0; 192];
+        context[164..168].copy_from_slice(&segments.to_ne_bytes());
+        context[176..180].copy_from_slice(&size.to_ne_bytes());
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.ctx_in = Some(&context);
+        self.programs.classifier(program)?.test_run(options)?;
+        Ok(())
+    }
+
     /// Inbound at TC.
-    pub(crate) fn receive(&mut self, frame: &Tcp) -> Result<Action> {
+    pub(crate) fn receive(&mut self, frame: &Frame) -> Result<Action> {
         self.run("weir_ingress", &frame.bytes())
     }
 
     /// Outbound at TC.
-    pub(crate) fn send(&mut self, frame: &Tcp) -> Result<Action> {
+    pub(crate) fn send(&mut self, frame: &Frame) -> Result<Action> {
         self.run("weir_egress", &frame.bytes())
     }
 
@@ -87,25 +111,34 @@ impl Kernel {
     }
 }
 
-/// One guarded service on port 22 with `rules`, whose table is 1.
+/// Two guarded services with `rules`, whose table is 1: `ssh` on TCP port 22 and `dns` on UDP
+/// port 53.
 pub(crate) fn generation(rules: &Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Generation> {
     let cidrs = cidrs.iter().map(|(prefix, flags)| Ok((1, prefix.parse()?, *flags)));
     Ok(Generation {
         global: Rules::OPEN,
-        services: vec![ServiceEntry {
-            name: "ssh".to_owned(),
-            transport: proxy_common::address::PROTOCOL_TCP,
-            rules: *rules,
-            listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
-            relayed: false,
-            reset: false,
-        }],
+        services: vec![
+            guard("ssh", PROTOCOL_TCP, 22, rules),
+            guard("dns", PROTOCOL_UDP, 53, rules),
+        ],
         cidrs: cidrs.collect::<Result<_>>()?,
         countries: None,
     })
 }
 
+/// A service of the host's on every address.
+pub(crate) fn guard(name: &str, transport: u8, port: u16, rules: &Rules) -> ServiceEntry {
+    ServiceEntry {
+        name: name.to_owned(),
+        transport,
+        rules: *rules,
+        listen: vec![Listen { address: ListenAddress::Any, port }],
+        relayed: false,
+        reset: false,
+    }
+}
+
 /// A frame for a hook: those without a link layer get none.
-pub(crate) fn frame_for(hook: &str, frame: &Tcp) -> Vec<u8> {
-    Tcp { bare: hook.ends_with("_l3"), ..frame.clone() }.bytes()
+pub(crate) fn frame_for(hook: &str, frame: &Frame) -> Vec<u8> {
+    Frame { bare: hook.ends_with("_l3"), ..frame.clone() }.bytes()
 }

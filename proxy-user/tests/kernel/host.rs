@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
@@ -24,6 +24,8 @@ use crate::harness::{Result, generation};
 pub(crate) const HOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 pub(crate) const ALLOWED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 pub(crate) const BLOCKED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 3));
+/// How long what must come is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 const BRIEF: Duration = Duration::from_millis(200);
 
 pub(crate) struct Host {
@@ -97,6 +99,18 @@ impl Host {
 
     pub(crate) fn fate(&self, client: IpAddr) -> Result<Option<Refusal>> {
         Ok(client::refusal((&self.clients, client), SocketAddr::new(HOST, 22), BRIEF)?)
+    }
+
+    /// A UDP socket of the host's on port 53, and one of a client's that is connected to it.
+    pub(crate) fn datagrams(&self, client: IpAddr) -> Result<(UdpSocket, UdpSocket)> {
+        let service = SocketAddr::new(HOST, 53);
+        let server = self.namespace.within(|| UdpSocket::bind(service))??;
+        let client = self.clients.within(|| UdpSocket::bind(SocketAddr::new(client, 0)))??;
+        client.connect(service)?;
+        for socket in [&server, &client] {
+            socket.set_read_timeout(Some(PATIENCE))?;
+        }
+        Ok((server, client))
     }
 
     fn within<T: Send>(&self, function: impl FnOnce() -> Result<T> + Send) -> Result<T> {

@@ -9,7 +9,7 @@ use proxy_common::{
 use proxy_user::datapath::Event;
 
 use crate::{
-    frames::{Tcp, syn},
+    frames::{Frame, syn},
     harness::{Action, HOST4, HOST6, Kernel, Result, generation},
 };
 
@@ -17,7 +17,7 @@ const ACK: u8 = Segment::ACK;
 const FIN: u8 = Segment::FIN | Segment::ACK;
 
 /// Opens a connection: client's sequence numbers from 8, the host's from 101.
-fn handshake(kernel: &mut Kernel, syn: &Tcp) -> Result {
+fn handshake(kernel: &mut Kernel, syn: &Frame) -> Result {
     kernel.receive(syn)?;
     kernel.send(&syn.reply().segment(Segment::SYN | ACK, 100, 8, 0))?;
     kernel.receive(&syn.segment(ACK, 8, 101, 0))?;
@@ -107,7 +107,7 @@ fn a_new_connection_on_an_ended_5_tuple_hands_the_old_one_over() -> Result {
     handshake(&mut kernel, &client)?;
     kernel.send(&client.reply().segment(Segment::RST, 101, 0, 0))?;
     assert_eq!(kernel.events().len(), 1);
-    kernel.receive(&Tcp { sequence: 900, ..client })?;
+    kernel.receive(&Frame { sequence: 900, ..client })?;
     let events = kernel.events();
     let [Event::Closed(event)] = events[..] else { return Err(format!("{events:?}").into()) };
     assert_eq!(event.replaced, 1);
@@ -128,7 +128,7 @@ fn a_connection_on_a_stale_5_tuple_is_a_flow_of_its_own() -> Result {
     handshake(&mut kernel, &client)?;
     kernel.receive(&client.segment(ACK, 8, 101, 300))?;
     kernel.send(&client.reply().segment(ACK, 101, 308, 0))?;
-    let again = Tcp { sequence: 9_000_000, ..client };
+    let again = Frame { sequence: 9_000_000, ..client };
     kernel.receive(&again)?;
     kernel.send(&again.reply().segment(Segment::SYN | ACK, 5000, 9_000_001, 0))?;
     kernel.receive(&again.segment(ACK, 9_000_001, 5001, 70))?;
@@ -148,7 +148,7 @@ fn another_syn_hides_no_connection() -> Result {
     let client = syn("203.0.113.5", HOST4);
     kernel.receive(&client)?;
     kernel.send(&client.reply().segment(Segment::SYN | ACK, 100, 8, 0))?;
-    kernel.receive(&Tcp { sequence: 700_000, ..client.clone() })?;
+    kernel.receive(&Frame { sequence: 700_000, ..client.clone() })?;
     kernel.receive(&client.segment(ACK, 8, 101, 50))?;
     assert_eq!(kernel.outcome(Outcome::Opened)?, 1);
     Ok(())
@@ -210,7 +210,7 @@ fn what_follows_an_ended_flow_is_judged_by_the_policy_of_now() -> Result {
     kernel.send(&client.reply().segment(Segment::RST, 101, 0, 0))?;
     let rules = Rules { cidrs: 1, ..Rules::OPEN };
     kernel.maps.tables.install(&generation(&rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
-    assert_eq!(kernel.receive(&Tcp { sequence: 900, ..client.clone() })?, Action::Drop);
+    assert_eq!(kernel.receive(&Frame { sequence: 900, ..client.clone() })?, Action::Drop);
     assert_eq!(kernel.receive(&client.segment(ACK, 901, 1, 5))?, Action::Drop);
     Ok(())
 }

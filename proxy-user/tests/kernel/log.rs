@@ -10,12 +10,12 @@ use tempfile::NamedTempFile;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{
-    frames::{Tcp, syn},
+    frames::{Frame, syn},
     harness::{HOOKS, HOST4, Kernel, Result, frame_for},
 };
 
 /// What a log like the daemon's shows of one packet.
-fn lines(program: &'static str, frame: &Tcp) -> Result<String> {
+fn lines(program: &'static str, frame: &Frame) -> Result<String> {
     let file = NamedTempFile::new()?;
     let log = tracing_subscriber::fmt().with_env_filter("weir_ebpf=debug").without_time();
     let log = log.with_ansi(false).with_writer(Mutex::new(file.reopen()?));
@@ -43,7 +43,7 @@ fn what_the_host_answers_is_a_line_too_and_what_is_not_weir_s_is_none() -> Resul
     let flags = Segment::SYN | Segment::ACK;
     let line = "DEBUG weir_ebpf: flow             ::ffff:192.0.2.1 port 22 to \
                 ::ffff:203.0.113.7 port 40000, TCP flags 0x12\n";
-    assert_eq!(lines("weir_egress", &Tcp { flags, ..answer.clone() })?, line);
-    assert_eq!(lines("weir_egress", &Tcp { from_port: 23, flags, ..answer })?, "");
+    assert_eq!(lines("weir_egress", &Frame { flags, ..answer.clone() })?, line);
+    assert_eq!(lines("weir_egress", &Frame { from_port: 23, flags, ..answer })?, "");
     Ok(())
 }

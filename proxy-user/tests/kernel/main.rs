@@ -1,6 +1,7 @@
 //! The kernel programs, run by `BPF_PROG_TEST_RUN`. Needs root.
 
 mod clsact;
+mod datagrams;
 mod frames;
 mod generations;
 mod harness;
@@ -10,8 +11,10 @@ mod life;
 mod log;
 mod network;
 mod odd;
+mod peers;
 mod policies;
 mod rows;
+mod udp;
 mod verdicts;
 
 /// The random policies that the daemon's own tests use.

@@ -6,7 +6,7 @@ use proxy_common::{
 };
 
 use crate::{
-    frames::{Tcp, syn},
+    frames::{Frame, syn},
     harness::{Action, HOOKS, HOST4, HOST6, Kernel, Result, frame_for},
 };
 
@@ -21,13 +21,13 @@ fn headers_before_tcp_are_followed_to_the_verdict() -> Result {
     let v6 = syn("2001:db8:9::7", HOST6);
     let eight = vec![0; 7];
     let cases = [
-        ("options", Tcp { options: vec![1; 12], ..v4.clone() }),
-        ("first fragment", Tcp { fragment: 0x2000, ..v4.clone() }),
-        ("VLAN", Tcp { tags: vec![0x8100], ..v4.clone() }),
-        ("VLAN in VLAN", Tcp { tags: vec![0x88a8, 0x8100], ..v6.clone() }),
+        ("options", Frame { options: vec![1; 12], ..v4.clone() }),
+        ("first fragment", Frame { fragment: 0x2000, ..v4.clone() }),
+        ("VLAN", Frame { tags: vec![0x8100], ..v4.clone() }),
+        ("VLAN in VLAN", Frame { tags: vec![0x88a8, 0x8100], ..v6.clone() }),
         (
             "hop-by-hop, routing, destination",
-            Tcp {
+            Frame {
                 extensions: vec![
                     (0, [vec![0], vec![0; 6]].concat()),
                     (43, [vec![1], vec![0; 14]].concat()),
@@ -38,13 +38,13 @@ fn headers_before_tcp_are_followed_to_the_verdict() -> Result {
         ),
         (
             "authentication",
-            Tcp { extensions: vec![(51, [vec![4], vec![0; 22]].concat())], ..v6.clone() },
+            Frame { extensions: vec![(51, [vec![4], vec![0; 22]].concat())], ..v6.clone() },
         ),
         (
             "first IPv6 fragment",
-            Tcp { extensions: vec![(44, vec![0, 0, 1, 0, 0, 0, 9])], ..v6.clone() },
+            Frame { extensions: vec![(44, vec![0, 0, 1, 0, 0, 0, 9])], ..v6.clone() },
         ),
-        ("whole IPv6 fragment", Tcp { extensions: vec![(44, eight)], ..v6 }),
+        ("whole IPv6 fragment", Frame { extensions: vec![(44, eight)], ..v6 }),
     ];
     for hook in HOOKS {
         let mut kernel = everything_blocked()?;
@@ -65,12 +65,12 @@ fn what_cannot_be_judged_passes_and_is_counted() -> Result {
     // More than fit into 1,500 bytes.
     let endless = (0..185).map(|_| (60, vec![0; 7])).collect();
     let cases = [
-        (Outcome::LaterFragment, Tcp { fragment: 100, ..v4 }),
+        (Outcome::LaterFragment, Frame { fragment: 100, ..v4 }),
         (
             Outcome::LaterFragment,
-            Tcp { extensions: vec![(44, vec![0, 1, 0, 0, 0, 0, 9])], ..v6.clone() },
+            Frame { extensions: vec![(44, vec![0, 1, 0, 0, 0, 0, 9])], ..v6.clone() },
         ),
-        (Outcome::NoTransport, Tcp { extensions: endless, ..v6 }),
+        (Outcome::NoTransport, Frame { extensions: endless, ..v6 }),
     ];
     for hook in HOOKS {
         for (outcome, frame) in &cases {
@@ -88,13 +88,13 @@ fn what_cannot_be_judged_passes_and_is_counted() -> Result {
 /// The host puts fragments together: a SYN in pieces is a SYN.
 #[test]
 fn a_first_fragment_that_ends_within_the_header_is_judged_by_its_ports() -> Result {
-    let v4 = Tcp { fragment: 0x2000, ..syn("198.51.100.7", HOST4) };
+    let v4 = Frame { fragment: 0x2000, ..syn("198.51.100.7", HOST4) };
     let v6 =
-        Tcp { extensions: vec![(44, vec![0, 0, 1, 0, 0, 0, 9])], ..syn("2001:db8:9::7", HOST6) };
+        Frame { extensions: vec![(44, vec![0, 0, 1, 0, 0, 0, 9])], ..syn("2001:db8:9::7", HOST6) };
     for hook in HOOKS {
         for frame in [&v4, &v6] {
             let mut kernel = everything_blocked()?;
-            let other = Tcp { to_port: 23, ..frame.clone() };
+            let other = Frame { to_port: 23, ..frame.clone() };
             // All but the last 12 bytes of the TCP header.
             let pieces = [frame, &other].map(|frame| {
                 let mut bytes = frame_for(hook, frame);
@@ -115,7 +115,7 @@ fn many_extension_headers_hide_nothing() -> Result {
         let mut kernel = everything_blocked()?;
         for count in [9, 60, 177] {
             let extensions = (0..count).map(|_| (60, vec![0; 7])).collect();
-            let frame = Tcp { extensions, ..syn("2001:db8:9::7", HOST6) };
+            let frame = Frame { extensions, ..syn("2001:db8:9::7", HOST6) };
             assert_eq!(
                 kernel.run(hook, &frame_for(hook, &frame))?,
                 Action::Drop,
@@ -129,12 +129,12 @@ fn many_extension_headers_hide_nothing() -> Result {
 #[test]
 fn truncated_frames_pass_at_every_length() -> Result {
     let mut kernel = everything_blocked()?;
-    let deep = Tcp {
+    let deep = Frame {
         extensions: vec![(0, vec![0; 7]), (44, vec![0, 0, 1, 0, 0, 0, 9])],
         ..syn("2001:db8:9::7", HOST6)
     };
     for frame in
-        [Tcp { tags: vec![0x8100], options: vec![1; 8], ..syn("198.51.100.7", HOST4) }, deep]
+        [Frame { tags: vec![0x8100], options: vec![1; 8], ..syn("198.51.100.7", HOST4) }, deep]
     {
         let whole = frame.bytes();
         // A first fragment with its ports is judged by them.
@@ -158,11 +158,11 @@ fn truncated_frames_pass_at_every_length() -> Result {
 fn other_protocols_are_nobody_s() -> Result {
     let mut kernel = everything_blocked()?;
     let arp = [vec![0xff; 12], vec![0x08, 0x06], vec![0; 28]].concat();
-    let mut udp = syn("198.51.100.7", HOST4).bytes();
-    udp[23] = 17;
+    let mut sctp = syn("198.51.100.7", HOST4).bytes();
+    sctp[23] = 132;
     let mut icmp6 = syn("2001:db8:9::7", HOST6).bytes();
     icmp6[20] = 58;
-    for frame in [arp, udp, icmp6] {
+    for frame in [arp, sctp, icmp6] {
         for hook in ["weir_ingress", "weir_xdp", "weir_egress"] {
             assert_eq!(kernel.run(hook, &frame)?, Action::Pass);
         }

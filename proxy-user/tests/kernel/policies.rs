@@ -7,16 +7,21 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config as Runs, TestRunner},
 };
-use proxy_common::{packet::Segment, reason::Reason, verdict::Judgement};
+use proxy_common::{
+    flow::{FlowId, FlowState},
+    packet::Segment,
+    reason::Reason,
+    verdict::Judgement,
+};
 use proxy_user::{
-    config::Config,
+    config::{Config, Mode},
     datapath::{Event, Generation},
     geo::Database,
     policy::{Policy, TableIds, compile},
 };
 
 use crate::{
-    frames::{Tcp, syn},
+    frames::{Frame, syn},
     harness::{Action, HOOKS, HOST4, HOST6, Kernel, Result, frame_for},
     rows::{ROWS, Row},
     strategy::{Input, address, input, middle, net, probes},
@@ -25,12 +30,14 @@ use crate::{
 /// The kernel with one policy after another.
 struct Bench {
     kernel: Kernel,
-    sequence: u32,
+    mode: Mode,
+    attempts: u16,
 }
 
 impl Bench {
     fn new() -> Result<Self> {
-        Ok(Self { kernel: Kernel::new(&proxy_common::policy::Rules::OPEN, &[])?, sequence: 0 })
+        let kernel = Kernel::new(&proxy_common::policy::Rules::OPEN, &[])?;
+        Ok(Self { kernel, mode: Mode::Tcp, attempts: 0 })
     }
 
     /// Brings a configuration in force; what the daemon judges by.
@@ -40,6 +47,7 @@ impl Bench {
         geo: Option<Arc<Database>>,
         gateways: &[IpAddr],
     ) -> Result<Policy> {
+        self.mode = config.services[0].mode;
         let tables = &mut self.kernel.maps.tables;
         let mut ids = TableIds::from(tables.next_table());
         let policy = compile(config, geo, gateways, &mut ids, None);
@@ -47,11 +55,20 @@ impl Bench {
         Ok(policy)
     }
 
-    /// What a hook does with an address's SYN: whether it is dropped, and why.
+    /// An address's SYN or datagram: an attempt of its own. Long enough for `TEST_RUN`, which
+    /// takes the source in a frame without a link layer for an `EtherType`.
+    fn attempt(&mut self, from: IpAddr) -> Frame {
+        let to = if from.is_ipv4() { HOST4 } else { HOST6 };
+        let syn = syn(&from.to_string(), to);
+        self.attempts = self.attempts.checked_add(1).unwrap_or(1);
+        Frame { from_port: self.attempts, protocol: self.mode.transport(), payload: 40, ..syn }
+    }
+
+    /// What a hook does with an attempt: whether it is dropped, and why.
     fn ask(&mut self, hook: &'static str, from: IpAddr) -> Result<(Action, Option<Reason>)> {
-        self.sequence += 1;
-        let frame = Tcp { sequence: self.sequence, ..frame_from(from) };
+        let frame = self.attempt(from);
         let action = self.kernel.run(hook, &frame_for(hook, &frame))?;
+        self.flows()?;
         let reason = match self.kernel.events()[..] {
             [] => None,
             [Event::Denied(event)] => Reason::from_number(event.reason),
@@ -62,17 +79,24 @@ impl Bench {
 
     /// What a passing flow's record will say was observed, and whether it was exempt.
     fn noted(&mut self, from: IpAddr) -> Result<(Option<Reason>, bool)> {
-        self.sequence += 1;
-        let client = Tcp { sequence: self.sequence, ..frame_from(from) };
-        let next = self.sequence + 1;
+        let client = self.attempt(from);
         self.kernel.receive(&client)?;
-        self.kernel.send(&client.reply().segment(Segment::SYN | Segment::ACK, 9, next, 0))?;
-        self.kernel.receive(&client.segment(Segment::ACK, next, 10, 0))?;
+        if self.mode != Mode::Udp {
+            self.kernel.send(&client.reply().segment(Segment::SYN | Segment::ACK, 9, 8, 0))?;
+            self.kernel.receive(&client.segment(Segment::ACK, 8, 10, 0))?;
+        }
+        let flows = self.flows()?;
+        let [state] = flows[..] else { return Err(format!("{from}: {flows:?}").into()) };
+        Ok((state.observed(), state.has(FlowState::COUNTRY_EXEMPT)))
+    }
+
+    /// The flows there are, which go.
+    fn flows(&mut self) -> Result<Vec<FlowState>> {
         let flows: Vec<_> = self.kernel.maps.flows.all().collect();
-        let [(key, state)] = flows[..] else { return Err(format!("{from}: {flows:?}").into()) };
-        let id = proxy_common::flow::FlowId { key, started: state.started };
-        self.kernel.maps.flows.remove(&id)?;
-        Ok((state.observed(), state.has(proxy_common::flow::FlowState::COUNTRY_EXEMPT)))
+        for (key, state) in &flows {
+            self.kernel.maps.flows.remove(&FlowId { key: *key, started: state.started })?;
+        }
+        Ok(flows.into_iter().map(|(_, state)| state).collect())
     }
 
     /// Holds every hook to the daemon's judgement.
@@ -106,16 +130,18 @@ fn sample<T: std::fmt::Debug>(
     Ok(tree.current())
 }
 
-fn frame_from(from: IpAddr) -> Tcp {
-    syn(&from.to_string(), if from.is_ipv4() { HOST4 } else { HOST6 })
-}
-
-/// Each row of SPEC 3, for a guard and for a relayed service that resets.
+/// Each row of SPEC 3, for a guard and for a relayed service that resets, of TCP and of
+/// UDP.
 #[test]
 fn spec_3_row_by_row_in_the_kernel_and_in_the_daemon() -> Result {
     let mut bench = Bench::new()?;
     let directory = tempfile::tempdir()?;
-    for service in ["target = 'host'", "target = '192.0.2.9:5432'\naccess.deny = 'reset'"] {
+    for service in [
+        "mode = 'tcp'\ntarget = 'host'",
+        "mode = 'tcp'\ntarget = '192.0.2.9:5432'\naccess.deny = 'reset'",
+        "mode = 'udp'\ntarget = 'host'",
+        "mode = 'udp'\ntarget = '192.0.2.9:5432'\naccess.deny = 'reset'",
+    ] {
         for row in &ROWS {
             let config = configuration(directory.path(), row, service)?;
             let geo = row.database.then(|| database(directory.path())).transpose()?;
@@ -137,7 +163,7 @@ fn spec_3_row_by_row_in_the_kernel_and_in_the_daemon() -> Result {
 fn configuration(directory: &std::path::Path, row: &Row, service: &str) -> Result<Config> {
     let path = directory.join("weir.toml");
     let text = format!(
-        "include = []\n[global_access]\n{}\n[service.s]\nmode = 'tcp'\nlisten = 22\n{service}\n{}\n",
+        "include = []\n[global_access]\n{}\n[service.s]\nlisten = 22\n{service}\n{}\n",
         row.global,
         row.own.lines().fold(String::new(), |lines, line| lines + "access." + line + "\n"),
     );
@@ -159,8 +185,9 @@ fn random_policies_are_the_same_in_the_kernel_and_in_the_daemon() -> Result {
     let mut bench = Bench::new()?;
     let mut runner = TestRunner::new(Runs::default());
     let mut denied = 0;
-    for _ in 0..150 {
-        let input: Input = sample(input(), &mut runner)?;
+    for mode in [Mode::Tcp, Mode::Udp].into_iter().cycle().take(150) {
+        let mut input: Input = sample(input(), &mut runner)?;
+        Arc::make_mut(&mut input.config.services[0]).mode = mode;
         let policy = bench.install(&input.config, input.database(), &input.gateways)?;
         let mut clients = probes(&input);
         for _ in 0..10 {

@@ -9,7 +9,7 @@ use proxy_common::{
 use proxy_user::datapath::Event;
 
 use crate::{
-    frames::{Tcp, syn},
+    frames::{Frame, syn},
     harness::{Action, HOOKS, HOST4, HOST6, Kernel, Result, frame_for, generation},
 };
 
@@ -58,7 +58,7 @@ fn what_is_not_the_service_s_passes_untouched() -> Result {
         let cases = [
             ("a middle address of another /24", syn("198.51.101.77", HOST4)),
             ("routed through this host", syn("198.51.100.77", "192.0.2.9")),
-            ("another port", Tcp { to_port: 23, ..syn("198.51.100.77", HOST4) }),
+            ("another port", Frame { to_port: 23, ..syn("198.51.100.77", HOST4) }),
             ("the other family", syn("2001:db8::77", HOST6)),
         ];
         for (what, frame) in cases {
@@ -74,7 +74,7 @@ fn another_initial_sequence_number_is_another_attempt() -> Result {
     let mut kernel = Kernel::new(&blocking(), &BLOCKED)?;
     let first = syn("198.51.100.77", HOST4);
     for sequence in [7, 8, 7, 8] {
-        kernel.receive(&Tcp { sequence, ..first.clone() })?;
+        kernel.receive(&Frame { sequence, ..first.clone() })?;
     }
     let ordinals: Vec<u64> = kernel
         .events()
