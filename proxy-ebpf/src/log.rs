@@ -27,7 +27,7 @@ mod some {
 
     use aya_ebpf::{macros::map, maps::PerCpuArray};
     use aya_log_ebpf::debug;
-    use proxy_common::{outcome::Outcome, packet::Packet};
+    use proxy_common::{address::PROTOCOL_UDP, outcome::Outcome, packet::Packet};
 
     /// The packet under way.
     #[map]
@@ -69,14 +69,21 @@ mod some {
         debug!(
             (),
             target: "weir_ebpf",
-            "{} {:i} port {} to {:i} port {}, TCP flags 0x{:x}",
+            "{} {} {:i} port {} to {:i} port {}, flags 0x{:x}",
             name(outcome),
+            protocol(packet),
             packet.source.octets(),
             packet.source_port,
             packet.destination.octets(),
             packet.destination_port,
             packet.segment.flags
         );
+    }
+
+    /// Names of one length, as those of outcomes.
+    #[inline(always)]
+    fn protocol(packet: &Packet) -> &'static str {
+        if packet.protocol == PROTOCOL_UDP { "udp" } else { "tcp" }
     }
 
     #[inline(always)]

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{
-    frames::{Frame, syn},
+    frames::{Frame, datagram, syn},
     harness::{HOOKS, HOST4, Kernel, Result, frame_for},
 };
 
@@ -30,9 +30,12 @@ fn lines(program: &'static str, frame: &Frame) -> Result<String> {
 #[test]
 fn a_denied_packet_is_one_line_whichever_program_drops_it() -> Result {
     for hook in HOOKS {
-        let line = "DEBUG weir_ebpf: denied           ::ffff:198.51.100.77 port 40000 to \
-                    ::ffff:192.0.2.1 port 22, TCP flags 0x2\n";
+        let line = "DEBUG weir_ebpf: denied           tcp ::ffff:198.51.100.77 port 40000 to \
+                    ::ffff:192.0.2.1 port 22, flags 0x2\n";
         assert_eq!(lines(hook, &syn("198.51.100.77", HOST4))?, line, "{hook}");
+        let line = "DEBUG weir_ebpf: denied           udp ::ffff:198.51.100.77 port 40000 to \
+                    ::ffff:192.0.2.1 port 53, flags 0x0\n";
+        assert_eq!(lines(hook, &datagram("198.51.100.77", HOST4))?, line, "{hook}");
     }
     Ok(())
 }
@@ -41,8 +44,8 @@ fn a_denied_packet_is_one_line_whichever_program_drops_it() -> Result {
 fn what_the_host_answers_is_a_line_too_and_what_is_not_weir_s_is_none() -> Result {
     let answer = syn("203.0.113.7", HOST4).reply();
     let flags = Segment::SYN | Segment::ACK;
-    let line = "DEBUG weir_ebpf: flow             ::ffff:192.0.2.1 port 22 to \
-                ::ffff:203.0.113.7 port 40000, TCP flags 0x12\n";
+    let line = "DEBUG weir_ebpf: flow             tcp ::ffff:192.0.2.1 port 22 to \
+                ::ffff:203.0.113.7 port 40000, flags 0x12\n";
     assert_eq!(lines("weir_egress", &Frame { flags, ..answer.clone() })?, line);
     assert_eq!(lines("weir_egress", &Frame { from_port: 23, flags, ..answer })?, "");
     Ok(())
