@@ -167,7 +167,7 @@ impl Engine {
             let all = counts.iter().map(|count| (count.counter, count.attempts)).collect();
             Inherited { accounted: all, committed: BTreeSet::new() }
         });
-        self.tracker.begin(&counts, &accounted, kernel.flows.all(), &committed, &Now::read());
+        self.tracker.begin(&counts, &accounted, &mut self.kernel, &committed, &Now::read());
         self.act();
     }
 
@@ -215,7 +215,7 @@ impl Engine {
     fn hear(&mut self, message: Message, now: &Now) {
         match message {
             Message::Opened(flow) => self.tracker.opened(flow),
-            Message::Ended(report) => self.tracker.ended(*report, &self.kernel, now),
+            Message::Ended(report) => self.tracker.ended(*report, &mut self.kernel, now),
             Message::Settled(flows) => self.tracker.committed(&flows),
             Message::Inherited(Inherited { accounted, committed }) => {
                 let counts = std::mem::take(&mut self.unaccounted);
@@ -233,25 +233,21 @@ impl Engine {
         self.tracker.set_services(services.in_force);
         self.tracker.set_limit(services.deny_records_per_second);
         self.slots = services.slots;
-        if let Some(kernel) = &self.kernel {
-            let judge = |service: &str, client| services.policy.judge(service, client);
-            self.tracker.rejudge(kernel.flows.all(), judge, now);
-        }
+        let judge = |service: &str, client| services.policy.judge(service, client);
+        self.tracker.rejudge(&mut self.kernel, judge, now);
         self.act();
         self.sweep();
     }
 
     fn sweep(&mut self) {
-        if let Some(kernel) = &self.kernel {
-            self.tracker.sweep(kernel.flows.all(), &Now::read());
-        }
+        self.tracker.sweep(&mut self.kernel, &Now::read());
         self.act();
     }
 
     fn snapshot(&self, now: Now) -> Snapshot {
         let kernel = self.kernel.as_ref();
         Snapshot {
-            flows: kernel.map(|kernel| kernel.flows.all().collect()).unwrap_or_default(),
+            flows: self.kernel.all().collect(),
             denials: kernel.map(|kernel| kernel.denials(&self.slots)).unwrap_or_default(),
             outcomes: kernel.map(Kernel::outcomes).unwrap_or_default(),
             tracker: self.tracker.stats(),
@@ -281,7 +277,7 @@ impl Engine {
                     self.answer(&event);
                 }
                 Event::Closed(event) => self.tracker.closed(&event, &now),
-                Event::Cut(event) => self.tracker.cut(&event, &self.kernel, &now),
+                Event::Cut(event) => self.tracker.cut(&event, &mut self.kernel, &now),
             }
         }
         self.act();
@@ -302,7 +298,7 @@ impl Engine {
         }
         self.resets_left -= 1;
         if let Some(Err(error)) = self.resetter.as_ref().map(|resetter| resetter.answer(event)) {
-            tracing::debug!(%error, "an RST could not be sent");
+            tracing::debug!(%error, "an answer to a denied packet could not be sent");
         }
     }
 
@@ -361,11 +357,8 @@ impl Engine {
             self.hear(message, &now);
         }
         self.act();
-        let (counts, flows): (Vec<_>, Vec<_>) = match &self.kernel {
-            Some(kernel) => (kernel.counts(&self.slots), kernel.flows.all().collect()),
-            None => Default::default(),
-        };
-        self.tracker.finish(&counts, flows.into_iter(), &self.kernel, &now);
+        let counts = self.kernel.as_ref().map(|kernel| kernel.counts(&self.slots));
+        self.tracker.finish(&counts.unwrap_or_default(), &mut self.kernel, &now);
         self.act();
     }
 }

@@ -63,6 +63,21 @@ fn count(epoch: u64, denials: &Denials) -> Count {
 }
 
 impl FlowTable for Option<Kernel> {
+    fn all(&self) -> impl Iterator<Item = (FlowKey, FlowState)> {
+        self.iter().flat_map(|kernel| kernel.flows.all())
+    }
+
+    fn take(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let taken = self.as_mut()?.flows.take(key);
+        taken.unwrap_or_else(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a flow cannot be taken out of the map"
+            );
+            None
+        })
+    }
+
     fn get(&self, key: &FlowKey) -> Option<FlowState> {
         // An entry that cannot be read is told by its event or the sweep.
         self.as_ref().and_then(|kernel| kernel.flows.get(key).ok().flatten())

@@ -8,7 +8,7 @@ use std::{
 
 use proxy_common::{address::FlowKey, flow::FlowState};
 
-use super::{Count, FlowTable, Now, Tracker, tracker::close_reason};
+use super::{Count, FlowTable, Now, Tracker, tracker::close_reason, udp::is_udp};
 use crate::record::{CloseReason, CounterId, FlowId};
 
 /// An end that the kernel told is here by then; what is older was lost.
@@ -24,7 +24,7 @@ impl Tracker {
         &mut self,
         counts: &[Count],
         accounted: &BTreeMap<CounterId, u64>,
-        flows: impl Iterator<Item = (FlowKey, FlowState)>,
+        table: &mut impl FlowTable,
         committed: &BTreeSet<FlowId>,
         now: &Now,
     ) {
@@ -35,12 +35,18 @@ impl Tracker {
         }
         self.recorded.extend(committed);
         self.stale.extend(committed);
-        for (key, state) in flows {
-            if state.has(FlowState::RELAYED) {
+        let mut over = Vec::new();
+        for (key, state) in table.all() {
+            if is_udp(&key) {
+                over.extend(self.adopt_udp(key, &state, now).then_some(key));
+            } else if state.has(FlowState::RELAYED) {
                 self.flow_record(key, &state, CloseReason::Interrupted, now);
             } else if state.has(FlowState::ENDED) {
                 self.guarded(key, &state, now);
             }
+        }
+        for key in over {
+            self.interrupt_udp(key, table, now);
         }
     }
 
@@ -65,14 +71,17 @@ impl Tracker {
     /// Looks through every flow: for ends whose event was lost, connections without
     /// new payload for too long, services that are gone. Every event that the ring
     /// buffer held has been handed over.
-    pub fn sweep(&mut self, flows: impl Iterator<Item = (FlowKey, FlowState)>, now: &Now) {
-        for (key, state) in flows {
+    pub fn sweep(&mut self, table: &mut impl FlowTable, now: &Now) {
+        let mut over = Vec::new();
+        for (key, state) in table.all() {
             let flow = FlowId { key, started: state.started };
             if self.recorded.contains(&flow) {
                 continue;
             }
             let quiet = now.since(state.last_packet);
-            if state.has(FlowState::ENDED) {
+            if is_udp(&key) {
+                over.extend(self.look_at_udp(key, &state, now).map(|why| (key, why)));
+            } else if state.has(FlowState::ENDED) {
                 if quiet > TOLD_BY && !(state.has(FlowState::RELAYED) && self.relayed.holds(&flow))
                 {
                     self.stats.swept_flows += 1;
@@ -84,6 +93,10 @@ impl Tracker {
                 self.flow_record(key, &state, CloseReason::Interrupted, now);
             }
         }
+        for (key, why) in over {
+            self.end_udp(key, why, table, now);
+        }
+        self.udp.expire(now.monotonic);
     }
 
     fn sweep_guarded(&mut self, key: FlowKey, state: &FlowState, now: &Now) {
@@ -98,27 +111,25 @@ impl Tracker {
 
     /// Records everything that is open: the kernel programs are detached, the relay
     /// has reported all its connections, and the maps go away.
-    pub fn finish(
-        &mut self,
-        counts: &[Count],
-        flows: impl Iterator<Item = (FlowKey, FlowState)>,
-        table: &impl FlowTable,
-        now: &Now,
-    ) {
+    pub fn finish(&mut self, counts: &[Count], table: &mut impl FlowTable, now: &Now) {
         for count in counts {
             let lost = self.ledger.close(*count);
             self.uncovered(count.counter, lost, "events_lost", now);
         }
-        self.flush_aggregates(now);
         for view in self.relayed.expire(u64::MAX, true) {
             self.settle(view, table, now);
         }
-        for (key, state) in flows {
+        let mut over = Vec::new();
+        for (key, state) in table.all() {
             let flow = FlowId { key, started: state.started };
             if self.recorded.contains(&flow) {
                 continue;
             }
-            if self.ending.contains_key(&flow) {
+            if is_udp(&key) {
+                let why = self.look_at_udp(key, &state, now);
+                let open = !state.has(FlowState::ENDED);
+                over.extend(open.then(|| (key, why.unwrap_or(CloseReason::Shutdown))));
+            } else if self.ending.contains_key(&flow) {
                 self.guarded(key, &state, now);
             } else if state.has(FlowState::ENDED) {
                 self.flow_record(key, &state, close_reason(&state), now);
@@ -126,5 +137,9 @@ impl Tracker {
                 self.flow_record(key, &state, CloseReason::Shutdown, now);
             }
         }
+        for (key, why) in over {
+            self.end_udp(key, why, table, now);
+        }
+        self.flush_aggregates(now);
     }
 }

@@ -11,7 +11,7 @@ use proxy_common::{
 
 use super::{
     Ended, Failure, Fate, Introduction, Now, Outcome, ServiceInfo,
-    limiter::{Aggregate, Attempt},
+    limiter::{Aggregate, Attempt, Judge},
 };
 use crate::{
     config::Service,
@@ -85,7 +85,7 @@ fn note(draft: &mut Draft, name: &str, value: impl Into<String>) {
     draft.metadata.insert(name.to_owned(), value.into());
 }
 
-/// A single denied attempt.
+/// A single denied or refused attempt.
 pub(super) fn denied(
     attempt: &Attempt,
     service: &ServiceInfo,
@@ -93,16 +93,28 @@ pub(super) fn denied(
     now: &Now,
 ) -> Draft {
     let mut draft = blank(&attempt.key, service.into(), (attempt.time, attempt.time), now);
-    draft.verdict = Verdict::Denied;
+    draft.verdict = verdict(attempt.reason);
     draft.reason = Some(attempt.reason);
-    note(&mut draft, "hook", if attempt.hook == Hook::Xdp as u8 { "xdp" } else { "tc" });
+    match attempt.judge {
+        Judge::Kernel { hook, .. } if hook == Hook::Xdp as u8 => note(&mut draft, "hook", "xdp"),
+        Judge::Kernel { .. } => note(&mut draft, "hook", "tc"),
+        Judge::Relay(_) => note(&mut draft, "hook", "relay"),
+    }
     if let Some(interface) = interface {
         note(&mut draft, "interface", interface);
     }
     draft
 }
 
-/// Denied attempts that share a record.
+/// Whether an attempt was denied for that reason, or failed (SPEC 4).
+fn verdict(reason: Reason) -> Verdict {
+    match reason {
+        Reason::ConnectionLimit => Verdict::Error,
+        _ => Verdict::Denied,
+    }
+}
+
+/// Denied or refused attempts that share a record.
 pub(super) fn aggregate(
     aggregate: &Aggregate,
     service: &ServiceInfo,
@@ -115,8 +127,7 @@ pub(super) fn aggregate(
     };
     draft.timestamp = now.wall_at(aggregate.last_time);
     draft.duration_ms = aggregate.last_time.saturating_sub(aggregate.first_time) / 1_000_000;
-    let attempts: u64 = aggregate.attempts.values().sum();
-    note(&mut draft, "suppressed", attempts.saturating_sub(1).to_string());
+    note(&mut draft, "suppressed", aggregate.attempts.saturating_sub(1).to_string());
     if let Some(prefix) = &aggregate.prefix {
         note(&mut draft, "source_prefix", prefix.to_string());
     } else {
@@ -128,7 +139,7 @@ pub(super) fn aggregate(
     draft
 }
 
-/// Denied attempts of which only counters tell.
+/// Attempts of which only numbers tell.
 fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
     let nobody = Address::unspecified(Family::V6);
     let key = FlowKey {
@@ -139,7 +150,7 @@ fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
         protocol: service.mode.transport().into(),
     };
     let mut draft = blank(&key, service.into(), (aggregate.first_time, aggregate.last_time), now);
-    draft.verdict = Verdict::Denied;
+    draft.verdict = verdict(aggregate.reason);
     draft.reason = Some(aggregate.reason);
     draft
 }
@@ -170,17 +181,17 @@ pub(super) fn flow(
     draft
 }
 
-/// A connection that ended before the relay accepted it.
-pub(super) fn unaccepted(
+/// A flow that the relay never served.
+pub(super) fn unserved(
     key: &FlowKey,
     state: &FlowState,
     service: &ServiceInfo,
-    close_reason: CloseReason,
+    (reason, close_reason): (Reason, CloseReason),
     now: &Now,
 ) -> Draft {
     let mut draft = flow(key, state, service, close_reason, now);
     draft.verdict = Verdict::Error;
-    draft.reason = Some(Reason::ClientAborted);
+    draft.reason = Some(reason);
     nothing_served(&mut draft);
     draft
 }

@@ -1,5 +1,6 @@
-//! At most so many single records of denied attempts a second; the rest is told in
-//! aggregates, whose number is bounded too (SPEC 5).
+//! At most so many single records of attempts a second that were denied, or refused
+//! before they completed any handshake; the rest is told in aggregates, whose number is
+//! bounded too (SPEC 5).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
@@ -9,25 +10,51 @@ use std::{
 use ipnet::IpNet;
 use proxy_common::{address::FlowKey, reason::Reason, tables::ServiceSlot};
 
-use crate::record::CounterId;
+use crate::record::{Accounted, CounterId, FlowId, Origin};
 
 const WINDOW: u64 = 1_000_000_000;
 /// Aggregates by source prefix in a second.
 const MOST_PREFIXES: usize = 256;
 
-/// A denied attempt.
+/// A denied or refused attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     pub(super) service: ServiceSlot,
     pub(super) reason: Reason,
     pub(super) key: FlowKey,
-    /// [`proxy_common::event::Hook`] as a number.
-    pub(super) hook: u8,
-    /// Interface index.
-    pub(super) interface: u32,
     /// Kernel's monotonic clock.
     pub(super) time: u64,
-    pub(super) counter: CounterId,
+    pub(super) judge: Judge,
+}
+
+/// Who denied or refused an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judge {
+    /// A kernel program.
+    Kernel {
+        /// [`proxy_common::event::Hook`] as a number.
+        hook: u8,
+        /// Interface index.
+        interface: u32,
+        /// Where it is counted.
+        counter: CounterId,
+    },
+    /// The relay. The kernel let the attempt pass, and has a flow of it where it saw it.
+    Relay(Option<FlowId>),
+}
+
+impl Attempt {
+    /// What its record stands for.
+    pub(super) fn origin(&self) -> Origin {
+        match self.judge {
+            Judge::Kernel { counter, .. } => Origin::Denied {
+                accounted: vec![Accounted { counter, attempts: 1 }],
+                flows: Vec::new(),
+            },
+            Judge::Relay(Some(flow)) => Origin::Flow(flow),
+            Judge::Relay(None) => Origin::Userspace,
+        }
+    }
 }
 
 /// Attempts that share a record.
@@ -35,13 +62,18 @@ pub(super) struct Attempt {
 pub(super) struct Aggregate {
     pub(super) service: ServiceSlot,
     pub(super) reason: Reason,
-    /// `None`: only counters tell of these attempts.
+    /// `None`: only numbers tell of these attempts.
     pub(super) first: Option<Attempt>,
     /// `None`: of more sources than can be told apart.
     pub(super) prefix: Option<IpNet>,
     pub(super) first_time: u64,
     pub(super) last_time: u64,
-    pub(super) attempts: BTreeMap<CounterId, u64>,
+    /// In all.
+    pub(super) attempts: u64,
+    /// Of these, the kernel's.
+    accounted: BTreeMap<CounterId, u64>,
+    /// Of these, the relay's that the kernel has flows of.
+    flows: Vec<FlowId>,
     /// Why counters tell of more than events did.
     pub(super) unseen: BTreeSet<&'static str>,
 }
@@ -55,7 +87,9 @@ impl Aggregate {
             prefix,
             first_time: time,
             last_time: time,
-            attempts: BTreeMap::new(),
+            attempts: 0,
+            accounted: BTreeMap::new(),
+            flows: Vec::new(),
             unseen: BTreeSet::new(),
         }
     }
@@ -63,11 +97,27 @@ impl Aggregate {
     fn add(&mut self, attempt: &Attempt) {
         self.first.get_or_insert(*attempt);
         self.last_time = self.last_time.max(attempt.time);
-        *self.attempts.entry(attempt.counter).or_default() += 1;
+        self.attempts += 1;
+        match attempt.judge {
+            Judge::Kernel { counter, .. } => *self.accounted.entry(counter).or_default() += 1,
+            Judge::Relay(flow) => self.flows.extend(flow),
+        }
+    }
+
+    /// What its record stands for.
+    pub(super) fn origin(self) -> Origin {
+        let accounted = self.accounted.into_iter();
+        Origin::Denied {
+            accounted: accounted
+                .map(|(counter, attempts)| Accounted { counter, attempts })
+                .collect(),
+            flows: self.flows,
+        }
     }
 }
 
-type Group = (ServiceSlot, Reason);
+/// Attempts that one record may stand for.
+pub(super) type Group = (ServiceSlot, Reason);
 
 /// The allowance of one second after another.
 #[derive(Debug)]
@@ -136,10 +186,17 @@ impl Limiter {
         attempts: u64,
         (why, time): (&'static str, u64),
     ) {
-        let rest = self.rest((counter.service, reason), time);
-        rest.last_time = rest.last_time.max(time);
-        *rest.attempts.entry(counter).or_default() += attempts;
+        let rest = self.counted((counter.service, reason), attempts, time);
+        *rest.accounted.entry(counter).or_default() += attempts;
         rest.unseen.insert(why);
+    }
+
+    /// Takes attempts that are known by their number alone.
+    pub(super) fn counted(&mut self, group: Group, attempts: u64, time: u64) -> &mut Aggregate {
+        let rest = self.rest(group, time);
+        rest.last_time = rest.last_time.max(time);
+        rest.attempts += attempts;
+        rest
     }
 
     fn rest(&mut self, group: Group, time: u64) -> &mut Aggregate {

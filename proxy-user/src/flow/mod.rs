@@ -11,6 +11,8 @@ mod report;
 mod services;
 mod sessions;
 mod tracker;
+mod udp;
+mod udp_sessions;
 
 #[cfg(test)]
 mod tests;

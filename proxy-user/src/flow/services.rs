@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proxy_common::{
     address::{Family, FlowKey},
-    tables::ServiceSlot,
+    tables::{MAX_SERVICES, ServiceSlot},
 };
 
 use crate::config::{Denial, Listen, ListenAddress, Mode, Service};
@@ -81,6 +81,20 @@ impl Directory {
             service.listen.clear();
         }
         self.by_slot.extend(services);
+    }
+
+    /// The number of a service of the relay's: the kernel's, or one above all of the
+    /// kernel's where that has none for it.
+    pub fn number(&mut self, service: &Service) -> ServiceSlot {
+        let named = |(_, known): &(&ServiceSlot, &ServiceInfo)| known.name == service.name;
+        if let Some((slot, _)) = self.by_slot.iter().find(named) {
+            return *slot;
+        }
+        let above = ServiceSlot::try_from(MAX_SERVICES).unwrap_or(ServiceSlot::MAX);
+        let given = self.by_slot.range(above..).next();
+        let slot = given.map_or(ServiceSlot::MAX, |(slot, _)| above.max(slot - 1));
+        self.by_slot.insert(slot, ServiceInfo::from(service));
+        slot
     }
 
     /// The service of that number.

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use proxy_common::{address::FlowKey, flow::FlowState};
+use proxy_common::{address::FlowKey, flow::FlowState, reason::Reason};
 
 use super::{
     Ended, FlowTable, Now, Outcome, Tracker, drafts, relayed::View, tracker::close_reason,
+    udp::is_udp,
 };
 use crate::record::{FlowId, KeyedSet, Origin};
 
@@ -16,13 +17,21 @@ use crate::record::{FlowId, KeyedSet, Origin};
 const FLOW_SILENT: Duration = Duration::from_secs(130);
 
 impl Tracker {
-    /// The relay dials for a connection.
+    /// The relay dials for a connection, or begins a UDP session.
     pub fn opened(&mut self, flow: FlowKey) {
-        self.relayed.opened(flow);
+        if is_udp(&flow) {
+            self.udp.opened(flow);
+        } else {
+            self.relayed.opened(flow);
+        }
     }
 
-    /// The relay is done with a connection.
-    pub fn ended(&mut self, report: Ended, table: &impl FlowTable, now: &Now) {
+    /// The relay is done with a connection or a UDP session.
+    pub fn ended(&mut self, report: Ended, table: &mut impl FlowTable, now: &Now) {
+        if is_udp(&report.flow) {
+            self.ended_session(&report, table, now);
+            return;
+        }
         let (key, recorded) = (report.flow, &self.recorded);
         let expects_flow = || live(recorded, &key, table).is_some();
         if let Some(view) = self.relayed.ended(report, expects_flow, now.monotonic) {
@@ -53,7 +62,7 @@ impl Tracker {
             View::Flow(key, state) => {
                 let why = close_reason(&state);
                 self.recorded_as(key, &state, |service| {
-                    drafts::unaccepted(&key, &state, service, why, now)
+                    drafts::unserved(&key, &state, service, (Reason::ClientAborted, why), now)
                 });
             }
         }

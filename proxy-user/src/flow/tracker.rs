@@ -15,20 +15,29 @@ use proxy_common::{
 use super::{
     Count, Directory, Now, ServiceInfo, drafts,
     ledger::Ledger,
-    limiter::{Attempt, Limiter},
+    limiter::{Aggregate, Attempt, Judge, Limiter},
     relayed::{Relayed, View},
+    udp::is_udp,
+    udp_sessions::UdpSessions,
 };
-use crate::record::{
-    Accounted, CloseReason, CounterId, Draft, Entry, FlowId, KeyedMap, KeyedSet, Origin,
-};
+use crate::record::{CloseReason, CounterId, Draft, Entry, FlowId, KeyedMap, KeyedSet, Origin};
 
 /// How long after ending a connection its record waits for the kernel's last word.
 const ENDING_WAITS: u64 = 2_000_000_000;
 
-/// Where the tracker looks flows up: the kernel's map, or a test's.
+/// Where the tracker looks flows up: the kernel's maps, or a test's.
 pub trait FlowTable {
     /// The flow's state, while it has an entry.
     fn get(&self, key: &FlowKey) -> Option<FlowState>;
+
+    /// Every flow, also those that are in no 5-tuple's place any more and wait for their
+    /// record: these have [`FlowState::ENDED`].
+    fn all(&self) -> impl Iterator<Item = (FlowKey, FlowState)>;
+
+    /// Ends a UDP flow, and gives its last state, which stays with [`Self::all`] until
+    /// [`Output::Delete`]. The 5-tuple's next datagram begins another flow. `None`: there
+    /// is no flow, or no room to keep its state.
+    fn take(&mut self, key: &FlowKey) -> Option<FlowState>;
 }
 
 /// What is to be done.
@@ -61,9 +70,10 @@ pub struct Tracker {
     pub(super) epoch: u64,
     pub(super) services: Directory,
     interfaces: BTreeMap<u32, String>,
-    limiter: Limiter,
+    pub(super) limiter: Limiter,
     pub(super) ledger: Ledger,
     pub(super) relayed: Relayed,
+    pub(super) udp: UdpSessions,
     /// Flows that have a record, until their entry is deleted.
     pub(super) recorded: KeyedSet<FlowId>,
     /// Connections that the tracker ends, and when their record is due.
@@ -88,6 +98,7 @@ impl Tracker {
             limiter: Limiter::new(deny_records_per_second),
             ledger: Ledger::default(),
             relayed: Relayed::default(),
+            udp: UdpSessions::default(),
             recorded: KeyedSet::default(),
             ending: KeyedMap::default(),
             stale: Vec::new(),
@@ -156,16 +167,14 @@ impl Tracker {
             service: event.service,
             reason,
             key: event.key,
-            hook: event.hook,
-            interface: event.interface,
             time: event.time,
-            counter,
+            judge: Judge::Kernel { hook: event.hook, interface: event.interface, counter },
         };
         self.turn(now);
         if self.limiter.admit(&attempt) {
             let service = self.service(attempt.service);
             let draft = drafts::denied(&attempt, &service, self.interface(&attempt), now);
-            self.record(draft, Origin::Denied(vec![Accounted { counter, attempts: 1 }]));
+            self.record(draft, attempt.origin());
         }
     }
 
@@ -175,8 +184,14 @@ impl Tracker {
     }
 
     /// A new policy denies an open flow.
-    pub fn cut(&mut self, event: &CutEvent, table: &impl FlowTable, now: &Now) {
-        if let Some(state) = table.get(&event.key).filter(|state| !state.has(FlowState::RELAYED)) {
+    pub fn cut(&mut self, event: &CutEvent, table: &mut impl FlowTable, now: &Now) {
+        let Some(state) = table.get(&event.key) else { return };
+        if state.has(FlowState::RELAYED) {
+            return;
+        }
+        if is_udp(&event.key) {
+            self.end_udp(event.key, CloseReason::PolicyChanged, table, now);
+        } else {
             self.end(event.key, &state, CloseReason::PolicyChanged, now);
         }
     }
@@ -212,11 +227,12 @@ impl Tracker {
     /// relay does so itself.
     pub fn rejudge(
         &mut self,
-        flows: impl Iterator<Item = (FlowKey, FlowState)>,
+        table: &mut impl FlowTable,
         judge: impl Fn(&str, IpAddr) -> Judgement,
         now: &Now,
     ) {
-        for (key, state) in flows {
+        let mut cut = Vec::new();
+        for (key, state) in table.all() {
             if state.has(FlowState::RELAYED) || state.has(FlowState::ENDED) {
                 continue;
             }
@@ -225,9 +241,14 @@ impl Tracker {
                 .get(state.service)
                 .filter(|service| service.serves(&key))
                 .and_then(|service| judge(&service.name, key.client.into()).denied);
-            if denied.is_some() {
+            if denied.is_some() && is_udp(&key) {
+                cut.push(key);
+            } else if denied.is_some() {
                 self.end(key, &state, CloseReason::PolicyChanged, now);
             }
+        }
+        for key in cut {
+            self.end_udp(key, CloseReason::PolicyChanged, table, now);
         }
     }
 
@@ -306,29 +327,24 @@ impl Tracker {
     }
 
     /// Writes the aggregates of a second that is over.
-    fn turn(&mut self, now: &Now) {
+    pub(super) fn turn(&mut self, now: &Now) {
         for aggregate in self.limiter.turn(now.monotonic) {
-            self.aggregate(&aggregate, now);
+            self.aggregate(aggregate, now);
         }
     }
 
     /// Writes the aggregates of a second that is not over.
     pub(super) fn flush_aggregates(&mut self, now: &Now) {
         for aggregate in self.limiter.flush() {
-            self.aggregate(&aggregate, now);
+            self.aggregate(aggregate, now);
         }
     }
 
-    fn aggregate(&mut self, aggregate: &super::limiter::Aggregate, now: &Now) {
+    fn aggregate(&mut self, aggregate: Aggregate, now: &Now) {
         let service = self.service(aggregate.service);
         let interface = aggregate.first.as_ref().and_then(|first| self.interface(first));
-        let draft = drafts::aggregate(aggregate, &service, interface, now);
-        let accounted = aggregate
-            .attempts
-            .iter()
-            .map(|(counter, attempts)| Accounted { counter: *counter, attempts: *attempts })
-            .collect();
-        self.record(draft, Origin::Denied(accounted));
+        let draft = drafts::aggregate(&aggregate, &service, interface, now);
+        self.record(draft, aggregate.origin());
     }
 
     /// Takes attempts that only the counter tells of into the second's aggregates.
@@ -344,13 +360,14 @@ impl Tracker {
         }
     }
 
-    fn service(&self, slot: ServiceSlot) -> Cow<'_, ServiceInfo> {
+    pub(super) fn service(&self, slot: ServiceSlot) -> Cow<'_, ServiceInfo> {
         let unknown = || Cow::Owned(ServiceInfo::gone(&format!("slot-{slot}")));
         self.services.get(slot).map_or_else(unknown, Cow::Borrowed)
     }
 
     fn interface(&self, attempt: &Attempt) -> Option<&str> {
-        self.interfaces.get(&attempt.interface).map(String::as_str)
+        let Judge::Kernel { interface, .. } = attempt.judge else { return None };
+        self.interfaces.get(&interface).map(String::as_str)
     }
 
     pub(super) fn record(&mut self, draft: Draft, origin: Origin) {

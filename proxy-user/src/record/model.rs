@@ -264,8 +264,32 @@ pub enum Origin {
     Userspace,
     /// This flow's map entry, which may be deleted once the record is committed.
     Flow(FlowId),
-    /// So many denied attempts of the kernel's counters.
-    Denied(Vec<Accounted>),
+    /// Attempts that were denied or refused.
+    Denied {
+        /// So many of the kernel's counters; of what the relay refused, none.
+        accounted: Vec<Accounted>,
+        /// Map entries of what the kernel let pass and the relay did not.
+        flows: Vec<FlowId>,
+    },
+}
+
+impl Origin {
+    /// Flows whose entries may be deleted once the record is committed.
+    pub fn flows(&self) -> &[FlowId] {
+        match self {
+            Self::Userspace => &[],
+            Self::Flow(flow) => std::slice::from_ref(flow),
+            Self::Denied { flows, .. } => flows,
+        }
+    }
+
+    /// Attempts of the kernel's counters that the record accounts for.
+    pub fn accounted(&self) -> &[Accounted] {
+        match self {
+            Self::Userspace | Self::Flow(_) => &[],
+            Self::Denied { accounted, .. } => accounted,
+        }
+    }
 }
 
 /// Which kernel counter of denied attempts.

@@ -13,9 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     config::{Overload, StoreFailure},
-    record::{
-        Batch, Commit, CommitError, Committing, Entry, FlowId, Ids, Origin, Record, Timestamp,
-    },
+    record::{Batch, Commit, CommitError, Committing, Entry, FlowId, Ids, Record, Timestamp},
 };
 
 /// Entries of one transaction.
@@ -136,7 +134,7 @@ impl Writer {
                 now = Instant::now();
             }
             if queue.entries.len() >= self.shared.options.capacity {
-                queue.drop_entry(entry);
+                queue.drop_entry(&entry);
                 continue;
             }
             queue.entries.push_back((now, entry));
@@ -205,15 +203,11 @@ impl Writer {
 }
 
 impl Queue {
-    fn drop_entry(&mut self, entry: Entry) {
+    fn drop_entry(&mut self, entry: &Entry) {
         self.stats.dropped += 1;
-        match entry.origin {
-            Origin::Userspace => {}
-            Origin::Flow(flow) => self.abandoned.push(flow),
-            Origin::Denied(accounted) => {
-                self.stats.dropped_attempts += accounted.iter().map(|a| a.attempts).sum::<u64>();
-            }
-        }
+        let accounted = entry.origin.accounted().iter();
+        self.stats.dropped_attempts += accounted.map(|part| part.attempts).sum::<u64>();
+        self.abandoned.extend(entry.origin.flows());
     }
 }
 
@@ -280,7 +274,7 @@ impl<S: Commit> Thread<S> {
         queue.stats.committed += u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
         queue.stats.lag = since.elapsed();
         drop(queue);
-        self.settle(batch.records.iter().filter_map(flow_of).collect());
+        self.settle(batch.records.iter().flat_map(|one| one.origin.flows()).copied().collect());
         self.let_go();
         if let Some(last) = batch.records.last() {
             self.committed.send_replace(Some(last.record.id));
@@ -344,12 +338,5 @@ impl<S: Commit> Thread<S> {
         if !flows.is_empty() {
             (self.on_told)(Told::Settled(flows));
         }
-    }
-}
-
-fn flow_of(committing: &Committing) -> Option<FlowId> {
-    match committing.origin {
-        Origin::Flow(flow) => Some(flow),
-        _ => None,
     }
 }

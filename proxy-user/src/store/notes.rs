@@ -11,7 +11,7 @@ use super::{
     file::{ACCOUNTED, RecordsFile, table},
     noted::{Noted, Noting},
 };
-use crate::record::{Accounted, Committing, CounterId, FlowId, Origin};
+use crate::record::{Accounted, Committing, CounterId, FlowId};
 
 /// How far records account for counters.
 pub(super) fn accounted(file: &RecordsFile) -> Result<BTreeMap<CounterId, u64>, StoreError> {
@@ -51,7 +51,8 @@ impl Notes {
         noted: &mut Noted,
         own: &[&Committing],
     ) -> Result<(), redb::Error> {
-        let epochs: BTreeSet<u64> = own.iter().flat_map(|one| epochs(&one.origin)).collect();
+        let parts = own.iter().flat_map(|one| one.origin.accounted());
+        let epochs: BTreeSet<u64> = parts.map(|part| part.counter.epoch).collect();
         let mut accounted = write.open_table(ACCOUNTED)?;
         for (counter, attempts) in &self.accounted {
             if epochs.is_empty() || epochs.contains(&counter.epoch) {
@@ -64,14 +65,6 @@ impl Notes {
         }
         noting.flush()
     }
-}
-
-fn epochs(origin: &Origin) -> impl Iterator<Item = u64> {
-    let parts: &[Accounted] = match origin {
-        Origin::Denied(parts) => parts,
-        Origin::Userspace | Origin::Flow(_) => &[],
-    };
-    parts.iter().map(|part| part.counter.epoch)
 }
 
 pub(super) fn key_of(counter: &CounterId) -> (u64, u16, u8, u32) {

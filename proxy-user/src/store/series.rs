@@ -43,11 +43,7 @@ impl Kind {
     pub(super) fn of(record: &Record, origin: &Origin) -> Self {
         let draft = &record.draft;
         let denied = draft.verdict == Verdict::Denied || draft.service_id.is_empty();
-        match origin {
-            Origin::Denied(_) => Self::Noise,
-            _ if denied => Self::Noise,
-            _ => Self::Main,
-        }
+        if denied || !origin.accounted().is_empty() { Self::Noise } else { Self::Main }
     }
 }
 

@@ -237,7 +237,7 @@ impl Shared {
 
 /// Writes what the records settle, and forgets. Gives those that are to be written: not
 /// whose flow was recorded before, by a daemon whose notes could not be read when this
-/// one began.
+/// one began. What stands for several is written all the same.
 fn settle<'a>(
     write: &WriteTransaction,
     noted: &mut Noted,
@@ -248,14 +248,12 @@ fn settle<'a>(
     let mut noting = Noting::open(write, noted)?;
     let mut fresh = Vec::with_capacity(own.len());
     for committing in own {
-        let is_fresh = match &committing.origin {
-            Origin::Denied(parts) => {
-                parts.iter().try_for_each(|part| accounts.add(part))?;
-                true
-            }
-            Origin::Flow(flow) => noting.note(*flow)?,
-            Origin::Userspace => true,
-        };
+        let origin = &committing.origin;
+        origin.accounted().iter().try_for_each(|part| accounts.add(part))?;
+        let mut is_fresh = true;
+        for flow in origin.flows() {
+            is_fresh = noting.note(*flow)? || matches!(origin, Origin::Denied { .. });
+        }
         if is_fresh {
             fresh.push(*committing);
         }

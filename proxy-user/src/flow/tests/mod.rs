@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod datagrams;
 mod rows;
 mod simulation;
+mod udp;
+mod udp_simulation;
 mod world;

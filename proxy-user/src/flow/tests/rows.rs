@@ -199,14 +199,13 @@ fn a_new_policy_ends_what_it_denies_and_nothing_else() {
     let (denied, allowed) = (key(1, 5000, GUARD), key(2, 5000, GUARD));
     world.open(denied, GUARD, false);
     world.open(allowed, GUARD, false);
-    let flows: Vec<_> = world.table.iter().map(|(key, state)| (*key, *state)).collect();
     let judge = |_: &str, client| Judgement {
         denied: (client == std::net::IpAddr::from([198, 51, 100, 1]))
             .then_some(Reason::IpRestricted),
         ..Judgement::default()
     };
     let now = world.now();
-    world.tracker.rejudge(flows.into_iter(), judge, &now);
+    world.tracker.rejudge(&mut world.table, judge, &now);
     world.tick(20);
     assert_eq!(world.resets, [denied]);
     world.end(denied, false);

@@ -73,7 +73,7 @@ proptest! {
         world.finish();
 
         prop_assert!(world.table.is_empty(), "entries stay: {:?}", world.table);
-        prop_assert!(world.parked.is_empty(), "entries stay: {:?}", world.parked);
+        prop_assert!(world.table.parked.is_empty(), "entries stay: {:?}", world.table.parked);
         for entry in &world.written {
             if let Origin::Flow(flow) = &entry.origin {
                 *opened.get_mut(flow).expect("a record of a flow that never was") += 1;
@@ -89,7 +89,7 @@ proptest! {
 fn sum(world: &World) -> BTreeMap<crate::record::CounterId, u64> {
     let mut sums = BTreeMap::new();
     for entry in &world.written {
-        let Origin::Denied(accounted) = &entry.origin else { continue };
+        let Origin::Denied { accounted, .. } = &entry.origin else { continue };
         let suppressed = entry.draft.metadata.get("suppressed").map_or(0, |n| n.parse().unwrap());
         assert_eq!(accounted.iter().map(|part| part.attempts).sum::<u64>(), 1 + suppressed);
         for part in accounted {

@@ -4,18 +4,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
+    ops::{Deref, DerefMut},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use proxy_common::{
-    address::{FlowKey, PROTOCOL_TCP},
+    address::FlowKey,
     event::{ClosedEvent, DeniedEvent, KIND_CLOSED, KIND_DENIED},
     flow::{FlowState, Half},
     packet::Segment,
     reason::Reason,
 };
 
+use super::datagrams::Datagrams;
 use crate::{
     config::{
         Access, Denial, Destination, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target,
@@ -24,24 +26,25 @@ use crate::{
         Admission, Bytes, Count, Ended, Fate, FlowTable, Now, Opened, Outcome, Output, ServiceInfo,
         Tracker,
     },
-    record::{CloseReason, CounterId, Draft, Entry, FlowId, Origin, Timestamp},
+    record::{CloseReason, CounterId, Draft, Entry, FlowId, Timestamp},
 };
 
 pub(super) const GUARD: u16 = 0;
 pub(super) const RELAY: u16 = 1;
+pub(super) const UDP_GUARD: u16 = 2;
+pub(super) const UDP_RELAY: u16 = 3;
 pub(super) const LIMIT: u32 = 3;
 
 pub(super) struct World {
     pub(super) tracker: Tracker,
     pub(super) table: Flows,
-    /// Flows whose place a new one took.
-    pub(super) parked: BTreeMap<FlowId, FlowState>,
     pub(super) attempts: BTreeMap<CounterId, u64>,
     /// Events on their way through the ring buffer.
     pub(super) ring: Vec<DeniedEvent>,
     pub(super) closing: Vec<ClosedEvent>,
     /// Sessions that the relay has open.
     pub(super) sessions: Vec<Opened>,
+    pub(super) udp: Datagrams,
     pending: Vec<Entry>,
     pub(super) written: Vec<Entry>,
     accounted: BTreeMap<CounterId, u64>,
@@ -51,11 +54,65 @@ pub(super) struct World {
     pub(super) milliseconds: u64,
 }
 
-type Flows = HashMap<FlowKey, FlowState>;
+/// The kernel's maps of flows.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    placed: HashMap<FlowKey, FlowState>,
+    /// Flows that have no place any more.
+    pub(super) parked: BTreeMap<FlowId, FlowState>,
+}
+
+impl Deref for Flows {
+    type Target = HashMap<FlowKey, FlowState>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.placed
+    }
+}
+
+impl DerefMut for Flows {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.placed
+    }
+}
 
 impl FlowTable for Flows {
     fn get(&self, key: &FlowKey) -> Option<FlowState> {
-        HashMap::get(self, key).copied()
+        self.placed.get(key).copied()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (FlowKey, FlowState)> {
+        let replaced = |(flow, state): (&FlowId, &FlowState)| {
+            (flow.key, FlowState { flags: state.flags | FlowState::ENDED, ..*state })
+        };
+        let parked = self.parked.iter().filter(|(flow, _)| !self.is_in_place(flow)).map(replaced);
+        self.placed.iter().map(|(key, state)| (*key, *state)).chain(parked)
+    }
+
+    fn take(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let state = self.half_take(key)?;
+        self.placed.remove(key);
+        Some(state)
+    }
+}
+
+impl Flows {
+    /// What a daemon has done that is killed while it takes a flow.
+    pub(super) fn half_take(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let state = *self.placed.get(key)?;
+        self.parked.insert(FlowId { key: *key, started: state.started }, state);
+        Some(state)
+    }
+
+    fn is_in_place(&self, flow: &FlowId) -> bool {
+        self.placed.get(&flow.key).is_some_and(|state| state.started == flow.started)
+    }
+
+    fn delete(&mut self, flow: &FlowId) {
+        if self.is_in_place(flow) {
+            self.placed.remove(&flow.key);
+        }
+        self.parked.remove(flow);
     }
 }
 
@@ -65,16 +122,20 @@ pub(super) fn key(client: u8, port: u16, service: u16) -> FlowKey {
         service: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)).into(),
         client_port: port,
         service_port: 1000 + service,
-        protocol: PROTOCOL_TCP.into(),
+        protocol: mode(service).transport().into(),
     }
+}
+
+fn mode(slot: u16) -> Mode {
+    if slot < UDP_GUARD { Mode::Tcp } else { Mode::Udp }
 }
 
 pub(super) fn service(slot: u16) -> Service {
     Service {
-        name: if slot == GUARD { "guard" } else { "relay" }.into(),
+        name: ["guard", "relay", "udp-guard", "udp-relay"][usize::from(slot)].into(),
         domain: None,
         listen: vec![Listen { address: ListenAddress::Any, port: 1000 + slot }],
-        destination: if slot == GUARD {
+        destination: if [GUARD, UDP_GUARD].contains(&slot) {
             Destination::Host
         } else {
             Target::Address(([192, 0, 2, 9], 80).into()).into()
@@ -82,10 +143,13 @@ pub(super) fn service(slot: u16) -> Service {
         access: Access::OPEN,
         deny: Denial::Drop,
         connect_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_hours(1),
+        idle_timeout: match mode(slot) {
+            Mode::Udp => Duration::from_secs(30),
+            _ => Duration::from_hours(1),
+        },
         max_connections: 100.try_into().unwrap(),
         proxy_protocol: ProxyProtocol::default(),
-        mode: Mode::Tcp,
+        mode: mode(slot),
     }
 }
 
@@ -93,12 +157,12 @@ impl World {
     pub(super) fn new() -> Self {
         let mut world = Self {
             tracker: Tracker::new(1, LIMIT),
-            table: HashMap::new(),
-            parked: BTreeMap::new(),
+            table: Flows::default(),
             attempts: BTreeMap::new(),
             ring: Vec::new(),
             closing: Vec::new(),
             sessions: Vec::new(),
+            udp: Datagrams::default(),
             pending: Vec::new(),
             written: Vec::new(),
             accounted: BTreeMap::new(),
@@ -121,19 +185,13 @@ impl World {
 
     fn begin(&mut self) {
         self.tracker = Tracker::new(1, LIMIT);
-        let services = [GUARD, RELAY].map(|slot| (slot, ServiceInfo::from(&service(slot))));
+        let slots = [GUARD, RELAY, UDP_GUARD, UDP_RELAY];
+        let services = slots.map(|slot| (slot, ServiceInfo::from(&service(slot))));
         self.tracker.set_services(services.to_vec());
-        let flows = self.flows();
-        let now = self.now();
-        let counts = self.counts();
-        self.tracker.begin(&counts, &self.accounted, flows.into_iter(), &self.committed, &now);
+        let (counts, now) = (self.counts(), self.now());
+        let table = &mut self.table;
+        self.tracker.begin(&counts, &self.accounted, table, &self.committed, &now);
         self.act();
-    }
-
-    /// All that the kernel's maps hold.
-    fn flows(&self) -> Vec<(FlowKey, FlowState)> {
-        let placed = self.table.iter().map(|(key, state)| (*key, *state));
-        placed.chain(self.parked.iter().map(|(flow, state)| (flow.key, *state))).collect()
     }
 
     /// The daemon is killed and started again: what was not committed is gone, the
@@ -141,6 +199,7 @@ impl World {
     pub(super) fn crash(&mut self) {
         self.pending.clear();
         self.sessions.clear();
+        self.udp.crash();
         self.begin();
     }
 
@@ -152,7 +211,7 @@ impl World {
             return;
         }
         if let Some(state) = self.table.remove(&key) {
-            self.parked.insert(FlowId { key, started: state.started }, state);
+            self.table.parked.insert(FlowId { key, started: state.started }, state);
             if !lost {
                 self.closing.push(ClosedEvent { kind: KIND_CLOSED, replaced: 1, key, state });
             }
@@ -224,7 +283,7 @@ impl World {
         };
         tell(&mut report);
         self.drain();
-        self.tracker.ended(report, &self.table, &now);
+        self.tracker.ended(report, &mut self.table, &now);
         self.act();
     }
 
@@ -274,17 +333,15 @@ impl World {
 
     pub(super) fn sweep(&mut self) {
         self.drain();
-        let flows = self.flows();
         let now = self.now();
-        self.tracker.sweep(flows.into_iter(), &now);
+        self.tracker.sweep(&mut self.table, &now);
         self.act();
     }
 
     pub(super) fn finish(&mut self) {
         self.drain();
-        let flows = self.flows();
         let (counts, now) = (self.counts(), self.now());
-        self.tracker.finish(&counts, flows.into_iter(), &self.table, &now);
+        self.tracker.finish(&counts, &mut self.table, &now);
         self.act();
         self.commit();
     }
@@ -292,17 +349,10 @@ impl World {
     pub(super) fn commit(&mut self) {
         let mut flows = Vec::new();
         for entry in std::mem::take(&mut self.pending) {
-            match &entry.origin {
-                Origin::Userspace => {}
-                Origin::Flow(flow) => {
-                    self.committed.insert(*flow);
-                    flows.push(*flow);
-                }
-                Origin::Denied(accounted) => {
-                    for part in accounted {
-                        *self.accounted.entry(part.counter).or_default() += part.attempts;
-                    }
-                }
+            self.committed.extend(entry.origin.flows());
+            flows.extend(entry.origin.flows());
+            for part in entry.origin.accounted() {
+                *self.accounted.entry(part.counter).or_default() += part.attempts;
             }
             self.written.push(entry);
         }
@@ -310,17 +360,11 @@ impl World {
         self.act();
     }
 
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         for output in self.tracker.take() {
             match output {
                 Output::Record(entry) => self.pending.push(*entry),
-                Output::Delete(flow) => {
-                    if self.table.get(&flow.key).is_some_and(|s| s.started == flow.started) {
-                        self.table.remove(&flow.key);
-                    } else {
-                        self.parked.remove(&flow);
-                    }
-                }
+                Output::Delete(flow) => self.table.delete(&flow),
                 Output::Forget(flow) => drop(self.committed.remove(&flow)),
                 Output::Reset(key) => self.resets.push(key),
             }

@@ -10,7 +10,7 @@ use super::support::{
     served,
 };
 use crate::{
-    record::{Commit, FlowId, Record, Timestamp},
+    record::{Commit, Entry, FlowId, Origin, Record, Timestamp},
     store::{
         Store,
         file::{META, META_FORMAT, NOTED, NOTED_1},
@@ -61,6 +61,25 @@ fn records_accounts_and_notes_are_the_same_after_reopening() {
         assert_eq!(store.accounted(9).unwrap(), accounts([]));
         assert_eq!(store.committed_flows().unwrap(), BTreeSet::from([flow(1), flow(2)]));
     }
+}
+
+#[test]
+fn a_record_of_many_settles_attempts_and_flows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_DAY);
+    let many = |accounted: Vec<_>, ports: std::ops::Range<u16>| {
+        let flows: Vec<_> = ports.map(flow).collect();
+        let draft = denied(NOON, Vec::new()).draft;
+        Entry { draft, origin: Origin::Denied { accounted, flows } }
+    };
+    let mut written = opened.commit(vec![many(vec![attempts(7, 0, 2)], 1..4)]);
+    // Of its flows one is noted already, of all the others it is the record.
+    written.extend(opened.commit(vec![many(Vec::new(), 3..6)]));
+    drop(opened);
+    let store = open(dir.path(), BY_DAY).store;
+    assert_eq!(all(&store), written);
+    assert_eq!(store.accounted(7).unwrap(), accounts([attempts(7, 0, 2)]));
+    assert_eq!(store.committed_flows().unwrap(), (1..6).map(flow).collect());
 }
 
 #[test]

@@ -133,6 +133,19 @@ fn entries_that_come_together_wait_for_room_and_keep_their_order() {
 }
 
 #[test]
+fn a_record_of_many_settles_all_their_flows() {
+    let (sender, settled) = mpsc::channel();
+    let on_told = Box::new(move |told| drop(sender.send(told)));
+    let (writer, thread) = Writer::start(Store::default(), options(), on_told).unwrap();
+    let many: Vec<_> = (1..4).map(flow).collect();
+    let refused = Origin::Denied { accounted: Vec::new(), flows: many.clone() };
+    writer.submit([entry(refused), entry(Origin::Flow(flow(9)))]);
+    writer.close();
+    thread.join().unwrap();
+    assert!(flows(settled.try_iter()).into_iter().eq(many.into_iter().chain([flow(9)])));
+}
+
+#[test]
 fn pressure_tells_traffic_what_to_do() {
     let refuse = WriterOptions { on_store_failure: StoreFailure::Refuse, ..options() };
     let store = Store::default();

@@ -91,7 +91,7 @@ pub(super) fn served(timestamp: Timestamp) -> Entry {
 pub(super) fn denied(timestamp: Timestamp, accounted: Vec<Accounted>) -> Entry {
     let reason = Some(Reason::IpRestricted);
     let draft = Draft { verdict: Verdict::Denied, reason, ..served(timestamp).draft };
-    Entry { draft, origin: Origin::Denied(accounted) }
+    Entry { draft, origin: Origin::Denied { accounted, flows: Vec::new() } }
 }
 
 /// That entry, as the record of a flow.
