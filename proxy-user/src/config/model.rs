@@ -184,7 +184,7 @@ pub enum Matching {
 pub enum Denial {
     /// Silence.
     Drop,
-    /// A TCP RST, rate-limited.
+    /// A TCP RST, or for UDP an ICMP port unreachable; rate-limited.
     Reset,
 }
 
