@@ -77,14 +77,14 @@ fn page(client: &Client, number: u64) -> Result<Listing<Flow>> {
 }
 
 fn name(flow: &Flow) -> String {
-    let Flow { source_ip, source_port, listen_address, listen_port, .. } = flow;
-    format!("{source_ip} {source_port} {listen_address} {listen_port}")
+    let Flow { protocol, source_ip, source_port, listen_address, listen_port, .. } = flow;
+    format!("{protocol} {source_ip} {source_port} {listen_address} {listen_port}")
 }
 
 fn table(flows: &[Flow], before: &Before, seconds: f64) -> Table {
     let mut table = Table::new(&[
-        "SERVICE", "PLANE", "SOURCE", "CC", "PORT", "STATE", "AGE", "IDLE", "UP", "DOWN", "UP/S",
-        "DOWN/S", "PACKETS",
+        "SERVICE", "PLANE", "PROTO", "SOURCE", "CC", "PORT", "STATE", "AGE", "IDLE", "UP", "DOWN",
+        "UP/S", "DOWN/S", "PACKETS",
     ]);
     for flow in flows {
         let known = before.get(&name(flow));
@@ -96,6 +96,7 @@ fn table(flows: &[Flow], before: &Before, seconds: f64) -> Table {
         table.row([
             flow.service_id.clone(),
             flow.plane.as_str().to_owned(),
+            flow.protocol.clone(),
             std::net::SocketAddr::new(flow.source_ip, flow.source_port).to_string(),
             flow.country_code.clone().unwrap_or_default(),
             flow.listen_port.to_string(),
@@ -131,6 +132,7 @@ mod tests {
         Flow {
             service_id: "a".into(),
             plane: Plane::Guard,
+            protocol: "udp".into(),
             source_ip: [192, 0, 2, 1].into(),
             source_port: port,
             listen_address: [192, 0, 2, 2].into(),

@@ -358,7 +358,7 @@ impl Engine {
         }
         self.act();
         let counts = self.kernel.as_ref().map(|kernel| kernel.counts(&self.slots));
-        self.tracker.finish(&counts.unwrap_or_default(), &mut self.kernel, &now);
+        self.tracker.finish(&counts.unwrap_or_default(), &self.kernel, &now);
         self.act();
     }
 }

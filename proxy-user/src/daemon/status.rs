@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proxy_common::{
+    address::{FlowKey, PROTOCOL_UDP},
     flow::FlowState,
     outcome::Outcome,
     tables::{MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_SERVICES},
@@ -23,7 +24,7 @@ use crate::{
     },
     config::{Config, Hook},
     datapath::Attached,
-    record::Timestamp,
+    record::{Protocol, Timestamp},
 };
 
 impl Core {
@@ -152,20 +153,25 @@ impl Core {
     pub(super) fn flows(&self) -> Result<Vec<Flow>, Failure> {
         let snapshot = self.snapshot()?;
         let names = self.slot_names();
+        let config = self.config.load();
+        let services = config.services.iter();
+        let protocols = services.map(|service| (&*service.name, service.mode.protocol())).collect();
         let geo = self.geo.load();
         let now = snapshot.now;
         let milliseconds = |then| u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX);
-        let flow = |(key, state): &(proxy_common::address::FlowKey, FlowState)| {
+        let flow = |(key, state): &(FlowKey, FlowState)| {
+            let service_id = names.get(&state.service).cloned().unwrap_or_default();
             let source_ip = std::net::IpAddr::from(key.client);
             let relayed = state.has(FlowState::RELAYED);
             Flow {
-                service_id: names.get(&state.service).cloned().unwrap_or_default(),
+                protocol: protocol(key, &service_id, &protocols).as_str().to_owned(),
+                service_id,
                 plane: if relayed { Plane::Relay } else { Plane::Guard },
                 source_ip,
                 source_port: key.client_port,
                 listen_address: key.service.into(),
                 listen_port: key.service_port,
-                state: condition(state).to_owned(),
+                state: condition(key, state).to_owned(),
                 age_ms: milliseconds(state.started),
                 idle_ms: milliseconds(state.last_packet),
                 bytes_upload: state.up.payload(),
@@ -182,7 +188,20 @@ impl Core {
     }
 }
 
-fn condition(state: &FlowState) -> &'static str {
+fn is_udp(key: &FlowKey) -> bool {
+    key.protocol == u32::from(PROTOCOL_UDP)
+}
+
+/// Of a service that is gone only the transport is known.
+fn protocol(key: &FlowKey, service: &str, known: &BTreeMap<&str, Protocol>) -> Protocol {
+    match known.get(service) {
+        _ if is_udp(key) => Protocol::Udp,
+        Some(protocol) => *protocol,
+        None => Protocol::Tcp,
+    }
+}
+
+fn condition(key: &FlowKey, state: &FlowState) -> &'static str {
     let closing = FlowState::CLIENT_CLOSED | FlowState::SERVICE_CLOSED;
     if state.has(FlowState::ENDED) {
         "ended"
@@ -190,6 +209,8 @@ fn condition(state: &FlowState) -> &'static str {
         "cut"
     } else if state.flags & closing != 0 {
         "closing"
+    } else if is_udp(key) && !state.has(FlowState::ESTABLISHED) {
+        "unanswered"
     } else {
         "established"
     }
@@ -219,8 +240,10 @@ fn maps(
         entries: entries as u64,
         capacity: capacity.into(),
     };
+    let udp = snapshot.flows.iter().filter(|(key, _)| is_udp(key)).count();
     vec![
-        map("flows", snapshot.flows.len(), config.kernel.max_flows.get()),
+        map("flows", snapshot.flows.len() - udp, config.kernel.max_flows.get()),
+        map("udp_flows", udp, config.kernel.max_flows.get()),
         map("cidrs", fill.cidrs, MAX_PREFIXES),
         map("countries", fill.countries, MAX_PREFIXES),
         map("listeners", fill.listeners, MAX_LISTENERS),

@@ -94,7 +94,10 @@ impl Tracker {
             }
         }
         for (key, why) in over {
-            self.end_udp(key, why, table, now);
+            // Where there is no room for one there is none for the others.
+            if !self.end_udp(key, why, table, now) {
+                break;
+            }
         }
         self.udp.expire(now.monotonic);
     }
@@ -111,7 +114,7 @@ impl Tracker {
 
     /// Records everything that is open: the kernel programs are detached, the relay
     /// has reported all its connections, and the maps go away.
-    pub fn finish(&mut self, counts: &[Count], table: &mut impl FlowTable, now: &Now) {
+    pub fn finish(&mut self, counts: &[Count], table: &impl FlowTable, now: &Now) {
         for count in counts {
             let lost = self.ledger.close(*count);
             self.uncovered(count.counter, lost, "events_lost", now);
@@ -119,16 +122,14 @@ impl Tracker {
         for view in self.relayed.expire(u64::MAX, true) {
             self.settle(view, table, now);
         }
-        let mut over = Vec::new();
         for (key, state) in table.all() {
             let flow = FlowId { key, started: state.started };
             if self.recorded.contains(&flow) {
                 continue;
             }
             if is_udp(&key) {
-                let why = self.look_at_udp(key, &state, now);
-                let open = !state.has(FlowState::ENDED);
-                over.extend(open.then(|| (key, why.unwrap_or(CloseReason::Shutdown))));
+                let why = self.look_at_udp(key, &state, now).unwrap_or(CloseReason::Shutdown);
+                self.over_udp(key, &state, why, now);
             } else if self.ending.contains_key(&flow) {
                 self.guarded(key, &state, now);
             } else if state.has(FlowState::ENDED) {
@@ -136,9 +137,6 @@ impl Tracker {
             } else {
                 self.flow_record(key, &state, CloseReason::Shutdown, now);
             }
-        }
-        for (key, why) in over {
-            self.end_udp(key, why, table, now);
         }
         self.flush_aggregates(now);
     }

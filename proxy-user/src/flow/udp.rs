@@ -43,7 +43,7 @@ impl Tracker {
     /// The relay is done with a session, or did not begin one.
     pub(super) fn ended_session(&mut self, report: &Ended, table: &mut impl FlowTable, now: &Now) {
         let key = report.flow;
-        let state = self.take_out(&key, table);
+        let state = self.take_or_copy(&key, table);
         if let (Some(service), Some(reason)) = (&report.service, refusal(&report.outcome)) {
             self.refused_session(report, (service, reason), state.as_ref(), now);
             return;
@@ -139,24 +139,41 @@ impl Tracker {
         Some(CloseReason::Interrupted)
     }
 
-    /// Ends a flow that no session of the relay's is open for, and records it.
+    /// Ends a flow that no session of the relay's is open for, and records it. False: it
+    /// cannot be taken out of the map now, and goes on.
     pub(super) fn end_udp(
         &mut self,
         key: FlowKey,
         why: CloseReason,
         table: &mut impl FlowTable,
         now: &Now,
+    ) -> bool {
+        let taken = table.take(&key);
+        if let Some(state) = &taken {
+            self.over_udp(key, state, why, now);
+        }
+        taken.is_some()
+    }
+
+    /// Records a flow that no session of the relay's is open for, and that is in the map no
+    /// more.
+    pub(super) fn over_udp(
+        &mut self,
+        key: FlowKey,
+        state: &FlowState,
+        why: CloseReason,
+        now: &Now,
     ) {
-        match self.take_out(&key, table) {
-            Some(state) if state.has(FlowState::RELAYED) => self.unserved(key, &state, why, now),
-            Some(state) => self.flow_record(key, &state, why, now),
-            None => {}
+        if state.has(FlowState::RELAYED) {
+            self.unserved(key, state, why, now);
+        } else {
+            self.flow_record(key, state, why, now);
         }
     }
 
     /// Ends a flow whose session ended with a daemon before.
     pub(super) fn interrupt_udp(&mut self, key: FlowKey, table: &mut impl FlowTable, now: &Now) {
-        if let Some(state) = self.take_out(&key, table) {
+        if let Some(state) = self.take_or_copy(&key, table) {
             self.flow_record(key, &state, CloseReason::Interrupted, now);
         }
     }
@@ -165,7 +182,9 @@ impl Tracker {
     /// room in the relay's socket, or were of an attempt that the relay refused.
     fn unserved(&mut self, key: FlowKey, state: &FlowState, why: CloseReason, now: &Now) {
         let flow = FlowId { key, started: state.started };
-        self.recorded.insert(flow);
+        if !self.recorded.insert(flow) {
+            return;
+        }
         if self.udp.is_told(&key, state.service, state.last_packet) {
             self.committed(&[flow]);
             return;
@@ -187,7 +206,7 @@ impl Tracker {
 
     /// Takes a flow that has no record out of the kernel's map. One for which there is no
     /// room elsewhere stays until its record is safe; what is counted until then is lost.
-    fn take_out(&self, key: &FlowKey, table: &mut impl FlowTable) -> Option<FlowState> {
+    fn take_or_copy(&self, key: &FlowKey, table: &mut impl FlowTable) -> Option<FlowState> {
         let state = table.take(key).or_else(|| table.get(key))?;
         let flow = FlowId { key: *key, started: state.started };
         (!self.recorded.contains(&flow)).then_some(state)

@@ -31,6 +31,8 @@ pub struct Flow {
     pub service_id: String,
     /// What carries it.
     pub plane: Plane,
+    /// `tcp`, `udp` or `tls`, as its record will have it.
+    pub protocol: String,
     /// The client.
     pub source_ip: IpAddr,
     /// The client's port.
@@ -39,7 +41,8 @@ pub struct Flow {
     pub listen_address: IpAddr,
     /// The port that it addressed.
     pub listen_port: u16,
-    /// The kernel's name for it, such as `established`.
+    /// The kernel's name for it, such as `established`; of UDP `unanswered` until the
+    /// client gets an answer.
     pub state: String,
     /// Since it began.
     pub age_ms: u64,

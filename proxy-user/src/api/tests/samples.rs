@@ -95,6 +95,7 @@ pub(super) fn flow(service: &str, source_port: u16, bytes: u64) -> Flow {
     Flow {
         service_id: service.to_owned(),
         plane: Plane::Guard,
+        protocol: "tcp".to_owned(),
         source_ip: [192, 0, 2, 7].into(),
         source_port,
         listen_address: [192, 0, 2, 1].into(),

@@ -341,7 +341,7 @@ impl World {
     pub(super) fn finish(&mut self) {
         self.drain();
         let (counts, now) = (self.counts(), self.now());
-        self.tracker.finish(&counts, &mut self.table, &now);
+        self.tracker.finish(&counts, &self.table, &now);
         self.act();
         self.commit();
     }
