@@ -23,5 +23,6 @@ pub mod ss;
 mod sweep;
 pub mod tls;
 pub mod tmpfs;
+pub mod udp;
 pub mod wait;
 pub mod weir;
