@@ -82,8 +82,14 @@ impl Drop for Echo {
 /// A socket at one of a namespace's addresses that is connected to `to`.
 pub fn connect(from: (&Namespace, IpAddr), to: SocketAddr) -> Result<UdpSocket> {
     let (namespace, source) = from;
+    connect_from((namespace, SocketAddr::new(source, 0)), to)
+}
+
+/// As [`connect`], from this port.
+pub fn connect_from(from: (&Namespace, SocketAddr), to: SocketAddr) -> Result<UdpSocket> {
+    let (namespace, source) = from;
     let socket = namespace.within(|| -> io::Result<UdpSocket> {
-        let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
+        let socket = UdpSocket::bind(source)?;
         socket.connect(to)?;
         Ok(socket)
     })?;

@@ -3,10 +3,12 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, SocketAddr, UdpSocket},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use weir_tests::{
     geo, kernel,
@@ -233,6 +235,58 @@ fn kill(hook: &str) -> Result<()> {
     served(&record(lab::DE4)?, (700, 3), "shutdown");
     served(&record(lab::DE6)?, (10, 1), "shutdown");
     Ok(())
+}
+
+/// A daemon is killed as it begins to record the flows of a second, and again.
+#[test]
+fn kills_while_flows_are_recorded_lose_and_repeat_none() -> Result<()> {
+    const KILLS: usize = 4;
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _echo = Echo::start(&lab.server, &SERVERS, GUARDED)?;
+    let mut weir = start(&lab, "tc", "1s", "")?;
+    let ended = AtomicBool::new(false);
+    let traffic = || -> Result<usize> {
+        let to = SocketAddr::new(lab::SERVER4, GUARDED);
+        // A port that is used again would go on with its flow.
+        for port in 1024..=u16::MAX {
+            let from = SocketAddr::new(lab::DE4, port);
+            let socket = udp::connect_from((&lab.clients, from), to)?;
+            for length in [1000, 500] {
+                udp::exchange(&socket, length)?;
+            }
+            if ended.load(Ordering::Relaxed) {
+                return Ok(usize::from(port - 1023));
+            }
+            // Ports suffice for a minute then.
+            thread::sleep(Duration::from_millis(1));
+        }
+        bail!("all ports are used")
+    };
+    let made = thread::scope(|scope| {
+        let traffic = scope.spawn(traffic);
+        let killed = (0..KILLS).try_for_each(|_| {
+            let before = recorded(&weir)?;
+            let goes_on = holds(IDLE, || recorded(&weir).is_ok_and(|count| count > before));
+            ensure!(goes_on, "nothing is recorded");
+            weir.kill()?;
+            weir.launch()
+        });
+        ended.store(true, Ordering::Relaxed);
+        let made = traffic.join().map_err(|_| anyhow!("the traffic panicked"))?;
+        killed.and(made)
+    })?;
+    let records = weir.wait_for_events(made, "", IDLE)?;
+    assert_eq!(records.len(), made);
+    for record in &records {
+        served(record, (1500, 2), "idle_timeout");
+    }
+    Ok(())
+}
+
+/// How many records there are.
+fn recorded(weir: &Weir<'_>) -> Result<u64> {
+    let page = weir.api("/api/events/proxy?page_size=1")?;
+    page["total_records"].as_u64().with_context(|| page.to_string())
 }
 
 /// Its flow ends at once, and what it sends next is an attempt.
