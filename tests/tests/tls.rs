@@ -243,7 +243,8 @@ fn on_a_shared_port_it_is_judged_by_name() -> Result<()> {
     let _wiki = server(&lab, BACKEND, Behaviour::Echo)?;
     let access = format!("blocked_cidrs = ['{BLOCKED4_CIDR}']");
     let tables = passthrough("closed", "closed.example.com", BACKEND, &access)
-        + &passthrough("open", "open.example.com", BACKEND, "");
+        + &passthrough("open", "open.example.com", BACKEND, "")
+        + &passthrough("private", "private.example.com", BACKEND, &access);
     let weir = Weir::start(&lab.server, "", &tables)?;
     let [closed, open] = ["closed.example.com", "open.example.com"].map(client_hello);
     let (closed, open) = (closed?, open?);

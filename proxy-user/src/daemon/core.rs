@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::Gate,
     config::Config,
-    datapath::{Generation, Network},
+    datapath::{Generation, Network, SHARED},
     flow::ServiceInfo,
     geo::{Database, Holder},
     policy::{Policy, TableIds, compile},
@@ -198,6 +198,9 @@ impl Core {
 /// gone.
 pub(super) fn services(config: &Config, slots: &[(u16, String)], policy: Arc<Policy>) -> Services {
     let info = |(slot, name): &(u16, String)| {
+        if name == SHARED {
+            return (*slot, ServiceInfo::shared(config.services.iter().map(|service| &**service)));
+        }
         let known = config.services.iter().find(|service| service.name == *name);
         let info = known.map_or_else(|| ServiceInfo::gone(name), |s| ServiceInfo::from(&**s));
         (*slot, info)

@@ -13,6 +13,10 @@ use crate::{
     policy::Policy,
 };
 
+/// Whose slot flows of listeners have that services share by name: of no service yet. No
+/// service has that name.
+pub const SHARED: &str = "*";
+
 /// A policy and its services in the form that the kernel takes.
 #[derive(Clone, Debug)]
 pub struct Generation {

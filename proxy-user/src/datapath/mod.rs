@@ -35,7 +35,7 @@ pub use counters::{Counters, Denials};
 pub use error::DatapathError;
 pub use events::{Event, Events};
 pub use flows::Flows;
-pub use generation::{CountryTable, Generation, ServiceEntry};
+pub use generation::{CountryTable, Generation, SHARED, ServiceEntry};
 pub use half_open::HalfOpen;
 pub use load::{Maps, Programs, load, load_xdp};
 #[cfg(feature = "log")]

@@ -17,7 +17,7 @@ use proxy_common::{
 };
 
 use super::{
-    CountryTable, DatapathError, Generation, ServiceEntry,
+    CountryTable, DatapathError, Generation, SHARED, ServiceEntry,
     grace::Grace,
     locals::Locals,
     ports::Ports,
@@ -238,11 +238,30 @@ impl Tables {
                 if single {
                     self.mark_port(&key, held)?;
                 }
-                let known = self.listener(&key)?;
-                self.put(key, beside(known, serving), held)?;
+                let listener = self.beside(self.listener(&key)?, serving)?;
+                self.put(key, listener, held)?;
             }
         }
         Ok(())
+    }
+
+    /// What stands in the place of a listener beside which another service listens, or of
+    /// which single addresses are noted.
+    fn beside(
+        &mut self,
+        known: Option<Listener>,
+        serving: Listener,
+    ) -> Result<Listener, DatapathError> {
+        match known {
+            // Services share a listener only where they are told apart by name.
+            Some(first) if first.has(Listener::SERVES) && first.service != serving.service => {
+                let (flags, service) =
+                    (first.flags | Listener::BY_NAME, self.slots.assign(SHARED)?);
+                Ok(Listener { flags, service, ..first })
+            }
+            Some(noted) => Ok(Listener { flags: serving.flags | noted.flags, ..serving }),
+            None => Ok(serving),
+        }
     }
 
     /// Notes on a port's wildcard that entries for single addresses exist.
@@ -299,19 +318,6 @@ impl Tables {
 
 fn tables_of(prefixes: &[TablePrefix]) -> BTreeSet<TableId> {
     prefixes.iter().map(|(table, _)| *table).collect()
-}
-
-/// What stands in the place of a listener beside which another service listens, or of which
-/// single addresses are noted.
-fn beside(known: Option<Listener>, serving: Listener) -> Listener {
-    match known {
-        // Services share a listener only where they are told apart by name.
-        Some(first) if first.has(Listener::SERVES) && first.service != serving.service => {
-            Listener { flags: first.flags | Listener::BY_NAME, ..first }
-        }
-        Some(noted) => Listener { flags: serving.flags | noted.flags, ..serving },
-        None => serving,
-    }
 }
 
 /// The keys of one `listen` entry of a protocol, and whether each is of a single address.

@@ -40,6 +40,20 @@ impl From<&Service> for ServiceInfo {
 }
 
 impl ServiceInfo {
+    /// What stands for services that share listeners: until a connection is led to one of
+    /// them, it is nobody's.
+    pub fn shared<'a>(services: impl Iterator<Item = &'a Service>) -> Self {
+        let listen = services.filter(|service| !service.is_guard()).flat_map(|s| &s.listen);
+        Self {
+            name: String::new(),
+            host: String::new(),
+            mode: Mode::Tls,
+            idle_timeout: Duration::MAX,
+            resets: false,
+            listen: listen.copied().collect(),
+        }
+    }
+
     /// A service of which only the name is known any more.
     pub fn gone(name: &str) -> Self {
         Self {

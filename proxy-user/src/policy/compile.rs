@@ -78,8 +78,14 @@ pub fn compile(
     let global = policy.add(global_entries(&config.global, gateways), ids);
     policy.global = Some(policy.rules_of(&config.global.access, global));
     for service in &config.services {
-        let table = policy.add(union(entries(&service.access)), ids);
-        let rules = policy.rules_of(&service.access, table);
+        let proxies = &service.proxy_protocol.accept_from;
+        let mut all = entries(&service.access);
+        all.extend(proxies.iter().map(|net| (*net, CidrFlags::PROXY)));
+        let table = policy.add(union(all), ids);
+        let mut rules = policy.rules_of(&service.access, table);
+        if !proxies.is_empty() {
+            rules.flags |= Rules::PROXIES;
+        }
         policy.services.insert(service.name.clone(), rules);
         policy.accesses.push((service.name.clone(), service.access.clone()));
     }

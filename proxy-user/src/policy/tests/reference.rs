@@ -5,7 +5,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
-use proxy_common::{country::Country, reason::Reason};
+use proxy_common::{
+    country::Country,
+    reason::Reason,
+    verdict::{Judgement, admit},
+};
 
 use super::strategy::{Input, address, input, probes};
 use crate::{
@@ -119,6 +123,18 @@ proptest! {
                 let denies = |line: &String| line.contains("->") && !line.ends_with("only observed");
                 prop_assert!(!explained.answers[0].because.iter().any(denies), "{}", explained);
             }
+        }
+    }
+
+    #[test]
+    fn the_kernel_admits_listed_proxies_and_judges_everyone_else(input in input()) {
+        let policy = compile(&input.config, input.database(), &input.gateways, &mut TableIds::from(1), None);
+        for address in probes(&input) {
+            let admitted = admit(&policy, policy.global(), policy.rules("s"), &address.into());
+            let proxies = &input.config.services[0].proxy_protocol.accept_from;
+            let listed = holds(proxies, address);
+            let expected = if listed { Judgement::default() } else { policy.judge("s", address) };
+            prop_assert_eq!(admitted, expected, "{}", address);
         }
     }
 

@@ -92,8 +92,14 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
     let global = (access(), nets(4), nets(2)).prop_map(|(access, country_exempt, never_deny)| {
         GlobalAccess { access, country_exempt, never_deny }
     });
-    (global, access(), prop::option::of(places), prop::collection::vec(address(), 0..2)).prop_map(
-        |(global, own, places, gateways)| Input { config: config(global, own), places, gateways },
+    let gateways = prop::collection::vec(address(), 0..2);
+    (global, access(), nets(3), prop::option::of(places), gateways).prop_map(
+        |(global, own, accept_from, places, gateways)| {
+            let mut config = config(global, own);
+            let service = Arc::make_mut(&mut config.services[0]);
+            service.proxy_protocol.accept_from = accept_from;
+            Input { config, places, gateways }
+        },
     )
 }
 
@@ -153,6 +159,7 @@ pub(super) fn probes(input: &Input) -> Vec<IpAddr> {
     let global = &input.config.global;
     let mut nets = access(&global.access);
     nets.extend(access(&input.config.services[0].access));
+    nets.extend(&input.config.services[0].proxy_protocol.accept_from);
     nets.extend(global.country_exempt.iter().chain(&global.never_deny));
     nets.extend(input.places.iter().flatten().map(|(net, _)| *net));
     let mut probes = input.gateways.clone();
