@@ -1,6 +1,6 @@
 //! `weir check`
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 
@@ -10,7 +10,7 @@ use super::{
     ssh::{self, SshClient},
 };
 use crate::{
-    config::{Config, Host, host_checks, sockets_of},
+    config::{Config, Host, Mode, Service, host_checks, sockets_of},
     daemon::relay_limits,
     geo::Database,
     policy::{Policy, TableIds, compile},
@@ -86,12 +86,19 @@ fn lock_outs(config: &Config, policy: &Policy, client: SshClient) -> Vec<String>
 /// Whether the limit of open files carries fewer sessions than services may have.
 fn too_few_files(config: &Config, files: u64) -> Option<String> {
     let relayed = config.services.iter().filter(|service| !service.is_guard());
-    let wanted: u64 = relayed.map(|service| u64::from(service.max_connections.get())).sum();
+    let (datagrams, streams): (Vec<_>, Vec<_>) = relayed.partition(|s| s.mode == Mode::Udp);
+    let most = |services: &[&Arc<Service>]| {
+        services.iter().map(|service| u64::from(service.max_connections.get())).sum::<u64>()
+    };
+    let (datagrams, streams) = (most(&datagrams), most(&streams));
     let fit = relay_limits(config, files).sessions;
-    (wanted > fit as u64).then(|| {
+    // A session of datagrams takes half of what a connection takes.
+    (streams + datagrams.div_ceil(2) > fit as u64).then(|| {
+        let wanted = streams + datagrams;
+        let more = if datagrams > 0 { ", or twice as many of udp services" } else { "" };
         format!(
             "max_connections of all services come to {wanted}, and the limit of {files} open \
-             files carries {fit}: raise LimitNOFILE"
+             files carries {fit}{more}: raise LimitNOFILE"
         )
     })
 }
@@ -125,6 +132,11 @@ mod tests {
         let told = too_few_files(&relayed, 20_000).expect("10,000 sessions do not fit");
         assert!(told.contains("come to 10000") && told.contains(&format!("carries {fit}:")));
         assert_eq!(too_few_files(&relayed, 65_536), None);
+        let datagrams =
+            config("[service.a]\nmode = \"udp\"\nlisten = 1\ntarget = \"192.0.2.1:1\"\n");
+        assert_eq!(too_few_files(&datagrams, 20_000), None);
+        let told = too_few_files(&datagrams, 10_000).expect("10,000 sessions do not fit");
+        assert!(told.contains("twice as many of udp services"), "{told}");
         let guarded = config("[service.a]\nmode = \"tcp\"\nlisten = 1\ntarget = \"host\"\n");
         assert_eq!(too_few_files(&guarded, 1024), None, "a guard needs no files");
     }

@@ -12,11 +12,12 @@ use std::{
 use arc_swap::ArcSwapOption;
 use proxy_common::{
     address::FlowKey, event::DeniedEvent, flow::FlowState, outcome::Outcome as PacketOutcome,
-    tables::ServiceSlot,
+    reason::Reason, tables::ServiceSlot,
 };
 
 use super::kernel::Kernel;
 use crate::{
+    config::Service,
     datapath::{Denials, Event, Resetter, destroy},
     flow::{Count, Ended, FlowTable, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
     geo::Database,
@@ -47,6 +48,8 @@ pub(super) enum Message {
     Opened(FlowKey),
     /// By the relay.
     Ended(Box<Ended>),
+    /// By the relay: so many clients' datagrams were turned away.
+    Refused(Arc<Service>, Reason, u64),
     /// By the writer: records of these flows are safe.
     Settled(Vec<FlowId>),
     /// By the writer: the store could be opened after the start.
@@ -108,6 +111,10 @@ impl Journal for Inbox {
 
     fn ended(&self, session: Ended) {
         self.tell(Message::Ended(Box::new(session)));
+    }
+
+    fn refused(&self, service: &Arc<Service>, reason: Reason, attempts: u64) {
+        self.tell(Message::Refused(Arc::clone(service), reason, attempts));
     }
 }
 
@@ -216,6 +223,9 @@ impl Engine {
         match message {
             Message::Opened(flow) => self.tracker.opened(flow),
             Message::Ended(report) => self.tracker.ended(*report, &mut self.kernel, now),
+            Message::Refused(service, reason, attempts) => {
+                self.tracker.refused(&service, reason, attempts, now);
+            }
             Message::Settled(flows) => self.tracker.committed(&flows),
             Message::Inherited(Inherited { accounted, committed }) => {
                 let counts = std::mem::take(&mut self.unaccounted);

@@ -283,14 +283,21 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
                     abandoned(draft, *close_reason);
                     draft.target.clone_from(target);
                 }
-                Fate::Served { target, bytes, close_reason } => {
+                Fate::Served { target, bytes, datagrams, close_reason } => {
                     draft.close_reason = Some(*close_reason);
                     draft.target = target.to_string();
                     if state.is_none_or(|state| knows_less(state, *close_reason)) {
                         draft.bytes_upload = bytes.up;
                         draft.bytes_download = bytes.down;
+                        if draft.protocol == Protocol::Udp {
+                            draft.packets_upload = datagrams.up;
+                            draft.packets_download = datagrams.down;
+                        }
                         draft.metadata.remove("partial");
                         note(draft, "counted", "relay");
+                    }
+                    if datagrams.undelivered > 0 {
+                        note(draft, "undelivered", datagrams.undelivered.to_string());
                     }
                 }
             }

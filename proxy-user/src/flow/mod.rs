@@ -19,6 +19,8 @@ mod tests;
 
 pub use clock::Now;
 pub use ledger::Count;
-pub use report::{Admission, Bytes, Ended, Failure, Fate, Introduction, Opened, Outcome};
+pub use report::{
+    Admission, Bytes, Datagrams, Ended, Failure, Fate, Introduction, Opened, Outcome,
+};
 pub use services::{Directory, ServiceInfo};
 pub use tracker::{FlowTable, Output, Tracker, TrackerStats};

@@ -130,9 +130,22 @@ pub enum Fate {
         target: SocketAddr,
         /// Payload that the relay passed on.
         bytes: Bytes,
+        /// Datagrams, where it is a session of them.
+        datagrams: Datagrams,
         /// How it ended.
         close_reason: CloseReason,
     },
+}
+
+/// Datagrams of a session; of a stream there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Datagrams {
+    /// Client to target.
+    pub up: u64,
+    /// Target to client.
+    pub down: u64,
+    /// Either way: a buffer was full, or they were too large for the path.
+    pub undelivered: u64,
 }
 
 /// Payload bytes, counted when handed to the receiving side's socket.

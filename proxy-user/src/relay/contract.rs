@@ -1,11 +1,11 @@
 //! What the relay needs from those who use it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use proxy_common::verdict::Judgement;
+use proxy_common::{reason::Reason, verdict::Judgement};
 
 use super::{Ended, Opened};
-use crate::config::Target;
+use crate::config::{Service, Target};
 
 /// The policy in force.
 pub trait Gate: Send + Sync + 'static {
@@ -13,16 +13,20 @@ pub trait Gate: Send + Sync + 'static {
     fn judge(&self, service: &str, client: IpAddr) -> Judgement;
 }
 
-/// Who hears of sessions. Both methods are called from the tasks that serve
-/// traffic and must not block.
+/// Who hears of sessions. Its methods are called from the tasks that serve traffic and
+/// must not block.
 pub trait Journal: Send + Sync + 'static {
     /// A connection passed the gate and the limits; its target is dialled next.
     /// [`Self::ended`] follows for it.
     fn opened(&self, session: &Opened);
 
-    /// An accepted connection is over. Called exactly once for each, opened or
-    /// not.
+    /// An accepted connection, or a session of datagrams, is over. Called exactly once
+    /// for each, opened or not.
     fn ended(&self, session: Ended);
+
+    /// So many clients' datagrams were turned away, each client counted once, in the
+    /// second that is over: those that came too fast for [`Self::ended`].
+    fn refused(&self, service: &Arc<Service>, reason: Reason, attempts: u64);
 }
 
 /// Who hears of targets. Both methods are called from the tasks that serve traffic and

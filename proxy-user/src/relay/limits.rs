@@ -11,8 +11,8 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that a session holds: client and target.
-const FILES_PER_SESSION: u64 = 2;
+/// Descriptors that a session of a stream holds: client and target.
+const FILES_PER_SESSION: usize = 2;
 /// Descriptors of a pipe.
 const FILES_PER_PIPE: u64 = 2;
 /// One pipe for so many files: bytes are in flight in few sessions at a time.
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the relay may hold at a time, and for how long it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Sessions, over all services.
+    /// Sessions of streams, over all services. Of datagrams it may be twice as many.
     pub sessions: usize,
     /// Pipes for splicing.
     pub pipes: usize,
@@ -54,40 +54,55 @@ impl Limits {
     pub fn within(files: u64, reserve: u64) -> Self {
         let files = files.saturating_sub(reserve);
         let pipes = (files / FILES_FOR_ONE_PIPE).min(MOST_PIPES);
-        let sessions = (files - pipes * FILES_PER_PIPE) / FILES_PER_SESSION;
+        let sessions = (files - pipes * FILES_PER_PIPE) / FILES_PER_SESSION as u64;
         let count = |n| usize::try_from(n).unwrap_or(usize::MAX);
         Self { sessions: count(sessions), pipes: count(pipes), patience: PATIENCE }
     }
 }
 
-/// Counts sessions against [`Limits::sessions`].
+/// Counts the descriptors of sessions against those of [`Limits::sessions`].
 #[derive(Debug)]
 pub(super) struct Budget {
     capacity: usize,
     used: AtomicUsize,
 }
 
+/// Of a session of datagrams: towards the target.
+const FILES_FOR_DATAGRAMS: usize = 1;
+
 impl Budget {
-    pub(super) fn new(capacity: usize) -> Arc<Self> {
+    pub(super) fn new(sessions: usize) -> Arc<Self> {
+        let capacity = sessions.saturating_mul(FILES_PER_SESSION);
         Arc::new(Self { capacity, used: AtomicUsize::new(0) })
     }
 
-    /// The right to one more session, or `None` where the budget is spent.
+    /// The right to one more session of a stream, or `None` where the budget is spent.
     pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
-        self.used
-            .fetch_update(Relaxed, Relaxed, |used| (used < self.capacity).then_some(used + 1))
-            .ok()?;
-        Some(Permit(Arc::clone(self)))
+        self.take_files(FILES_PER_SESSION)
+    }
+
+    /// The right to one more session of datagrams.
+    pub(super) fn take_for_datagrams(self: &Arc<Self>) -> Option<Permit> {
+        self.take_files(FILES_FOR_DATAGRAMS)
+    }
+
+    fn take_files(self: &Arc<Self>, files: usize) -> Option<Permit> {
+        let room = |used: usize| (used + files <= self.capacity).then_some(used + files);
+        self.used.fetch_update(Relaxed, Relaxed, room).ok()?;
+        Some(Permit { budget: Arc::clone(self), files })
     }
 }
 
-/// One session of the budget, given back when dropped.
+/// What a session takes of the budget, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<Budget>);
+pub(super) struct Permit {
+    budget: Arc<Budget>,
+    files: usize,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.used.fetch_sub(1, Relaxed);
+        self.budget.used.fetch_sub(self.files, Relaxed);
     }
 }
 
@@ -112,6 +127,10 @@ mod tests {
         assert!(permit.is_some());
         assert!(budget.take().is_none());
         drop(permit);
+        let permits = [budget.take_for_datagrams(), budget.take_for_datagrams()];
+        assert!(permits.iter().all(Option::is_some));
+        assert!(budget.take_for_datagrams().is_none());
+        drop(permits);
         assert!(budget.take().is_some());
     }
 }

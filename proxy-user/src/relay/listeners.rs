@@ -23,6 +23,7 @@ use super::{
     receive::Shared,
     stats::Stats,
     targets::{Pool, TargetState},
+    udp,
     workers::Workers,
 };
 use crate::config::Service;
@@ -36,6 +37,7 @@ pub struct Listeners {
     /// By the address asked for.
     sockets: Arc<Mutex<Sockets>>,
     lookout: Arc<dyn Lookout>,
+    datagrams: udp::Ports,
     _workers: Workers,
 }
 
@@ -46,6 +48,7 @@ pub struct Change<'a> {
     plan: Plan,
     sockets: MutexGuard<'a, Sockets>,
     bound: Vec<(SocketAddr, Bound)>,
+    datagrams: udp::Change<'a>,
 }
 
 impl Change<'_> {
@@ -58,7 +61,7 @@ impl Change<'_> {
     /// Policies are none of its business, and must be in force before.
     pub async fn commit(mut self) {
         let (listeners, plan, sockets) = (self.listeners, &self.plan, &mut *self.sockets);
-        let published = listeners.publish(plan);
+        let published = listeners.publish(plan.services().chain(self.datagrams.services()));
         let mut bound: BTreeMap<_, _> = self.bound.into_iter().collect();
         for (address, names) in plan.sockets() {
             let services = names.iter().filter_map(|name| published.get(name).cloned());
@@ -78,12 +81,13 @@ impl Change<'_> {
         if sockets.values().any(Listening::is_retired) {
             tokio::spawn(close_retired(Arc::clone(&listeners.sockets)));
         }
+        self.datagrams.commit(&published, &listeners.shared).await;
         listeners.retire(published);
     }
 
     /// Leaves everything as it was.
     pub fn abandon(self) {
-        drop(self.bound);
+        drop((self.bound, self.datagrams));
     }
 }
 
@@ -100,7 +104,7 @@ impl Listeners {
     /// Nothing published yet.
     ///
     /// # Errors
-    /// Where threads cannot be started.
+    /// Where threads cannot be started, or there are no files left.
     pub fn new(
         gate: Arc<dyn Gate>,
         (journal, lookout): (Arc<dyn Journal>, Arc<dyn Lookout>),
@@ -117,18 +121,25 @@ impl Listeners {
             sessions: TaskTracker::new(),
             runtimes: workers.runtimes(),
         };
-        let (services, sockets) = (RwLock::default(), Arc::default());
-        Ok(Self { shared: Arc::new(shared), services, sockets, lookout, _workers: workers })
+        Ok(Self {
+            shared: Arc::new(shared),
+            services: RwLock::default(),
+            sockets: Arc::default(),
+            lookout,
+            datagrams: udp::Ports::new()?,
+            _workers: workers,
+        })
     }
 
     /// Listens wherever `services` need it and nothing does yet, without accepting
     /// there. On an error nothing has changed; nor has it, but for the bound ports,
     /// before [`Change::commit`].
     pub async fn prepare(&self, services: &[Arc<Service>]) -> Result<Change<'_>, ListenError> {
-        let plan = Plan::new(services);
+        let plan = Plan::streams(services);
         let sockets = self.sockets.lock().await;
         let bound = bind_missing(&plan, &sockets, &self.shared.runtimes)?;
-        Ok(Change { listeners: self, plan, sockets, bound })
+        let datagrams = self.datagrams.prepare(services, &self.shared.runtimes).await?;
+        Ok(Change { listeners: self, plan, sockets, bound, datagrams })
     }
 
     /// Judges every session again, and resets those that the gate now denies. To be
@@ -159,7 +170,8 @@ impl Listeners {
         services.iter().map(|(name, service)| (name.clone(), service.pool().states())).collect()
     }
 
-    /// Where connections are accepted, and the name of each service they reach.
+    /// Where connections are accepted and datagrams received, and the name of each service
+    /// that they reach.
     pub async fn addresses(&self) -> Vec<(SocketAddr, String)> {
         let sockets = self.sockets.lock().await;
         let current = sockets.values().filter(|socket| !socket.is_retired());
@@ -168,11 +180,12 @@ impl Listeners {
             let names = routes.services().iter().map(|service| service.settings().name.clone());
             names.map(|name| (local, name)).collect::<Vec<_>>()
         };
-        current.flat_map(reached).collect()
+        current.flat_map(reached).chain(self.datagrams.addresses().await).collect()
     }
 
-    /// Stops accepting, lets sessions finish for `grace`, and resets the rest. When
-    /// this returns, every session has been reported.
+    /// Stops accepting, lets sessions finish for `grace`, and resets the rest. Sessions of
+    /// datagrams finish with the first second in which their target is silent. When this
+    /// returns, every session has been reported.
     pub async fn drain(&self, grace: Duration) {
         let mut sockets = self.sockets.lock().await;
         let mut fronts = Vec::new();
@@ -182,6 +195,10 @@ impl Listeners {
         }
         // Status may be asked for meanwhile.
         drop(sockets);
+        let datagrams = self.datagrams.drain().await;
+        for service in self.services.read().values() {
+            service.nudge();
+        }
         self.shared.sessions.close();
         if timeout(grace, self.shared.sessions.wait()).await.is_err() {
             for front in fronts {
@@ -192,29 +209,33 @@ impl Listeners {
             }
             self.shared.sessions.wait().await;
         }
+        datagrams.await;
     }
 
-    /// Settings in force for every service of the plan: those that stay keep their
-    /// counters and sessions.
-    fn publish(&self, plan: &Plan) -> Services {
+    /// Settings in force for every one of the services: those that stay keep their
+    /// counters and sessions. One that changes between streams and datagrams does not
+    /// stay.
+    fn publish<'a>(&self, services: impl Iterator<Item = &'a Arc<Service>>) -> Services {
         let old = self.services.read();
         let publish = |service: &Arc<Service>| {
-            if let Some(published) = old.get(&service.name) {
-                published.update(service);
-                return Arc::clone(published);
+            let known = old.get(&service.name);
+            let transport = service.mode.transport();
+            if let Some(known) = known.filter(|k| k.settings().mode.transport() == transport) {
+                known.update(service);
+                return Arc::clone(known);
             }
             let runtime = self.shared.runtimes.beside().clone();
             let pool = Pool::new(service, Arc::clone(&self.lookout), runtime);
             Published::new(Arc::clone(service), pool)
         };
-        plan.services().map(|service| (service.name.clone(), publish(service))).collect()
+        services.map(|service| (service.name.clone(), publish(service))).collect()
     }
 
     /// Makes `services` the published ones, and cuts the sessions of the others.
     fn retire(&self, services: Services) {
         let mut old = std::mem::replace(&mut *self.services.write(), services);
         let kept = self.services.read();
-        old.retain(|name, _| !kept.contains_key(name));
+        old.retain(|name, gone| !kept.get(name).is_some_and(|kept| Arc::ptr_eq(kept, gone)));
         drop(kept);
         for service in old.values() {
             service.close(Cut::ServiceRemoved);

@@ -29,9 +29,10 @@ mod stats;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod workers;
 
-pub use crate::flow::{Admission, Bytes, Ended, Failure, Fate, Opened, Outcome};
+pub use crate::flow::{Admission, Bytes, Datagrams, Ended, Failure, Fate, Opened, Outcome};
 pub use contract::{Gate, Journal, Lookout};
 pub use intake::Intake;
 pub use limits::Limits;

@@ -19,10 +19,19 @@ struct Wanted {
 }
 
 impl Plan {
-    pub(super) fn new(services: &[Arc<Service>]) -> Self {
+    /// Of the services of streams among these.
+    pub(super) fn streams(services: &[Arc<Service>]) -> Self {
+        Self::new(services.iter().filter(|service| service.mode != Mode::Udp))
+    }
+
+    /// Of the services of datagrams.
+    pub(super) fn datagrams(services: &[Arc<Service>]) -> Self {
+        Self::new(services.iter().filter(|service| service.mode == Mode::Udp))
+    }
+
+    fn new<'a>(services: impl Iterator<Item = &'a Arc<Service>>) -> Self {
         let mut plan = Self { services: BTreeMap::new(), sockets: BTreeMap::new() };
-        let streams = |service: &&Arc<Service>| !service.is_guard() && service.mode != Mode::Udp;
-        for service in services.iter().filter(streams) {
+        for service in services.filter(|service| !service.is_guard()) {
             plan.services.insert(service.name.clone(), Arc::clone(service));
             for listen in &service.listen {
                 for address in socket::addresses(*listen) {

@@ -50,8 +50,13 @@ impl Published {
         self.pool.update(service);
         let old = self.settings.swap(Arc::clone(service));
         if old.idle_timeout != service.idle_timeout {
-            self.roll.controls().iter().for_each(|session| session.nudge());
+            self.nudge();
         }
+    }
+
+    /// Makes every session look at its settings again.
+    pub(super) fn nudge(&self) {
+        self.roll.controls().iter().for_each(|session| session.nudge());
     }
 
     /// Enters a session of `client`. This must come before it is judged: either
@@ -83,7 +88,7 @@ pub(super) struct Entered {
 }
 
 impl Entered {
-    pub(super) fn control(&self) -> &Control {
+    pub(super) fn control(&self) -> &Arc<Control> {
         self.entry.control()
     }
 

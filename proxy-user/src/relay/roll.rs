@@ -54,7 +54,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn control(&self) -> &Control {
+    pub(super) fn control(&self) -> &Arc<Control> {
         &self.control
     }
 }

@@ -3,7 +3,7 @@
 use std::{mem::take, net::SocketAddr, sync::Arc, time::Instant};
 
 use super::{
-    Bytes, Ended, Fate, Opened, Outcome,
+    Bytes, Datagrams, Ended, Fate, Opened, Outcome,
     connect::{DialError, Failed},
     contract::Journal,
     stats::Counters,
@@ -17,6 +17,7 @@ pub(super) struct Sensor {
     session: Opened,
     stage: Stage,
     bytes: Bytes,
+    datagrams: Datagrams,
     /// What holds if nobody says otherwise: the task panicked or was aborted.
     close_reason: CloseReason,
 }
@@ -42,6 +43,7 @@ impl Sensor {
             session,
             stage: Stage::Dialling(None),
             bytes: Bytes::default(),
+            datagrams: Datagrams::default(),
             close_reason: CloseReason::Interrupted,
         }
     }
@@ -63,9 +65,19 @@ impl Sensor {
 
     /// Payload was passed on.
     pub(super) fn moved(&mut self, bytes: Bytes) {
+        self.add(bytes);
+        self.counters.add(bytes);
+    }
+
+    /// Payload was passed on, and is counted already for the service.
+    pub(super) fn add(&mut self, bytes: Bytes) {
         self.bytes.up += bytes.up;
         self.bytes.down += bytes.down;
-        self.counters.add(bytes);
+    }
+
+    /// So many datagrams there were.
+    pub(super) fn datagrams(&mut self, datagrams: Datagrams) {
+        self.datagrams = datagrams;
     }
 
     /// The session is over.
@@ -88,9 +100,12 @@ impl Sensor {
             Stage::Failed(Failed { target, error: DialError::Unreachable(error) }) => {
                 Fate::BackendUnreachable { target: take(target), error: error.to_string() }
             }
-            Stage::Serving(address) => {
-                Fate::Served { target: *address, bytes: self.bytes, close_reason }
-            }
+            Stage::Serving(address) => Fate::Served {
+                target: *address,
+                bytes: self.bytes,
+                datagrams: self.datagrams,
+                close_reason,
+            },
         }
     }
 }

@@ -64,15 +64,24 @@ pub(super) fn listen_beside(
 ) -> io::Result<TcpListener> {
     let socket = unbound(address)?;
     drop_syns(&socket)?;
+    share_port(&socket, others, || bind(&socket, address))?;
+    Ok(socket.into())
+}
+
+/// Lets `bind` give `socket` a port that `others` of this process have.
+pub(super) fn share_port(
+    socket: &Socket,
+    others: &[SockRef<'_>],
+    bind: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     // Ports are shared for no longer than this takes: the kernel asks when it binds.
     let share = |yes| {
         others.iter().try_for_each(|other| other.set_reuse_port(yes))?;
         socket.set_reuse_port(yes)
     };
-    let bound = share(true).and_then(|()| bind(&socket, address));
+    let bound = share(true).and_then(|()| bind());
     share(false)?;
-    bound?;
-    Ok(socket.into())
+    bound
 }
 
 /// Makes a listening socket ignore who comes, who will come again in a second; who

@@ -149,6 +149,7 @@ impl World {
         let fate = Fate::Served {
             target: ([192, 0, 2, 9], session.number).into(),
             bytes: session.bytes,
+            datagrams: crate::flow::Datagrams::default(),
             close_reason: CloseReason::IdleTimeout,
         };
         self.tell_end(key, &session, fate);

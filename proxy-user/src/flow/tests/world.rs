@@ -271,6 +271,7 @@ impl World {
         let fate = Fate::Served {
             target: ([192, 0, 2, 9], 80).into(),
             bytes: Bytes { up: 1, down: 2 },
+            datagrams: crate::flow::Datagrams::default(),
             close_reason: CloseReason::TargetClosed,
         };
         let mut report = Ended {

@@ -25,6 +25,16 @@ impl Idle {
         Self { timer: Box::pin(sleep_until(last + limit)), last, limit, armed: false }
     }
 
+    /// Something moved at that time, of which [`Self::poll`] was not told.
+    pub(in crate::relay) fn touch(&mut self, at: Instant) {
+        self.last = self.last.max(at);
+    }
+
+    /// When something moved last.
+    pub(in crate::relay) fn last(&self) -> Instant {
+        self.last
+    }
+
     /// Ready when nothing has moved for the limit. `moved` says whether something
     /// did since the last poll, `limit` gives what is configured now.
     pub(in crate::relay) fn poll(

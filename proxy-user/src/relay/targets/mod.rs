@@ -9,6 +9,6 @@ mod pool;
 mod probe;
 mod seat;
 
-pub(super) use pool::Pool;
 pub use pool::TargetState;
+pub(super) use pool::{Choice, Pool};
 pub(super) use seat::Seat;

@@ -61,7 +61,6 @@ struct Set {
 }
 
 /// Where a session of datagrams goes.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the relay of udp services"))]
 pub(in crate::relay) struct Choice {
     pub(in crate::relay) address: SocketAddr,
     pub(in crate::relay) seat: Seat,
@@ -134,7 +133,6 @@ impl Pool {
     ///
     /// # Errors
     /// No target has an address: the last one's reason.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the relay of udp services"))]
     pub(in crate::relay) async fn choose(
         &self,
         client: IpAddr,

@@ -12,3 +12,4 @@ mod reload;
 mod several;
 mod support;
 mod targets;
+mod udp;

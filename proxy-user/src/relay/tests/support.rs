@@ -6,7 +6,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -78,6 +78,7 @@ pub(super) struct Notes {
     ended: Mutex<Vec<Ended>>,
     /// `PORT up` and `PORT down`.
     targets: Mutex<Vec<String>>,
+    refused: AtomicU64,
     changed: Notify,
 }
 
@@ -89,6 +90,11 @@ impl Journal for Notes {
 
     fn ended(&self, session: Ended) {
         self.ended.lock().push(session);
+        self.changed.notify_waiters();
+    }
+
+    fn refused(&self, _: &Arc<Service>, _: Reason, attempts: u64) {
+        self.refused.fetch_add(attempts, Relaxed);
         self.changed.notify_waiters();
     }
 }
@@ -114,6 +120,11 @@ impl Notes {
 
     pub(super) fn ended_so_far(&self) -> Vec<Ended> {
         self.ended.lock().clone()
+    }
+
+    /// Clients that were turned away and told of by their number.
+    pub(super) fn refused_so_far(&self) -> u64 {
+        self.refused.load(Relaxed)
     }
 
     async fn wait(&self, done: impl Fn() -> bool) {
@@ -196,6 +207,13 @@ impl Relay {
     pub(super) async fn target_changes(&self, count: usize) -> Vec<String> {
         self.notes.wait(|| self.notes.targets.lock().len() >= count).await;
         self.notes.targets.lock().clone()
+    }
+
+    /// Waits for so many clients to have been turned away, or served, however that was
+    /// told.
+    pub(super) async fn told(&self, count: u64) {
+        let so_far = || self.notes.ended.lock().len() as u64 + self.notes.refused_so_far();
+        self.notes.wait(|| so_far() >= count).await;
     }
 
     /// The first report.
@@ -325,7 +343,9 @@ pub(super) fn assert_served(ended: &Ended, by: SocketAddr, up: u64, down: u64, w
     };
     assert_eq!(admission.observed, Some(Reason::GeoUnavailable));
     assert!(admission.country_exempt);
-    let served = Fate::Served { target: by, bytes: Bytes { up, down }, close_reason: why };
-    assert_eq!(*fate, served);
+    let Fate::Served { target, bytes, close_reason, .. } = fate else {
+        panic!("not served: {ended:?}");
+    };
+    assert_eq!((*target, *bytes, *close_reason), (by, Bytes { up, down }, why));
     assert!(ended.started <= ended.ended);
 }
