@@ -72,7 +72,7 @@ async fn twenty_thousand_short_sessions_one_after_another() {
     let relay = Relay::with(limits(5000, 0));
     raise().unwrap();
     let port = free_port();
-    relay.publish(wide(port, Duration::from_secs(1)).await).await;
+    relay.publish(wide(port, Duration::from_millis(400)).await).await;
     let client = socket("127.0.0.1:0").await;
     for first in (0..SESSIONS).step_by(WINDOW as usize) {
         echo_each(&client, first..first + WINDOW, port).await;

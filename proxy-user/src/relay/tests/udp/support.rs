@@ -1,7 +1,8 @@
 //! Clients and targets of datagrams.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket as StdSocket},
+    sync::atomic::{AtomicU16, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -28,10 +29,21 @@ pub(super) fn on(address: ListenAddress, port: u16, service: Service) -> Service
     Service { listen: vec![Listen { address, port }], ..service }
 }
 
-/// A port that nothing has, on any address.
+/// A port that nothing has, on any address, and that no socket is given which asks for any
+/// port: those are above.
 pub(super) fn free_port() -> u16 {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let is_free = |port: &u16| {
+        let everywhere = (Ipv4Addr::UNSPECIFIED, *port);
+        StdSocket::bind(everywhere).is_ok() && TcpListener::bind(everywhere).is_ok()
+    };
+    // Another process of these tests begins elsewhere.
+    let first = std::process::id().wrapping_mul(97) % 12_000;
+    let mut ports = (0..12_000).map(|_| {
+        let next = u32::from(NEXT.fetch_add(1, Relaxed));
+        u16::try_from(20_000 + (first + next) % 12_000).unwrap()
+    });
+    ports.find(is_free).expect("a free port")
 }
 
 /// A socket with room for what a test sends without waiting.
