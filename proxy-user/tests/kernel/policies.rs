@@ -11,7 +11,7 @@ use proxy_common::{
     flow::{FlowId, FlowState},
     packet::Segment,
     reason::Reason,
-    verdict::Judgement,
+    verdict::{Judgement, admit},
 };
 use proxy_user::{
     config::{Config, Mode},
@@ -99,9 +99,10 @@ impl Bench {
         Ok(flows.into_iter().map(|(_, state)| state).collect())
     }
 
-    /// Holds every hook to the daemon's judgement.
+    /// Holds every hook to what the daemon's tables say of the peer: its judgement, unless
+    /// it must send a PROXY header.
     fn agrees(&mut self, policy: &Policy, from: IpAddr) -> Result<Judgement> {
-        let judgement = policy.judge("s", from);
+        let judgement = admit(policy, policy.global(), policy.rules("s"), &from.into());
         let expected = match judgement.denied {
             Some(reason) => (Action::Drop, Some(reason)),
             None => (Action::Pass, None),
