@@ -41,8 +41,8 @@ fn a_peer_in_accept_from_passes_and_nobody_else_does() -> Result {
         ("2001:db8:bad::/48", blocked.with(CidrFlags::PROXY)),
     ];
     let rules = Rules { cidrs: 1, flags: Rules::PROXIES, ..Rules::OPEN };
+    let mut kernel = Kernel::new(&rules, &cidrs)?;
     for hook in HOOKS {
-        let mut kernel = Kernel::new(&rules, &cidrs)?;
         for (from, to, action) in [
             ("198.51.100.7", HOST4, Action::Pass),
             ("2001:db8:bad::7", HOST6, Action::Pass),
@@ -55,7 +55,7 @@ fn a_peer_in_accept_from_passes_and_nobody_else_does() -> Result {
         }
     }
     // Only where the service has such peers.
-    let mut kernel = Kernel::new(&Rules { flags: 0, ..rules }, &cidrs)?;
+    kernel.maps.tables.install(&generation(&Rules { flags: 0, ..rules }, &cidrs)?)?;
     assert_eq!(kernel.receive(&syn("198.51.100.7", HOST4))?, Action::Drop);
     Ok(())
 }
@@ -91,14 +91,15 @@ fn shared(cidrs: &[(&str, CidrFlags)]) -> Result<Generation> {
 #[test]
 fn on_a_shared_listener_everyone_is_let_in_and_followed() -> Result {
     let blocked = [("198.51.100.0/24", CidrFlags::BLOCKED)];
+    let mut kernel = Kernel::of(&shared(&blocked)?, 16)?;
     for hook in HOOKS {
-        let mut kernel = Kernel::of(&shared(&blocked)?, 16)?;
         for (port, action) in [(443, Action::Pass), (8443, Action::Drop)] {
             let frame = Frame { to_port: port, ..syn("198.51.100.7", HOST4) };
             assert_eq!(kernel.run(hook, &frame_for(hook, &frame))?, action, "{hook} {port}");
         }
     }
-    let mut kernel = Kernel::of(&shared(&[])?, 16)?;
+    kernel.events();
+    kernel.maps.tables.install(&shared(&[])?)?;
     let client = Frame { to_port: 443, ..syn("198.51.100.7", HOST4) };
     assert!(connect(&mut kernel, &client)?.has(FlowState::RELAYED));
     let alone = Frame { to_port: 8443, ..client.clone() };
