@@ -119,9 +119,11 @@ fn iperf3(lab: &Lab, more: &[&str]) -> Result<Value> {
     client.args(["-c", &lab::SERVER4.to_string(), "-p", &PORT.to_string(), "-B"]);
     client.args([&lab::DE4.to_string(), "-u", "-l", "1200", "-b", "30M", "-t", "2", "--json"]);
     client.args(more);
-    let said = eventually(SOON, || run(&mut client).ok()).context("iperf3 has failed")?;
+    // It says so in its report where the server does not listen yet.
+    let mut report = || serde_json::from_str(&run(&mut client).ok()?).ok();
+    let done = eventually(SOON, || report().filter(|report: &Value| report["error"].is_null()));
     drop(server);
-    Ok(serde_json::from_str(&said)?)
+    done.context("iperf3 has failed")
 }
 
 #[test]
@@ -134,8 +136,8 @@ fn a_stream_of_datagrams_is_counted() -> Result<()> {
         let weir = Weir::start(&lab.server, "", &tables(true))?;
         let report = iperf3(&lab, reverse.as_slice())?;
         let query = "service_id=over-udp&verdict=allowed";
-        let record = weir.wait_for_event(query, SOON + IDLE)?;
         let sum = &report["end"]["sum"];
+        let record = weir.wait_for_event(query, SOON + IDLE).with_context(|| sum.to_string())?;
         let number = |value: &Value| value.as_u64().unwrap_or_default();
         let lost = number(&sum["lost_packets"]);
         let sent = number(&sum["packets"]);

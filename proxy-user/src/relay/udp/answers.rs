@@ -113,12 +113,12 @@ impl<'a> Answers<'a> {
                 Poll::Pending => return Ok(moved),
             };
             match self.pass() {
-                Ok(Passed { payload, full: true }) => {
+                Ok(Relayed { payload, full: true }) => {
                     // Others come before there is more.
                     cx.waker().wake_by_ref();
                     return Ok(moved | payload);
                 }
-                Ok(Passed { payload, full: false }) => {
+                Ok(Relayed { payload, full: false }) => {
                     moved |= payload;
                     ready.clear_ready();
                 }
@@ -130,7 +130,7 @@ impl<'a> Answers<'a> {
     }
 
     /// Passes one batch on.
-    fn pass(&mut self) -> io::Result<Passed> {
+    fn pass(&mut self) -> io::Result<Relayed> {
         let (socket, io) = (self.upstream.socket().get_ref(), &self.upstream.common().io);
         Arena::lend(|arena| {
             let (batch, stage) = arena.receive(socket, io, self.most)?;
@@ -147,7 +147,7 @@ impl<'a> Answers<'a> {
             self.count.undelivered += passed.undelivered;
             let full = batch.len() == self.most;
             self.most = if full { MOST } else { FEW };
-            Ok(Passed { payload, full })
+            Ok(Relayed { payload, full })
         })
     }
 
@@ -181,7 +181,7 @@ impl<'a> Answers<'a> {
 }
 
 /// What a batch was.
-struct Passed {
+struct Relayed {
     /// It held payload.
     payload: bool,
     /// There may be more.
