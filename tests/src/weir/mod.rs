@@ -137,6 +137,11 @@ impl<'a> Weir<'a> {
         self.process.as_ref().context("weir is not running")?.signal(signal)
     }
 
+    /// Bytes of memory that the daemon has resident.
+    pub fn resident(&self) -> Result<u64> {
+        self.process.as_ref().context("weir is not running")?.resident()
+    }
+
     /// All that the daemon has said on standard error, over all its runs.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("weir.log")).unwrap_or_default()

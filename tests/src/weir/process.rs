@@ -1,7 +1,7 @@
 //! A running daemon.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -52,6 +52,14 @@ impl Process {
 
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Bytes of memory that are resident (`VmRSS` of `proc_pid_status(5)`).
+    pub(super) fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+        Ok(kibibytes.context("no VmRSS")?.trim().parse::<u64>()? << 10)
     }
 
     pub(super) fn kill(&mut self) -> Result<()> {
