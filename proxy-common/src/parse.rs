@@ -349,11 +349,17 @@ fn udp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
         0 if transport.jumbo => transport.length,
         length => length,
     };
-    if transport.length < UDP_HEADER || length < UDP_HEADER {
+    // Each way asks once: of a jumbo both lengths are one, and were the second asked for too,
+    // the verifier would know the answer, and for its sake tell apart every offset at which
+    // a transport can lie.
+    if length < UDP_HEADER {
         return Parsed::NoTransport;
     }
     let payload = length - UDP_HEADER;
     let packets = if transport.fragment {
+        if transport.length < UDP_HEADER {
+            return Parsed::NoTransport;
+        }
         fragments(length, transport.length)
     } else if length > transport.length {
         return Parsed::NoTransport;
