@@ -31,14 +31,14 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use proxy_common::{event::Hook, outcome::Outcome, packet::Packet, parse::Link};
+use proxy_common::{event::Hook, outcome::Outcome, parse::Link};
 
 use crate::{
     egress::outbound,
     exit::{tc_exit, xdp_exit},
     gate::{Side, passes_by},
     ingress::{Arrival, inbound},
-    read::Found,
+    read::{Found, Room},
 };
 
 /// Verdict and counting on the way in, Ethernet.
@@ -113,15 +113,15 @@ fn outbound_bare(skb: *mut __sk_buff) -> Outcome {
 
 #[inline(always)]
 fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
-    let mut packet = Packet::default();
-    let found = read::skb(ctx, link, &mut packet);
+    let mut room = Room::uninit();
+    let (found, packet) = read::skb(ctx, link, &mut room);
     if !matches!(found, Found::Packet | Found::TinyFragment) {
         return found.unjudged();
     }
     // SAFETY: the context's skb is valid for the program's whole run.
     let interface = unsafe { (*ctx.skb.skb).ifindex };
     let follows = found == Found::Packet && !is_tagged(ctx);
-    inbound(&packet, Arrival { hook: Hook::Tc, interface, follows })
+    inbound(packet, Arrival { hook: Hook::Tc, interface, follows })
 }
 
 /// Whether a VLAN's own interface sees the packet as well. Tag 0 only sets a priority
@@ -135,9 +135,9 @@ fn is_tagged(ctx: &TcContext) -> bool {
 
 #[inline(always)]
 fn tc_outbound(ctx: &TcContext, link: Link) -> Outcome {
-    let mut packet = Packet::default();
-    match read::skb(ctx, link, &mut packet) {
-        Found::Packet if !is_tagged(ctx) => outbound(&packet),
+    let mut room = Room::uninit();
+    match read::skb(ctx, link, &mut room) {
+        (Found::Packet, packet) if !is_tagged(ctx) => outbound(packet),
         _ => Outcome::NotOurs,
     }
 }
@@ -145,13 +145,13 @@ fn tc_outbound(ctx: &TcContext, link: Link) -> Outcome {
 #[cfg_attr(feature = "log", inline(never))]
 #[cfg_attr(not(feature = "log"), inline(always))]
 fn xdp_inbound(ctx: &XdpContext) -> Outcome {
-    let mut packet = Packet::default();
-    let found = read::xdp(ctx.ctx, &mut packet);
+    let mut room = Room::uninit();
+    let (found, packet) = read::xdp(ctx, &mut room);
     if !matches!(found, Found::Packet | Found::TinyFragment) {
         return found.unjudged();
     }
     let interface = ctx.ingress_ifindex() as u32;
-    inbound(&packet, Arrival { hook: Hook::Xdp, interface, follows: false })
+    inbound(packet, Arrival { hook: Hook::Xdp, interface, follows: false })
 }
 
 /// The kernel lends its helpers to GPL-compatible programs; ours are under either
