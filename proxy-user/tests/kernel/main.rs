@@ -16,6 +16,7 @@ mod policies;
 mod rows;
 mod udp;
 mod verdicts;
+mod verifier;
 
 /// The random policies that the daemon's own tests use.
 #[allow(clippy::unwrap_used, reason = "it stands where unwrapping is allowed")]
