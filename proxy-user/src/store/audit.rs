@@ -22,7 +22,7 @@ const MOST_WAITING: usize = 1000;
 pub struct AuditEntry {
     /// When.
     pub timestamp: Timestamp,
-    /// What: `start`, `stop`, `reload`, `token_created`, `token_revoked`, `target_down`,
+    /// What: `start`, `stop`, `reload`, `token_created`, `token_revoked`, `handover`, `target_down`,
     /// `target_up`, `gap`.
     pub event: String,
     /// Who asked for it; `weir` for what happened by itself.
@@ -85,6 +85,11 @@ impl Audit {
         })?;
         waiting.clear();
         Ok(())
+    }
+
+    /// Lets go of the file for good, so that another process can open it.
+    pub fn close(&self) {
+        self.book.close();
     }
 
     /// Damage that was found since it was last asked; the file is set aside.

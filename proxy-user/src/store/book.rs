@@ -14,8 +14,19 @@ const CACHE: usize = 1 << 20;
 /// refuses a file after an I/O error until then.
 pub(super) struct Book {
     path: PathBuf,
-    open: Mutex<Option<Database>>,
+    open: Mutex<State>,
     damaged: Mutex<Vec<StoreError>>,
+}
+
+/// The file, as the book holds it.
+#[derive(Default)]
+enum State {
+    /// To be opened with the next use.
+    #[default]
+    Unopened,
+    Open(Database),
+    /// Another process's from now on.
+    Closed,
 }
 
 impl Book {
@@ -54,18 +65,27 @@ impl Book {
         std::mem::take(&mut self.damaged.lock())
     }
 
+    /// Lets go of the file for good, so that another process can open it.
+    pub(super) fn close(&self) {
+        *self.open.lock() = State::Closed;
+    }
+
     fn with<T>(
         &self,
         run: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let mut open = self.open.lock();
-        let database = match open.take() {
-            Some(database) => database,
-            None => self.open()?,
+        let database = match std::mem::take(&mut *open) {
+            State::Open(database) => database,
+            State::Unopened => self.open()?,
+            State::Closed => {
+                *open = State::Closed;
+                return Err(StoreError::HandedOver(self.path.clone()));
+            }
         };
         match StoreError::guard(&self.path, || run(&database)) {
             Ok(done) => {
-                *open = Some(database);
+                *open = State::Open(database);
                 Ok(done)
             }
             Err(error) => {

@@ -44,6 +44,9 @@ pub enum StoreError {
     /// as soon as it can. Until then nobody knows what is in it.
     #[error("{0} is not open: it is tried again until it can be opened")]
     Closed(PathBuf),
+    /// Another process has taken over.
+    #[error("{0} is the business of the process that took over")]
+    HandedOver(PathBuf),
     /// A page was to follow a record that retention removed: its place in the asked
     /// order is not known any more.
     #[error("cursor: record {0} is gone; begin again with the first page")]

@@ -51,6 +51,11 @@ impl Files {
         }
     }
 
+    /// Closes them all, but for what is being read just now.
+    pub(super) fn close(&self) {
+        self.open.lock().clear();
+    }
+
     fn forget(&self, path: &Path) {
         self.open.lock().retain(|file| file.path != path);
     }

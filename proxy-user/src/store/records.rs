@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -60,14 +60,23 @@ pub struct Store {
 pub(super) struct Shared {
     pub(super) options: StoreOptions,
     data_dir: PathBuf,
-    /// Set when it is known what there is; holds the lock while there is a writer.
-    opened: OnceLock<Option<File>>,
+    state: RwLock<State>,
     main: RwLock<Series>,
     noise: RwLock<Series>,
     /// Held by who writes: the writer, or retention where it begins a partition.
     pub(super) writing: Mutex<()>,
     pub(super) damaged: Damaged,
     keeps_nothing: AtomicBool,
+}
+
+/// Whether the store can be asked.
+enum State {
+    /// It is not known yet what there is.
+    Unopened,
+    /// With the lock, while there is a writer.
+    Open { _lock: Option<File> },
+    /// Another process's from now on.
+    Closed,
 }
 
 impl Shared {
@@ -77,7 +86,7 @@ impl Shared {
         Self {
             options,
             data_dir: data_dir.to_owned(),
-            opened: OnceLock::new(),
+            state: RwLock::new(State::Unopened),
             main: series(Kind::Main),
             noise: series(Kind::Noise),
             writing: Mutex::default(),
@@ -99,15 +108,25 @@ impl Shared {
 
     /// Makes the store where there is none, and opens it to write, where it is not.
     pub(super) fn open(&self) -> Result<(), StoreError> {
-        if self.opened.get().is_some() {
+        let mut state = self.state.write();
+        if !matches!(*state, State::Unopened) {
             return Ok(());
         }
         let dir = directory(&self.data_dir)?;
         let lock = lock(&dir)?;
         self.find(Access::Write)?;
-        // There is one writer: nobody else sets it.
-        let _ = self.opened.set(Some(lock));
+        *state = State::Open { _lock: Some(lock) };
         Ok(())
+    }
+
+    /// Lets go of every file for good, and refuses from now on. Who reads just now may
+    /// hold a file a moment longer.
+    fn close(&self) {
+        let _writing = self.writing.lock();
+        for kind in Kind::ALL {
+            self.series(kind).write().close();
+        }
+        *self.state.write() = State::Closed;
     }
 
     fn find(&self, access: Access) -> Result<(), StoreError> {
@@ -131,9 +150,10 @@ impl Shared {
 
     /// Refuses until it is known what there is.
     pub(super) fn must_be_open(&self) -> Result<(), StoreError> {
-        match self.opened.get() {
-            Some(_) => Ok(()),
-            None => Err(StoreError::Closed(self.data_dir.join("records"))),
+        match &*self.state.read() {
+            State::Open { .. } => Ok(()),
+            State::Closed => Err(StoreError::HandedOver(self.data_dir.join("records"))),
+            State::Unopened => Err(StoreError::Closed(self.data_dir.join("records"))),
         }
     }
 }
@@ -154,9 +174,14 @@ impl Store {
         let shared = Shared::new(data_dir, options, Access::Overlay);
         let lock = lock_shared(&data_dir.join("records"))?;
         shared.find(Access::Overlay)?;
-        // Nobody else knows it yet.
-        let _ = shared.opened.set(lock);
+        *shared.state.write() = State::Open { _lock: lock };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Lets go of every file for good, so that another process can open the store. The
+    /// writer has ended.
+    pub fn close(&self) {
+        self.shared.close();
     }
 
     /// Damaged files that were found since it was last asked. A writer has set them

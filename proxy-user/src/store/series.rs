@@ -137,6 +137,14 @@ impl Series {
         Ok(())
     }
 
+    /// Lets go of every file.
+    pub(super) fn close(&mut self) {
+        for partition in std::mem::take(&mut self.partitions).values() {
+            partition.close();
+        }
+        self.files.close();
+    }
+
     pub(super) fn path(&self, first: Uuid) -> PathBuf {
         self.dir.join(format!("{}-{}.redb", self.kind.name(), first.simple()))
     }

@@ -58,6 +58,11 @@ impl Tokens {
         Self { book: Arc::new(Book::new(data_dir, "tokens.redb")), kept: Arc::default() }
     }
 
+    /// Lets go of the file for good, so that another process can open it.
+    pub fn close(&self) {
+        self.book.close();
+    }
+
     /// Damage that was found since it was last asked; the file is set aside.
     pub fn damaged(&self) -> Vec<StoreError> {
         self.book.damaged()

@@ -296,3 +296,16 @@ fn a_sink_may_be_what_cannot_be_synced() {
     copy(&mut JsonlSink::new(&settings, dir.path()), &opened);
     assert!(JsonlSink::new(&settings, dir.path()).is_at(written[0].id));
 }
+
+#[test]
+fn a_book_that_is_closed_is_another_process_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = Tokens::new(dir.path());
+    let (_, secret) = before.create("ci", Scope::Read, None).unwrap();
+    before.close();
+    let after = Tokens::new(dir.path());
+    assert_eq!(after.list().unwrap().len(), 1);
+    assert!(after.verify(&secret).is_some());
+    let refused = before.create("late", Scope::Read, None);
+    assert!(matches!(refused, Err(StoreError::HandedOver(_))), "{refused:?}");
+}

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::support::{
     BY_COMMIT, BY_DAY, DAY, NOON, accounts, all, attempts, denied, files, flow, of_flow, open,
-    served,
+    served, try_open,
 };
 use crate::{
     record::{Commit, Entry, FlowId, Origin, Record, Timestamp},
     store::{
-        Store,
+        Store, StoreError,
         file::{META, META_FORMAT, NOTED, NOTED_1},
         notes::flow_bytes,
     },
@@ -270,4 +270,20 @@ fn a_daemon_killed_as_it_begins_a_partition_loses_no_accounts() {
     let store = open(dir.path(), BY_DAY).store;
     assert_eq!(store.accounted(7).unwrap(), accounts([attempts(7, 0, 3)]));
     assert_eq!(store.committed_flows().unwrap(), BTreeSet::from([flow(1)]));
+}
+
+#[test]
+fn another_process_can_have_what_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = open(dir.path(), BY_COMMIT);
+    let mut written = before.commit(vec![served(NOON)]);
+    written.extend(before.commit(vec![served(NOON)]));
+    assert_eq!(ids(&all(&before.store)), ids(&written));
+    assert!(try_open(dir.path(), BY_COMMIT).is_err(), "two have it open");
+
+    before.store.close();
+    let after = open(dir.path(), BY_COMMIT);
+    assert_eq!(ids(&all(&after.store)), ids(&written));
+    let refused = before.store.last_id();
+    assert!(matches!(refused, Err(StoreError::HandedOver(_))), "{refused:?}");
 }
