@@ -58,11 +58,11 @@ async fn next(
 ) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
         // The sender outlives the loop, so waiting for it does not fail.
-        let _ = intake.wait_for(|intake| *intake != Intake::Hold).await;
+        let _ = intake.wait_for(|intake| intake.takes()).await;
         tokio::select! {
             // What arrives from here on is for the policy to come.
             biased;
-            _ = intake.wait_for(|intake| *intake == Intake::Hold) => {}
+            _ = intake.wait_for(|intake| !intake.takes()) => {}
             accepted = listener.async_io(Interest::READABLE, socket::accept) => return accepted,
         }
     }

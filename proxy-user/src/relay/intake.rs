@@ -10,7 +10,17 @@ pub enum Intake {
     /// Leave connections in the kernel's queue until this changes: records come
     /// faster than they can be written.
     Hold,
+    /// Leave everything where it is, datagrams of open sessions too: another process is
+    /// about to take it.
+    Pause,
     /// Accept and reset: records cannot be written, and the configuration wants no
     /// traffic without them.
     Refuse,
+}
+
+impl Intake {
+    /// Whether connections are taken out of their queue.
+    pub(super) fn takes(self) -> bool {
+        matches!(self, Self::Accept | Self::Refuse)
+    }
 }

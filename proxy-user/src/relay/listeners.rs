@@ -1,11 +1,17 @@
 //! The published services and their listening sockets.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex as SyncMutex, RwLock};
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_util::task::TaskTracker;
 
@@ -13,13 +19,15 @@ use super::{
     contract::{Gate, Journal, Lookout},
     control::Cut,
     copy::PipePool,
+    descriptor::Descriptor,
     front::Routes,
+    inherited::Inherited,
     intake::Intake,
     limits::{Budget, Limits},
     listening::{Bound, GRACE, ListenError, Listening},
     plan::Plan,
     published::Published,
-    rebind::{Sockets, bind_missing},
+    rebind::{Held, STREAMS, bind_missing},
     receive::Shared,
     stats::Stats,
     targets::{Pool, TargetState},
@@ -29,6 +37,7 @@ use super::{
 use crate::config::Service;
 
 type Services = BTreeMap<String, Arc<Published>>;
+type Sockets = BTreeMap<SocketAddr, Listening>;
 
 /// Everything that the relay has open.
 pub struct Listeners {
@@ -38,6 +47,8 @@ pub struct Listeners {
     sockets: Arc<Mutex<Sockets>>,
     lookout: Arc<dyn Lookout>,
     datagrams: udp::Ports,
+    /// Sockets of a process before, until the first services are published.
+    inherited: SyncMutex<Inherited>,
     _workers: Workers,
 }
 
@@ -62,15 +73,18 @@ impl Change<'_> {
     pub async fn commit(mut self) {
         let (listeners, plan, sockets) = (self.listeners, &self.plan, &mut *self.sockets);
         let published = listeners.publish(plan.services().chain(self.datagrams.services()));
-        let mut bound: BTreeMap<_, _> = self.bound.into_iter().collect();
-        for (address, names) in plan.sockets() {
+        let routes = |names: &[String]| {
             let services = names.iter().filter_map(|name| published.get(name).cloned());
-            let routes = Routes::new(services.collect());
+            Routes::new(services.collect())
+        };
+        for (address, names) in plan.sockets() {
             if let Some(socket) = sockets.get_mut(&address) {
-                socket.hand_to(routes);
-            } else if let Some(socket) = bound.remove(&address) {
-                sockets.insert(address, socket.start(routes, &listeners.shared));
+                socket.hand_to(routes(names));
             }
+        }
+        for (address, socket) in self.bound {
+            let routes = routes(plan.heirs_of(address));
+            sockets.insert(address, socket.start(routes, &listeners.shared));
         }
         let replaced = sockets.iter_mut().filter(|(address, _)| plan.replaces(**address));
         replaced.for_each(|(_, socket)| socket.retire());
@@ -127,8 +141,15 @@ impl Listeners {
             sockets: Arc::default(),
             lookout,
             datagrams: udp::Ports::new()?,
+            inherited: SyncMutex::default(),
             _workers: workers,
         })
+    }
+
+    /// Uses these sockets for the services that are published next, and closes what
+    /// those do not need.
+    pub fn inherit(&self, inherited: Inherited) {
+        *self.inherited.lock() = inherited;
     }
 
     /// Listens wherever `services` need it and nothing does yet, without accepting
@@ -137,9 +158,32 @@ impl Listeners {
     pub async fn prepare(&self, services: &[Arc<Service>]) -> Result<Change<'_>, ListenError> {
         let plan = Plan::streams(services);
         let sockets = self.sockets.lock().await;
-        let bound = bind_missing(&plan, &sockets, &self.shared.runtimes)?;
-        let datagrams = self.datagrams.prepare(services, &self.shared.runtimes).await?;
+        let (bound, inherited) = self.bind(&plan, &sockets)?;
+        let datagrams = self.datagrams.prepare(services, inherited, &self.shared.runtimes).await?;
         Ok(Change { listeners: self, plan, sockets, bound, datagrams })
+    }
+
+    /// Binds what the plan needs and is not there, and takes what was inherited for it. Gives
+    /// the inherited sockets of datagrams besides.
+    #[expect(clippy::type_complexity, reason = "taken apart at once")]
+    fn bind(
+        &self,
+        plan: &Plan,
+        sockets: &Sockets,
+    ) -> Result<(Vec<(SocketAddr, Bound)>, BTreeMap<SocketAddr, UdpSocket>), ListenError> {
+        let mut inherited = self.inherited.lock();
+        let mut held: Held<'_> = sockets.iter().map(|(a, s)| (*a, s.socket())).collect();
+        held.extend(inherited.streams());
+        let fresh = bind_missing(plan, &held, &STREAMS)?;
+        drop(held);
+        let bound = inherited.take_streams(plan).chain(fresh).map(|(address, socket)| {
+            let bound = Bound::on(socket, &self.shared.runtimes);
+            let service = plan.heirs_of(address).first().cloned().unwrap_or_default();
+            let refused = |source| ListenError { service, address, source };
+            Ok((address, bound.map_err(refused)?))
+        });
+        let bound = bound.collect::<Result<_, ListenError>>()?;
+        Ok((bound, inherited.take_datagrams()))
     }
 
     /// Judges every session again, and resets those that the gate now denies. To be
@@ -153,6 +197,27 @@ impl Listeners {
     /// What accept loops do from now on.
     pub fn set_intake(&self, intake: Intake) {
         self.shared.intake.send_replace(intake);
+    }
+
+    /// Waits until what [`Self::set_intake`] said last holds for everything that comes.
+    pub async fn settle(&self) {
+        self.shared.runtimes.pass().await;
+    }
+
+    /// Waits until no socket is left that another has replaced.
+    pub async fn rest(&self) {
+        while self.sockets.lock().await.values().any(Listening::is_retired) {
+            sleep(GRACE / 8).await;
+        }
+    }
+
+    /// The listening sockets, for another process.
+    pub async fn descriptors(&self) -> Vec<Descriptor> {
+        let sockets = self.sockets.lock().await;
+        let current = sockets.values().filter(|socket| !socket.is_retired());
+        let streams: Vec<_> = current.map(Listening::descriptor).collect();
+        drop(sockets);
+        streams.into_iter().chain(self.datagrams.descriptors().await).collect()
     }
 
     /// Live counters, by service name.
@@ -183,10 +248,15 @@ impl Listeners {
         current.flat_map(reached).chain(self.datagrams.addresses().await).collect()
     }
 
-    /// Stops accepting, lets sessions finish for `grace`, and resets the rest. Sessions of
+    /// As [`Self::drain_until`], for `grace`.
+    pub async fn drain(&self, grace: Duration) {
+        self.drain_until(sleep(grace)).await;
+    }
+
+    /// Stops accepting, lets sessions finish until `over`, and resets the rest. Sessions of
     /// datagrams finish with the first second in which their target is silent. When this
     /// returns, every session has been reported.
-    pub async fn drain(&self, grace: Duration) {
+    pub async fn drain_until(&self, over: impl Future<Output = ()>) {
         let mut sockets = self.sockets.lock().await;
         let mut fronts = Vec::new();
         while let Some((_, socket)) = sockets.pop_first() {
@@ -200,7 +270,12 @@ impl Listeners {
             service.nudge();
         }
         self.shared.sessions.close();
-        if timeout(grace, self.shared.sessions.wait()).await.is_err() {
+        let finished = tokio::select! {
+            biased;
+            () = self.shared.sessions.wait() => true,
+            () = over => false,
+        };
+        if !finished {
             for front in fronts {
                 front.roll().close(Cut::Shutdown);
             }

@@ -17,6 +17,7 @@ use tracing::warn;
 use super::{
     accept::accept,
     control::Cut,
+    descriptor::Descriptor,
     front::{Front, Routes},
     receive::Shared,
     socket,
@@ -48,21 +49,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn new(address: SocketAddr, runtimes: &Runtimes) -> io::Result<Self> {
-        Self::on(socket::listen(address)?, runtimes)
-    }
-
-    /// Beside `others`, which are about to go.
-    pub(super) fn beside(
-        others: &[&Listening],
-        address: SocketAddr,
-        runtimes: &Runtimes,
-    ) -> io::Result<Self> {
-        let others: Vec<_> = others.iter().map(|other| other.socket()).collect();
-        Self::on(socket::listen_beside(address, &others)?, runtimes)
-    }
-
-    fn on(socket: TcpListener, runtimes: &Runtimes) -> io::Result<Self> {
+    pub(super) fn on(socket: TcpListener, runtimes: &Runtimes) -> io::Result<Self> {
         let home = runtimes.home();
         let _context = runtimes.at(home).enter();
         let local = socket.local_addr()?;
@@ -97,6 +84,11 @@ impl Listening {
     /// Where it listens.
     pub(super) fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// It, for another process.
+    pub(super) fn descriptor(&self) -> Descriptor {
+        Descriptor::stream(self.local, Arc::clone(&self.listener))
     }
 
     /// What stands before its services.
@@ -154,7 +146,7 @@ impl Listening {
         let _ = socket::take_syns(&self.socket());
     }
 
-    fn socket(&self) -> SockRef<'_> {
+    pub(super) fn socket(&self) -> SockRef<'_> {
         SockRef::from(self.listener.get_ref())
     }
 }

@@ -61,6 +61,14 @@ impl Plan {
         self.sockets.contains_key(&address)
     }
 
+    /// The names of the services that are reached there or, where the socket gives way, in
+    /// its place.
+    pub(super) fn heirs_of(&self, address: SocketAddr) -> &[String] {
+        let near = || self.sockets.iter().find(|(new, _)| socket::overlap(address, **new));
+        let heirs = self.sockets.get(&address).or_else(|| near().map(|(_, wanted)| wanted));
+        heirs.map_or(&[], |wanted| wanted.services.as_slice())
+    }
+
     /// Whether a socket of that address goes, and others take connections in its place.
     pub(super) fn replaces(&self, address: SocketAddr) -> bool {
         !self.wants(address) && self.sockets.keys().any(|new| socket::overlap(address, *new))

@@ -60,7 +60,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// connection until [`take_syns`]: should it be closed again, none is lost.
 pub(super) fn listen_beside(
     address: SocketAddr,
-    others: &[SockRef<'_>],
+    others: &[&SockRef<'_>],
 ) -> io::Result<TcpListener> {
     let socket = unbound(address)?;
     drop_syns(&socket)?;
@@ -71,7 +71,7 @@ pub(super) fn listen_beside(
 /// Lets `bind` give `socket` a port that `others` of this process have.
 pub(super) fn share_port(
     socket: &Socket,
-    others: &[SockRef<'_>],
+    others: &[&SockRef<'_>],
     bind: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     // Ports are shared for no longer than this takes: the kernel asks when it binds.

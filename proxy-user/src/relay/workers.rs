@@ -87,6 +87,14 @@ impl Runtimes {
         self.at(Home(self.all.len() - 1))
     }
 
+    /// Waits until every thread is done with the task that it is at.
+    pub(super) async fn pass(&self) {
+        for runtime in &self.all {
+            // It fails where the thread has ended: that is done with everything.
+            let _ = runtime.handle.spawn(async {}).await;
+        }
+    }
+
     /// The thread with the fewest sessions; of several the one at `home`, which need not
     /// be woken.
     pub(super) fn least_busy(&self, home: Home) -> &Runtime {

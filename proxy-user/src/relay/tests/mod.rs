@@ -5,6 +5,7 @@ mod admission;
 mod backends;
 mod copying;
 mod ending;
+mod inheriting;
 mod names;
 mod pool;
 mod proxied;

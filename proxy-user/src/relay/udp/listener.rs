@@ -72,7 +72,7 @@ pub(super) enum Note {
 }
 
 /// A listening socket. It is closed when neither its task nor a session holds it.
-pub(super) struct Listener {
+pub(in crate::relay) struct Listener {
     socket: AsyncFd<UdpSocket>,
     local: SocketAddr,
     notes: UnboundedSender<Note>,
@@ -92,7 +92,7 @@ impl Listener {
         Ok(Self { socket, local, notes, common })
     }
 
-    pub(super) fn socket(&self) -> &AsyncFd<UdpSocket> {
+    pub(in crate::relay) fn socket(&self) -> &AsyncFd<UdpSocket> {
         &self.socket
     }
 
@@ -101,7 +101,7 @@ impl Listener {
     }
 
     /// Where it listens.
-    pub(super) fn local(&self) -> SocketAddr {
+    pub(in crate::relay) fn local(&self) -> SocketAddr {
         self.local
     }
 

@@ -21,4 +21,6 @@ mod table;
 mod uplink;
 mod upstream;
 
+pub(super) use listener::Listener;
 pub(super) use ports::{Change, Ports};
+pub(super) use socket::{listen, listen_beside};

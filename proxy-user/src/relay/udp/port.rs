@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
+use socket2::SockRef;
 use tokio::{
     sync::{
         mpsc::{UnboundedReceiver, unbounded_channel},
@@ -14,9 +15,9 @@ use tokio::{
 use super::{
     listener::{Common, Listener, Note},
     receive::{Order, Receiver},
-    socket,
 };
 use crate::relay::{
+    descriptor::Descriptor,
     published::Published,
     receive::Shared,
     workers::{Home, Runtimes},
@@ -30,26 +31,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn new(
-        address: SocketAddr,
-        runtimes: &Runtimes,
-        common: &Arc<Common>,
-    ) -> io::Result<Self> {
-        Self::on(socket::listen(address)?, runtimes, common)
-    }
-
-    /// Beside `others`, which are about to go.
-    pub(super) fn beside(
-        others: &[&Port],
-        address: SocketAddr,
-        runtimes: &Runtimes,
-        common: &Arc<Common>,
-    ) -> io::Result<Self> {
-        let others: Vec<_> = others.iter().map(|other| other.listener.options()).collect();
-        Self::on(socket::listen_beside(address, &others)?, runtimes, common)
-    }
-
-    fn on(
+    pub(super) fn on(
         socket: std::net::UdpSocket,
         runtimes: &Runtimes,
         common: &Arc<Common>,
@@ -98,6 +80,15 @@ impl Port {
     /// Whose sessions begin.
     pub(super) fn owner(&self) -> Arc<Published> {
         self.owner.load_full()
+    }
+
+    /// It, for another process.
+    pub(super) fn descriptor(&self) -> Descriptor {
+        Descriptor::datagrams(Arc::clone(&self.listener))
+    }
+
+    pub(super) fn options(&self) -> SockRef<'_> {
+        self.listener.options()
     }
 
     /// Gives the sessions to come to another service.

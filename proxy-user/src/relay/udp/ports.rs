@@ -3,13 +3,12 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, MutexGuard};
-use tracing::info;
 
 use super::{
     listener::Common,
@@ -18,7 +17,13 @@ use super::{
 use crate::{
     config::Service,
     relay::{
-        listening::ListenError, plan::Plan, published::Published, receive::Shared, socket,
+        descriptor::Descriptor,
+        inherited::held,
+        listening::ListenError,
+        plan::Plan,
+        published::Published,
+        rebind::{DATAGRAMS, bind_missing},
+        receive::Shared,
         workers::Runtimes,
     },
 };
@@ -43,50 +48,33 @@ impl Ports {
         Ok(Self { common: Arc::new(Common::new()?), open: Mutex::default() })
     }
 
-    /// Listens wherever `services` need it and nothing does yet, without receiving there.
+    /// Listens wherever `services` need it and nothing does yet, without receiving there:
+    /// by what is `inherited`, where that serves. What of it does not is closed.
     pub(in crate::relay) async fn prepare(
         &self,
         services: &[Arc<Service>],
+        mut inherited: BTreeMap<SocketAddr, UdpSocket>,
         runtimes: &Runtimes,
     ) -> Result<Change<'_>, ListenError> {
         let (plan, open) = (Plan::datagrams(services), self.open.lock().await);
-        let mut bound = Vec::new();
-        for (address, services) in plan.sockets().filter(|(a, _)| !open.contains_key(a)) {
-            match self.bind(address, &plan, &open, runtimes) {
-                Ok(socket) => bound.push((address, socket)),
-                Err(error) if plan.is_optional(address) && socket::is_without_ipv6(&error) => {
-                    info!(%address, "this host has no IPv6: IPv4 alone is served");
-                }
-                Err(source) => {
-                    // Services of datagrams share no port.
-                    let service = services.first().cloned().unwrap_or_default();
-                    return Err(ListenError { service, address, source });
-                }
-            }
-        }
+        let mut held = held(&inherited);
+        held.extend(open.iter().map(|(address, port)| (*address, port.options())));
+        let fresh = bind_missing(&plan, &held, &DATAGRAMS)?;
+        drop(held);
+        inherited.retain(|address, _| plan.wants(*address));
+        let bound = inherited.into_iter().chain(fresh).map(|(address, socket)| {
+            let bound = Bound::on(socket, runtimes, &self.common);
+            let service = plan.heirs_of(address).first().cloned().unwrap_or_default();
+            let refused = |source| ListenError { service, address, source };
+            Ok((address, bound.map_err(refused)?))
+        });
+        let bound = bound.collect::<Result<_, ListenError>>()?;
         Ok(Change { plan, open, bound })
     }
 
-    /// Also beside one that is in the way and goes anyway.
-    fn bind(
-        &self,
-        address: SocketAddr,
-        plan: &Plan,
-        open: &BTreeMap<SocketAddr, Port>,
-        runtimes: &Runtimes,
-    ) -> io::Result<Bound> {
-        match Bound::new(address, runtimes, &self.common) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let yields = |other| plan.replaces(other) && socket::overlap(address, other);
-                let in_the_way = open.iter().filter(|(other, _)| yields(**other));
-                let in_the_way: Vec<_> = in_the_way.map(|(_, port)| port).collect();
-                if in_the_way.is_empty() {
-                    return Err(error);
-                }
-                Bound::beside(&in_the_way, address, runtimes, &self.common)
-            }
-            result => result,
-        }
+    /// The sockets, for another process.
+    pub(in crate::relay) async fn descriptors(&self) -> Vec<Descriptor> {
+        self.open.lock().await.values().map(Port::descriptor).collect()
     }
 
     /// Where datagrams are received, and the name of the service that they reach.

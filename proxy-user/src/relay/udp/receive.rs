@@ -79,9 +79,13 @@ impl Receiver {
     pub(super) async fn run(mut self, mut order: oneshot::Receiver<Order>) {
         let listener = Arc::clone(&self.listener);
         let mut intake = self.shared.intake.subscribe();
+        let mut turns = self.shared.intake.subscribe();
         loop {
+            let pauses = *turns.borrow_and_update() == Intake::Pause;
             tokio::select! {
                 biased;
+                // The sender outlives the task.
+                _ = turns.changed() => {}
                 order = &mut order => {
                     drop(listener);
                     // Without an order everything ends.
@@ -91,7 +95,7 @@ impl Receiver {
                 Some(note) = self.notes.recv() => self.take(note),
                 () = self.refusals.due() => self.refusals.turn(Instant::now().into_std()),
                 () = resumed(&mut intake), if !self.aside.is_empty() => self.admit_waiting(),
-                ready = listener.socket().readable() => {
+                ready = listener.socket().readable(), if !pauses => {
                     let Ok(mut ready) = ready else { return };
                     let intake = *self.shared.intake.borrow();
                     match self.receive(intake) {
@@ -137,7 +141,7 @@ impl Receiver {
         if known.is_some_and(|uplink| uplink.forward(trains.clone(), stage, now)) {
             return;
         }
-        if intake == Intake::Hold {
+        if !intake.takes() {
             return self.aside.push(peers, trains, now);
         }
         if let Some(uplink) = self.admit(peers, now, intake) {
@@ -256,7 +260,7 @@ fn is_of_one_host(local: IpAddr) -> bool {
 /// Waits until sessions may begin.
 async fn resumed(intake: &mut watch::Receiver<Intake>) {
     // The sender outlives the task, so waiting for it does not fail.
-    let _ = intake.wait_for(|intake| *intake != Intake::Hold).await;
+    let _ = intake.wait_for(|intake| intake.takes()).await;
 }
 
 /// Whether there may be more to receive.

@@ -32,14 +32,17 @@ pub(super) fn io() -> io::Result<UdpSocketState> {
 
 /// Listens on `address`, which need not be there yet. An IPv6 socket takes IPv6 alone.
 /// Whatever is in the way is an error.
-pub(super) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(in crate::relay) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = unbound(address)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
 
 /// Listens on `address` though `others` of this process are in the way.
-pub(super) fn listen_beside(address: SocketAddr, others: &[SockRef<'_>]) -> io::Result<UdpSocket> {
+pub(in crate::relay) fn listen_beside(
+    address: SocketAddr,
+    others: &[&SockRef<'_>],
+) -> io::Result<UdpSocket> {
     let socket = unbound(address)?;
     share_port(&socket, others, || socket.bind(&address.into()))?;
     Ok(socket.into())
