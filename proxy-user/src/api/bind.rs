@@ -2,7 +2,8 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener as StdListener},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,14 +26,20 @@ pub struct Bound {
 impl Bound {
     /// Binds `api.listen` and `weir.sock` in `runtime_dir`. Call it within a runtime.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
+        Self::around(bind_tcp(config)?, config)
+    }
+
+    /// As [`Self::bind`], with what listens on `api.listen` already.
+    pub fn around(tcp: StdListener, config: &Config) -> Result<Self, BindError> {
         let listen = config.api.listen;
-        let tcp = |source| BindError::Tcp { listen, source };
-        let listener = bind_tcp(listen).map_err(tcp)?;
-        let address = listener.local_addr().map_err(tcp)?;
+        let failed = |source| BindError::Tcp { listen, source };
+        tcp.set_nonblocking(true).map_err(failed)?;
+        let tcp = TcpListener::from_std(tcp).map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
         let path = config.runtime_dir.join("weir.sock");
         let (control, warning) = ControlSocket::bind(path, &config.api.control_group)?;
         Ok(Self {
-            tcp: listener,
+            tcp,
             control,
             gate: Arc::new(Gate::new(&config.api)),
             address,
@@ -43,6 +50,11 @@ impl Bound {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Another descriptor of what listens there, for another process.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.tcp.as_fd().try_clone_to_owned()
     }
 
     /// The control socket's path.
@@ -61,10 +73,10 @@ impl Bound {
     }
 }
 
-fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(listen)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+/// Listens on `api.listen`.
+pub fn bind_tcp(config: &Config) -> Result<StdListener, BindError> {
+    let listen = config.api.listen;
+    StdListener::bind(listen).map_err(|source| BindError::Tcp { listen, source })
 }
 
 /// Why the API cannot listen.

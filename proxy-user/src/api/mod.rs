@@ -20,7 +20,7 @@ pub use contract::*;
 pub use export::{csv_head, csv_lines};
 pub use gate::Gate;
 pub use params::parse_query;
-pub use serve::{MOST_CONNECTIONS, serve};
+pub use serve::{Answering, MOST_CONNECTIONS, serve};
 
 #[cfg(test)]
 mod tests;

@@ -35,8 +35,23 @@ pub const MOST_CONNECTIONS: usize = MAX_REMOTE + MAX_LOCAL;
 /// What is being answered at a shutdown may take so long.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Serves until `shutdown`, and then for at most five seconds what is being answered.
-pub async fn serve(backend: Arc<dyn Backend>, bound: Bound, shutdown: CancellationToken) {
+/// What was being answered at a shutdown.
+#[must_use = "answers are to be waited for"]
+pub struct Answering(TaskTracker);
+
+impl Answering {
+    /// Waits until everything is answered, five seconds at most.
+    pub async fn end(self) {
+        self.0.wait().await;
+    }
+}
+
+/// Serves until `shutdown`. When this returns, both listeners are closed.
+pub async fn serve(
+    backend: Arc<dyn Backend>,
+    bound: Bound,
+    shutdown: CancellationToken,
+) -> Answering {
     let Bound { tcp, mut control, gate, .. } = bound;
     let router = routes::router(App { backend, gate, shutdown: shutdown.clone() });
     let server = Server { router, shutdown, connections: TaskTracker::new() };
@@ -46,7 +61,7 @@ pub async fn serve(backend: Arc<dyn Backend>, bound: Bound, shutdown: Cancellati
     );
     drop(control);
     server.connections.close();
-    server.connections.wait().await;
+    Answering(server.connections)
 }
 
 struct Server {

@@ -21,7 +21,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run the daemon
+    /// Run the daemon; it takes over from one that runs by the same configuration
     Run(Run),
     /// Validate the configuration as `run` does, without touching the kernel
     Check,

@@ -36,7 +36,9 @@ fn internal(error: StoreError) -> Failure {
     match error {
         StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
         StoreError::CursorGone(_) => Failure::Invalid(error.to_string()),
-        StoreError::Closed(_) => Failure::Unavailable(error.to_string()),
+        StoreError::Closed(_) | StoreError::HandedOver(_) => {
+            Failure::Unavailable(error.to_string())
+        }
         other => Failure::Internal(Box::new(other)),
     }
 }

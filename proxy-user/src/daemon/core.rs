@@ -12,8 +12,9 @@ use super::{
     country::{self, Opened},
     coverage::Coverage,
     datapath::Datapath,
-    engine::{Inbox, Message, Services},
+    descriptor_store::DescriptorStore,
     gate::InForce,
+    inbox::{Inbox, Message, Services},
     phase::Phase,
     reload::Unconfirmed,
     sinks::Sinks,
@@ -69,11 +70,17 @@ pub(super) struct Changes {
     pub(super) holder: Option<Holder>,
     /// Those that the policy in force was compiled with.
     gateways: Vec<IpAddr>,
+    /// Where listening sockets outlive the daemon.
+    pub(super) descriptors: DescriptorStore,
 }
 
 impl Changes {
-    pub(super) fn new(first_table: TableId, holder: Option<Holder>) -> Self {
-        Self { ids: TableIds::from(first_table), holder, gateways: Vec::new() }
+    pub(super) fn new(
+        first_table: TableId,
+        holder: Option<Holder>,
+        descriptors: DescriptorStore,
+    ) -> Self {
+        Self { ids: TableIds::from(first_table), holder, gateways: Vec::new(), descriptors }
     }
 }
 
@@ -106,6 +113,7 @@ impl Core {
         self.relay.set_intake(Intake::Hold);
         let applied = self.apply_held(config, opened, &mut changes).await;
         self.relay.set_intake(self.intake());
+        changes.descriptors.follow(&self.relay.descriptors().await);
         applied
     }
 

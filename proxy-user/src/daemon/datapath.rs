@@ -1,14 +1,17 @@
 //! The kernel's side, as the daemon drives it: generations in, programs on
 //! interfaces.
 
+use std::{path::PathBuf, sync::Arc};
+
 use anyhow::{Context, Result};
 use proxy_common::{policy::TableId, tables::ServiceSlot};
 
 use super::{coverage::Coverage, interfaces, kernel::Kernel};
 use crate::{
-    config,
+    config::{self, Service},
     datapath::{
-        self, Attached, Attacher, Claim, Generation, HalfOpen, Network, Pins, Tables, TcAttachment,
+        self, Attached, Attacher, Claim, Generation, HalfOpen, Loaded, Network, Pins, Tables,
+        TcAttachment,
     },
 };
 
@@ -16,6 +19,8 @@ use crate::{
 pub(super) struct Datapath {
     tables: Tables,
     half_open: HalfOpen,
+    /// For which there is room, of TCP and of UDP each.
+    most_flows: u32,
     attacher: Attacher,
     pins: Pins,
     /// Keeps every other process from these pins.
@@ -32,16 +37,57 @@ pub(super) struct Fill {
     pub(super) countries: usize,
     pub(super) listeners: usize,
     pub(super) half_open: usize,
+    /// For which there is room, of TCP and of UDP each.
+    pub(super) most_flows: u32,
 }
 
-impl Datapath {
-    /// Loads programs and maps; what a daemon before pinned is taken over, and stays
-    /// in force meanwhile.
-    pub(super) fn load(settings: &config::Kernel) -> Result<(Self, Kernel)> {
-        let (pins, claim) = Pins::prepare(&settings.bpffs)
-            .with_context(|| format!("kernel.bpffs {}", settings.bpffs.display()))?;
-        let (programs, maps) = datapath::load(Some(&pins.maps()), settings.max_flows.get())
+/// Programs that the kernel has taken, and where their maps are.
+pub(super) struct Prepared {
+    pins: Pins,
+    loaded: Loaded,
+    /// `None`: the pins are another daemon's still.
+    claim: Option<Claim>,
+}
+
+impl Prepared {
+    /// Loads the programs, for maps that are claimed here.
+    pub(super) fn alone(settings: &config::Kernel) -> Result<Self> {
+        let (pins, claim) = Pins::prepare(&settings.bpffs).with_context(|| at(settings))?;
+        Self::load(pins, Some(claim), settings)
+    }
+
+    /// Loads the programs for maps that another daemon uses until [`Self::take`].
+    pub(super) fn beside(settings: &config::Kernel) -> Result<Self> {
+        let pins = Pins::make(&settings.bpffs).with_context(|| at(settings))?;
+        Self::load(pins, None, settings)
+    }
+
+    fn load(pins: Pins, claim: Option<Claim>, settings: &config::Kernel) -> Result<Self> {
+        let loaded = datapath::load(Some(&pins.maps()), settings.max_flows.get())
             .context("the kernel programs cannot be loaded")?;
+        Ok(Self { pins, loaded, claim })
+    }
+
+    /// Whether the maps have room for these services.
+    pub(super) fn must_fit(&self, services: &[Arc<Service>]) -> Result<()> {
+        Ok(self.loaded.must_fit(services.iter().map(|service| &*service.name))?)
+    }
+
+    /// Takes over what a daemon before pinned, which stays in force meanwhile.
+    pub(super) fn take(self, settings: &config::Kernel) -> Result<(Datapath, Kernel)> {
+        let Self { pins, loaded, claim } = self;
+        let claim = match claim {
+            Some(claim) => claim,
+            None => Pins::prepare(&settings.bpffs).with_context(|| at(settings))?.1,
+        };
+        let (programs, maps) = loaded.take().context("the kernel's maps cannot be taken over")?;
+        let most_flows = maps.flows.capacity()?;
+        if most_flows != settings.max_flows.get() {
+            tracing::warn!(
+                "kernel.max_flows takes effect when Weir was stopped: the maps that are there have \
+                 room for {most_flows}"
+            );
+        }
         let kernel = Kernel {
             epoch: maps.tables.epoch(),
             events: maps.events,
@@ -50,9 +96,10 @@ impl Datapath {
         };
         let attacher = Attacher::new(programs, &pins, TcAttachment::probe());
         let (tables, half_open) = (maps.tables, maps.half_open);
-        let datapath = Self {
+        let datapath = Datapath {
             tables,
             half_open,
+            most_flows,
             attacher,
             pins,
             _claim: claim,
@@ -60,6 +107,17 @@ impl Datapath {
             _log: follow(maps.log),
         };
         Ok((datapath, kernel))
+    }
+}
+
+fn at(settings: &config::Kernel) -> String {
+    format!("kernel.bpffs {}", settings.bpffs.display())
+}
+
+impl Datapath {
+    /// Where its maps are pinned.
+    pub(super) fn maps(&self) -> PathBuf {
+        self.pins.maps()
     }
 
     /// A number for the next prefix table.
@@ -85,7 +143,7 @@ impl Datapath {
     pub(super) fn fill(&self) -> Fill {
         let (cidrs, countries) = self.tables.fill();
         let (listeners, half_open) = (self.tables.listeners(), self.half_open.count());
-        Fill { cidrs, countries, listeners, half_open }
+        Fill { cidrs, countries, listeners, half_open, most_flows: self.most_flows }
     }
 
     pub(super) fn attached(&self) -> Vec<Attached> {

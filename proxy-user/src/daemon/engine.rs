@@ -2,7 +2,7 @@
 //! tell, and does what the tracker asks for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -10,21 +10,19 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use proxy_common::{
-    address::FlowKey, event::DeniedEvent, flow::FlowState, outcome::Outcome as PacketOutcome,
-    reason::Reason, tables::ServiceSlot,
-};
+use proxy_common::{address::FlowKey, event::DeniedEvent, flow::FlowState, tables::ServiceSlot};
 
-use super::kernel::Kernel;
+use super::{
+    inbox::{Message, Queues, Services, Snapshot},
+    kernel::Kernel,
+    succession::{Bequest, Left, Noted, Queue, Standing},
+};
 use crate::{
-    config::Service,
-    datapath::{Denials, Event, Resetter, destroy},
-    flow::{Count, Ended, FlowTable, Now, Opened, Output, ServiceInfo, Tracker, TrackerStats},
+    datapath::{Event, Resetter, destroy},
+    flow::{Count, FlowTable, Now, Output, Tracker, Unreported},
     geo::Database,
-    policy::Policy,
-    record::{CounterId, Entry, FlowId, Source},
-    relay::Journal,
-    store::{Pressure, Store, StoreError, Writer},
+    record::{Entry, Source},
+    store::{Pressure, Writer},
 };
 
 /// Longest time from an event or a report to its record.
@@ -42,93 +40,10 @@ const EVENTS_A_CLOCK: usize = 64;
 /// Events between two looks into the inbox.
 const MOST_EVENTS: usize = 16_384;
 
-/// What the engine is told.
-pub(super) enum Message {
-    /// By the relay: a session of this 5-tuple.
-    Opened(FlowKey),
-    /// By the relay.
-    Ended(Box<Ended>),
-    /// By the relay: so many clients' datagrams were turned away.
-    Refused(Arc<Service>, Reason, u64),
-    /// By the writer: records of these flows are safe.
-    Settled(Vec<FlowId>),
-    /// By the writer: the store could be opened after the start.
-    Inherited(Inherited),
-    /// A generation is in force.
-    Services(Services),
-    /// Names of interfaces, by index.
-    Interfaces(BTreeMap<u32, String>),
-    /// Show what there is.
-    Show(tokio::sync::oneshot::Sender<Snapshot>),
-    /// Record what is open and end.
-    Finish,
-}
-
-/// What changes with a generation.
-pub(super) struct Services {
-    pub(super) in_force: Vec<(ServiceSlot, ServiceInfo)>,
-    /// Every slot that has counters.
-    pub(super) slots: Vec<ServiceSlot>,
-    pub(super) deny_records_per_second: u32,
-    pub(super) policy: Arc<Policy>,
-}
-
-/// What the engine sees.
-pub(super) struct Snapshot {
-    pub(super) flows: Vec<(FlowKey, FlowState)>,
-    pub(super) denials: Vec<Denials>,
-    pub(super) outcomes: Vec<(PacketOutcome, u64)>,
-    pub(super) tracker: TrackerStats,
-    /// Flows recorded since the start, by service.
-    pub(super) recorded: BTreeMap<ServiceSlot, u64>,
-    /// Denied packets that were not answered because there were too many.
-    pub(super) resets_suppressed: u64,
-    pub(super) now: Now,
-}
-
-/// The entrance to the engine.
-#[derive(Clone)]
-pub(super) struct Inbox(mpsc::Sender<Message>);
-
-impl Inbox {
-    pub(super) fn channel() -> (Self, mpsc::Receiver<Message>) {
-        let (sender, receiver) = mpsc::channel();
-        (Self(sender), receiver)
-    }
-
-    /// Tells the engine; one that has ended needs no telling.
-    pub(super) fn tell(&self, message: Message) {
-        let _ = self.0.send(message);
-    }
-}
-
-/// The relay's reports wait in the inbox, at most one for each connection that the
-/// relay accepted: accepting pauses while the writer is behind.
-impl Journal for Inbox {
-    fn opened(&self, session: &Opened) {
-        self.tell(Message::Opened(session.flow));
-    }
-
-    fn ended(&self, session: Ended) {
-        self.tell(Message::Ended(Box::new(session)));
-    }
-
-    fn refused(&self, service: &Arc<Service>, reason: Reason, attempts: u64) {
-        self.tell(Message::Refused(Arc::clone(service), reason, attempts));
-    }
-}
-
-/// What a daemon before left behind in the store.
-pub(super) struct Inherited {
-    pub(super) accounted: BTreeMap<CounterId, u64>,
-    pub(super) committed: BTreeSet<FlowId>,
-}
-
-impl Inherited {
-    /// What the store has of the maps of that epoch.
-    pub(super) fn read(store: &Store, epoch: u64) -> Result<Self, StoreError> {
-        Ok(Self { accounted: store.accounted(epoch)?, committed: store.committed_flows()? })
-    }
+/// How an engine ends.
+enum End {
+    Finish(Queues),
+    HandOver,
 }
 
 /// The engine.
@@ -142,6 +57,7 @@ pub(super) struct Engine {
     pub(super) slots: Vec<ServiceSlot>,
     /// What the counters held at the start, until it is known what was accounted for.
     pub(super) unaccounted: Vec<Count>,
+    pub(super) standing: Standing,
     /// Answers to denied packets that may be sent in the second from `resets_since`.
     pub(super) resets_left: u32,
     pub(super) resets_since: Instant,
@@ -156,34 +72,46 @@ impl Engine {
     pub(super) fn start(
         mut self,
         known: Services,
-        inherited: Option<Inherited>,
-    ) -> io::Result<JoinHandle<()>> {
+        inherited: Option<Noted>,
+    ) -> io::Result<JoinHandle<Left>> {
+        self.slots = known.slots;
+        self.tracker.set_services(known.in_force);
+        // Here, since the relay accepts when this returns: whom it serves by then was not
+        // left by a daemon before.
+        self.begin(inherited);
         thread::Builder::new().name("engine".into()).spawn(move || {
-            self.slots = known.slots;
-            self.tracker.set_services(known.in_force);
-            self.begin(inherited);
-            self.run();
+            let unreported = self.run();
+            Left { unreported, inbox: self.inbox }
         })
     }
 
-    fn begin(&mut self, inherited: Option<Inherited>) {
+    fn begin(&mut self, inherited: Option<Noted>) {
+        let mut standing = std::mem::take(&mut self.standing);
+        let Bequest { expected, past } = standing.take_bequest();
+        self.tracker.take_over(&expected, past);
         let Some(kernel) = &self.kernel else { return };
         let counts = kernel.counts(&self.slots);
-        let Inherited { accounted, committed } = inherited.unwrap_or_else(|| {
+        let Noted { accounted, committed } = inherited.unwrap_or_else(|| {
             self.unaccounted.clone_from(&counts);
             let all = counts.iter().map(|count| (count.counter, count.attempts)).collect();
-            Inherited { accounted: all, committed: BTreeSet::new() }
+            Noted { accounted: all, committed: BTreeSet::new() }
         });
-        self.tracker.begin(&counts, &accounted, &mut self.kernel, &committed, &Now::read());
+        let counters = (&*counts, &accounted);
+        let reported = |flow: &FlowKey, state: &FlowState| standing.reported(flow, state);
+        self.tracker.begin(counters, &mut self.kernel, &committed, reported, &Now::read());
         self.act();
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> Unreported {
         let (mut ticked, mut swept) = (Instant::now(), Instant::now());
         loop {
-            if self.turn() {
-                self.finish();
-                return;
+            match self.turn() {
+                None => {}
+                Some(End::Finish(queues)) => {
+                    self.finish(queues);
+                    return Unreported::default();
+                }
+                Some(End::HandOver) => return self.hand_over(),
             }
             if ticked.elapsed() < TICK {
                 continue;
@@ -202,32 +130,36 @@ impl Engine {
         }
     }
 
-    /// Sleeps, then takes what came meanwhile. True: it is time to finish.
-    fn turn(&mut self) -> bool {
+    /// Sleeps, then takes what came meanwhile. It may be time to end.
+    fn turn(&mut self) -> Option<End> {
         thread::sleep(if self.busy { GATHER } else { TICK });
         let messages: Vec<Message> = self.inbox.try_iter().collect();
         self.busy = !messages.is_empty();
         // The end of a flow precedes the relay's report of it: told in that order, the
         // two meet without a look at the kernel's map.
         self.drain();
-        let (now, mut finishes) = (Now::read(), false);
+        let (now, mut end) = (Now::read(), None);
         for message in messages {
-            finishes |= matches!(message, Message::Finish);
-            self.hear(message, &now);
+            match message {
+                Message::Finish(queues) => end = Some(End::Finish(queues)),
+                Message::HandOver => end = Some(End::HandOver),
+                message => self.hear(message, &now),
+            }
         }
         self.act();
-        finishes
+        end
     }
 
     fn hear(&mut self, message: Message, now: &Now) {
         match message {
             Message::Opened(flow) => self.tracker.opened(flow),
+            Message::OpenedElsewhere(flow) => self.tracker.opened_elsewhere(flow),
             Message::Ended(report) => self.tracker.ended(*report, &mut self.kernel, now),
             Message::Refused(service, reason, attempts) => {
                 self.tracker.refused(&service, reason, attempts, now);
             }
             Message::Settled(flows) => self.tracker.committed(&flows),
-            Message::Inherited(Inherited { accounted, committed }) => {
+            Message::Inherited(Noted { accounted, committed }) => {
                 let counts = std::mem::take(&mut self.unaccounted);
                 self.tracker.inherit(&counts, &accounted, &committed, now);
             }
@@ -235,7 +167,13 @@ impl Engine {
             Message::Interfaces(names) => self.tracker.set_interfaces(names),
             // Nobody waits for the answer any more where it cannot be sent.
             Message::Show(reply) => drop(reply.send(self.snapshot(*now))),
-            Message::Finish => {}
+            Message::Lost(flows) => {
+                for flow in flows {
+                    self.tracker.lost(flow, &mut self.kernel, now);
+                }
+            }
+            Message::LeaveUnread => self.tracker.leave_unread(now),
+            Message::HandOver | Message::Finish(_) => {}
         }
     }
 
@@ -360,15 +298,34 @@ impl Engine {
         }
     }
 
-    fn finish(&mut self) {
+    /// Takes all that was told until now.
+    fn take_rest(&mut self) -> Now {
         while !self.drain() {}
         let now = Now::read();
         while let Ok(message) = self.inbox.try_recv() {
             self.hear(message, &now);
         }
         self.act();
+        now
+    }
+
+    fn hand_over(&mut self) -> Unreported {
+        let now = self.take_rest();
+        let unreported = self.tracker.hand_over(&self.kernel, &now);
+        self.act();
+        unreported
+    }
+
+    fn finish(&mut self, queues: Queues) {
+        let now = self.take_rest();
         let counts = self.kernel.as_ref().map(|kernel| kernel.counts(&self.slots));
-        self.tracker.finish(&counts.unwrap_or_default(), &self.kernel, &now);
+        let queue = Queue::default();
+        let waits = |flow: &FlowKey, state: &FlowState| match queues {
+            Queues::Closed => false,
+            Queues::Kept => queue.holds(flow, state),
+        };
+        let table = (&self.kernel, waits);
+        self.tracker.finish(&counts.unwrap_or_default(), table, &now);
         self.act();
     }
 }

@@ -1,14 +1,18 @@
 //! The daemon: wires the rooms together, and brings them up and down.
 
 mod backend;
+mod begin;
 mod core;
 mod country;
 mod coverage;
 mod datapath;
+mod descriptor_store;
 mod engine;
 mod files;
 mod gap;
 mod gate;
+mod handover;
+mod inbox;
 mod interfaces;
 mod kernel;
 mod lookout;
@@ -20,6 +24,8 @@ mod signals;
 mod sinks;
 mod start;
 mod status;
+mod stop;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod update;

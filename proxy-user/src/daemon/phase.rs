@@ -10,6 +10,8 @@ pub(super) enum Phase {
     Starting,
     /// Serving.
     Running,
+    /// Another process gets the listeners. It may fail yet.
+    HandingOver,
     /// Sessions may finish; nothing is published any more.
     Stopping,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proxy_common::flow::FlowState;
 
-use super::{core::Core, engine::Snapshot};
+use super::{core::Core, inbox::Snapshot};
 use crate::{
     api::model::{Plane, ServiceStatus, TargetStatus},
     config::{Config, Listen, ListenAddress, Service},

@@ -11,6 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,6 +30,9 @@ use crate::{
 const POLL: Duration = Duration::from_millis(200);
 /// After a failure: a full disk, a directory that is gone.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long sinks are waited for at their end, and how often they are looked at.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 /// Records behind are counted up to here: status is asked for often.
 const MOST_BEHIND: usize = 100_000;
 
@@ -95,24 +102,61 @@ impl Fare {
     }
 }
 
+/// Threads that copy.
+pub(super) struct Copying(Vec<thread::JoinHandle<()>>);
+
+impl Copying {
+    /// Waits until they have ended. One that is kept waiting by who reads is not waited
+    /// for long: what it copies then may be copied again.
+    pub(super) async fn end(self) {
+        let over = async {
+            while !self.0.iter().all(thread::JoinHandle::is_finished) {
+                sleep(LOOK).await;
+            }
+        };
+        if timeout(PATIENCE, over).await.is_err() {
+            tracing::warn!("a sink cannot be written just now: lines may be repeated");
+        }
+    }
+}
+
 /// Starts the configured sinks; they end with `stop`, and what they have not copied
 /// then they copy after the next start.
-pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<()> {
-    let data_dir = core.config.load().data_dir.clone();
+pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<Copying> {
+    let (data_dir, runtime) = (core.config.load().data_dir.clone(), Handle::current());
+    let mut copying = Vec::new();
     for fare in &core.sinks.each {
         let sink = JsonlSink::new(&fare.settings, &data_dir);
-        let (core, fare, stop) = (Arc::clone(core), Arc::clone(fare), stop.clone());
-        thread::Builder::new()
+        let (core, fare) = (Arc::clone(core), Arc::clone(fare));
+        let stop = Stop { token: stop.clone(), runtime: runtime.clone() };
+        let thread = thread::Builder::new()
             .name("sink".into())
             .spawn(move || copy(&core, &fare, sink, &stop))
             .context("a sink cannot be started")?;
+        copying.push(thread);
     }
-    Ok(())
+    Ok(Copying(copying))
 }
 
-fn copy(core: &Core, fare: &Fare, mut sink: JsonlSink, stop: &CancellationToken) {
+/// When a sink ends.
+struct Stop {
+    token: CancellationToken,
+    runtime: Handle,
+}
+
+impl Stop {
+    /// Sleeps, but no longer than until it is time to end.
+    fn pause(&self, time: Duration) {
+        self.runtime.block_on(async {
+            // Whether it is time is asked next.
+            let _ = timeout(time, self.token.cancelled()).await;
+        });
+    }
+}
+
+fn copy(core: &Core, fare: &Fare, mut sink: JsonlSink, stop: &Stop) {
     let mut seen = core.sinks.rotations.load(Relaxed);
-    while !stop.is_cancelled() {
+    while !stop.token.is_cancelled() {
         *fare.reached.lock() = sink.position();
         let now = core.sinks.rotations.load(Relaxed);
         if now != seen {
@@ -121,14 +165,14 @@ fn copy(core: &Core, fare: &Fare, mut sink: JsonlSink, stop: &CancellationToken)
         }
         let last = *core.writer.committed().borrow();
         let Some(through) = last.filter(|id| !sink.is_at(*id)) else {
-            thread::sleep(POLL);
+            stop.pause(POLL);
             continue;
         };
         let done = sink.step(&core.store, through);
         fare.note(done.as_ref().map(drop));
         if done.is_err() {
             sink.reopen();
-            thread::sleep(RETRY);
+            stop.pause(RETRY);
         }
     }
 }

@@ -11,7 +11,7 @@ use proxy_common::{
 
 use super::{
     core::Core,
-    engine::{Message, Snapshot},
+    inbox::{Message, Snapshot},
     reload::hex,
 };
 use crate::{
@@ -58,7 +58,7 @@ impl Core {
             config_digest: hex(&config.digest),
             interfaces: self.interfaces(&attached),
             services: self.services(&config, &snapshot, &names),
-            maps: maps(&config, &snapshot, &names, fill),
+            maps: maps(&snapshot, &names, fill),
             geoip: self.geoip(&config),
             writer: self.writer_status(),
             sinks: sinks.clone(),
@@ -230,7 +230,6 @@ fn hooked(name: &str, index: u32, hook: &str, why: &str) -> InterfaceStatus {
 }
 
 fn maps(
-    config: &Config,
     snapshot: &Snapshot,
     names: &BTreeMap<u16, String>,
     fill: super::datapath::Fill,
@@ -242,8 +241,8 @@ fn maps(
     };
     let udp = snapshot.flows.iter().filter(|(key, _)| is_udp(key)).count();
     vec![
-        map("flows", snapshot.flows.len() - udp, config.kernel.max_flows.get()),
-        map("udp_flows", udp, config.kernel.max_flows.get()),
+        map("flows", snapshot.flows.len() - udp, fill.most_flows),
+        map("udp_flows", udp, fill.most_flows),
         map("cidrs", fill.cidrs, MAX_PREFIXES),
         map("countries", fill.countries, MAX_PREFIXES),
         map("listeners", fill.listeners, MAX_LISTENERS),

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{core::Core, gap::Gaps};
+use super::{core::Core, gap::Gaps, succession::Left};
 use crate::record::Timestamp;
 
 const PRESSURE: Duration = Duration::from_millis(20);
@@ -18,7 +18,7 @@ const RETENTION: Duration = Duration::from_secs(30);
 
 /// Threads that must not end before the daemon does.
 pub(super) struct Threads {
-    pub(super) engine: JoinHandle<()>,
+    pub(super) engine: JoinHandle<Left>,
     pub(super) writer: JoinHandle<()>,
 }
 

@@ -23,6 +23,12 @@ pub struct Flows {
 }
 
 impl Flows {
+    /// For how many flows of TCP there is room, and for as many of UDP: what the maps
+    /// were made for.
+    pub fn capacity(&self) -> Result<u32, DatapathError> {
+        Ok(self.tcp.map().info()?.max_entries())
+    }
+
     /// The state of a 5-tuple's flow.
     pub fn get(&self, key: &FlowKey) -> Result<Option<FlowState>, DatapathError> {
         let map = if is_udp(key) { &self.udp } else { &self.tcp };

@@ -3,8 +3,12 @@
 use std::path::Path;
 
 use super::{
-    Counters, DatapathError, Events, Flows, HalfOpen, Tables, locals::Locals, ports::Ports,
-    prefixes::PrefixMaps, slots::Slots, tables::TableMaps,
+    Counters, DatapathError, Events, Flows, HalfOpen, Tables,
+    locals::Locals,
+    ports::Ports,
+    prefixes::PrefixMaps,
+    slots::{self, Slots},
+    tables::TableMaps,
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -61,20 +65,45 @@ pub struct Maps {
     pub log: super::ProgramLog,
 }
 
-/// Loads programs and maps, with room for `max_flows` of TCP and as many of UDP. With
-/// `pins`, maps found there are taken over and new ones are pinned there.
+/// Programs that the kernel has taken, attached nowhere yet. Their maps are not read:
+/// another process may still write them.
+pub struct Loaded {
+    ebpf: Ebpf,
+}
+
+impl Loaded {
+    /// Whether the maps have room for services of these names beside those that they
+    /// had.
+    ///
+    /// # Errors
+    /// They have not.
+    pub fn must_fit<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), DatapathError> {
+        let map = self.ebpf.map("SERVICE_NAMES").ok_or(DatapathError::Object("SERVICE_NAMES"))?;
+        slots::must_fit(&Array::try_from(map)?, names)
+    }
+
+    /// Takes the maps over as they are now.
+    pub fn take(self) -> Result<(Programs, Maps), DatapathError> {
+        let Self { mut ebpf } = self;
+        let maps = Maps::take(&mut ebpf)?;
+        Ok((Programs { ebpf }, maps))
+    }
+}
+
+/// Loads programs, for maps with room for `max_flows` of TCP and as many of UDP. With
+/// `pins`, those found there are used, and new ones are pinned there.
 ///
 /// # Errors
 /// What the kernel refuses, with the verifier's words where it is the verifier.
-pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<(Programs, Maps), DatapathError> {
-    let (mut ebpf, maps) = open(OBJECT, pins, max_flows)?;
+pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<Loaded, DatapathError> {
+    let mut ebpf = open(OBJECT, pins, max_flows)?;
     for program in ["weir_ingress", "weir_ingress_l3", "weir_egress", "weir_egress_l3"] {
         classifier(&mut ebpf, program)?.load()?;
     }
     for program in ["weir_xdp", "weir_xdp_frags"] {
         xdp(&mut ebpf, program)?.load()?;
     }
-    Ok((Programs { ebpf }, maps))
+    Ok(Loaded { ebpf })
 }
 
 /// Loads the XDP programs `names` of another object with Weir's maps, unpinned: the
@@ -83,14 +112,14 @@ pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<(Programs, Maps), Dat
 /// # Errors
 /// As [`load`].
 pub fn load_xdp(object: &[u8], names: &[&'static str]) -> Result<(Programs, Maps), DatapathError> {
-    let (mut ebpf, maps) = open(object, None, 1)?;
+    let mut ebpf = open(object, None, 1)?;
     for name in names {
         xdp(&mut ebpf, name)?.load()?;
     }
-    Ok((Programs { ebpf }, maps))
+    Loaded { ebpf }.take()
 }
 
-fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<(Ebpf, Maps), DatapathError> {
+fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<Ebpf, DatapathError> {
     let btf = Btf::from_sys_fs().ok();
     let mut loader = EbpfLoader::new();
     loader.btf(btf.as_ref());
@@ -102,9 +131,7 @@ fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<(Ebpf, Map
             loader.map_pin_path(name, pins.join(name.to_lowercase()));
         }
     }
-    let mut ebpf = loader.load(object)?;
-    let maps = Maps::take(&mut ebpf)?;
-    Ok((ebpf, maps))
+    Ok(loader.load(object)?)
 }
 
 impl Programs {

@@ -37,11 +37,11 @@ pub use events::{Event, Events};
 pub use flows::Flows;
 pub use generation::{CountryTable, Generation, SHARED, ServiceEntry};
 pub use half_open::HalfOpen;
-pub use load::{Maps, Programs, load, load_xdp};
+pub use load::{Loaded, Maps, Programs, load, load_xdp};
 #[cfg(feature = "log")]
 pub use log::ProgramLog;
 pub use network::{Interface, LinkLayer, Network, follow};
 pub use pins::Pins;
 pub use reset::Resetter;
-pub use sockets::destroy;
+pub use sockets::{destroy, queued};
 pub use tables::Tables;

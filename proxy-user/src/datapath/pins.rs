@@ -16,7 +16,7 @@ use rustix::{
     mount::MountFlags,
 };
 
-use super::{DatapathError, claim::Claim, clsact::Clsact};
+use super::{DatapathError, claim::Claim, clsact::Clsact, links::detach};
 
 /// `statfs` type of bpffs (`include/uapi/linux/magic.h`).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -36,9 +36,20 @@ impl Pins {
         Ok(Self { namespace: bpffs.join(inode.to_string()) })
     }
 
-    /// Makes the directories and claims them, and mounts a BPF file system where there
-    /// is none.
+    /// As [`Self::make`], and claims them.
     pub fn prepare(bpffs: &Path) -> Result<(Self, Claim), DatapathError> {
+        let (pins, _alone) = Self::made(bpffs)?;
+        let claim = Claim::of(&pins.namespace)?;
+        Ok((pins, claim))
+    }
+
+    /// Makes the directories, and mounts a BPF file system where there is none.
+    pub fn make(bpffs: &Path) -> Result<Self, DatapathError> {
+        Self::made(bpffs).map(|(pins, _alone)| pins)
+    }
+
+    /// With the lock under which nobody removes them.
+    fn made(bpffs: &Path) -> Result<(Self, fs::File), DatapathError> {
         let root = bpffs.parent().unwrap_or(bpffs);
         if !is_bpffs(root)? {
             let _alone = lock(root)?;
@@ -47,14 +58,18 @@ impl Pins {
                 mount(root)?;
             }
         }
-        let _alone = lock(root)?;
+        let alone = lock(root)?;
         let pins = Self::locate(bpffs)?;
         let links = pins.links();
         // Who cannot open them cannot claim them.
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&links);
         made.map_err(at(&links))?;
-        let claim = Claim::of(&pins.namespace)?;
-        Ok((pins, claim))
+        Ok((pins, alone))
+    }
+
+    /// The directory of this network namespace's pins.
+    pub fn namespace(&self) -> &Path {
+        &self.namespace
     }
 
     /// Claims the pins that there are: while a daemon uses them it fails and names the
@@ -90,7 +105,7 @@ impl Pins {
     pub fn remove_other_layouts(&self) -> Result<(), DatapathError> {
         let own = self.maps();
         for version in self.layouts()?.iter().filter(|version| **version != own) {
-            remove_tree(&version.join("links"))?;
+            detach_all(&version.join("links"))?;
             remove_tree(version)?;
         }
         Ok(())
@@ -106,7 +121,7 @@ impl Pins {
         let bpffs = self.namespace.parent().unwrap_or(&self.namespace);
         let _alone = lock(bpffs.parent().unwrap_or(bpffs))?;
         for version in self.layouts()? {
-            remove_tree(&version.join("links"))?;
+            detach_all(&version.join("links"))?;
         }
         remove_tree(&self.namespace)?;
         // Other network namespaces may have theirs in it.
@@ -121,6 +136,18 @@ fn lock(root: &Path) -> Result<fs::File, DatapathError> {
     let directory = fs::File::open(root).map_err(at(root))?;
     flock(&directory, FlockOperation::LockExclusive).map_err(|error| at(root)(error.into()))?;
     Ok(directory)
+}
+
+/// Detaches at once, not a moment after the last reference: what is counted from here on
+/// would be read by nobody.
+fn detach_all(links: &Path) -> Result<(), DatapathError> {
+    match entries(links) {
+        Ok(links) => links.iter().try_for_each(|link| detach(link)),
+        Err(DatapathError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// bpffs knows no recursive removal of what is open; names go one by one.

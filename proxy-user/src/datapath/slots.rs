@@ -1,7 +1,10 @@
 //! Service slots: numbers that pinned counters are kept under. A name keeps its
 //! slot for the life of the maps, also when its service goes and comes back.
 
-use std::collections::BTreeMap;
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use aya::maps::{Array, MapData};
 use proxy_common::tables::{MAX_SERVICES, ServiceName, ServiceSlot};
@@ -17,15 +20,7 @@ pub(super) struct Slots {
 impl Slots {
     /// Reads the names that the map holds.
     pub(super) fn read(map: Array<MapData, ServiceName>) -> Result<Self, DatapathError> {
-        let mut by_name = BTreeMap::new();
-        for (slot, name) in (0..).zip(map.iter()) {
-            let name = name?;
-            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-            if end == 0 {
-                break;
-            }
-            by_name.insert(String::from_utf8_lossy(&name[..end]).into_owned(), slot);
-        }
+        let by_name = known(&map)?;
         Ok(Self { map, by_name })
     }
 
@@ -50,4 +45,36 @@ impl Slots {
     pub(super) fn all(&self) -> impl Iterator<Item = (ServiceSlot, &str)> {
         self.by_name.iter().map(|(name, slot)| (*slot, name.as_str()))
     }
+}
+
+/// The names that a map holds.
+fn known(
+    map: &Array<impl Borrow<MapData>, ServiceName>,
+) -> Result<BTreeMap<String, ServiceSlot>, DatapathError> {
+    let mut by_name = BTreeMap::new();
+    for (slot, name) in (0..).zip(map.iter()) {
+        let name = name?;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        if end == 0 {
+            break;
+        }
+        by_name.insert(String::from_utf8_lossy(&name[..end]).into_owned(), slot);
+    }
+    Ok(by_name)
+}
+
+/// Whether a map has slots for all these names.
+///
+/// # Errors
+/// It has not.
+pub(super) fn must_fit<'a>(
+    map: &Array<impl Borrow<MapData>, ServiceName>,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), DatapathError> {
+    let known = known(map)?;
+    let new: BTreeSet<&str> = names.filter(|name| !known.contains_key(*name)).collect();
+    if known.len() + new.len() > MAX_SERVICES as usize {
+        return Err(DatapathError::ServicesExhausted(MAX_SERVICES));
+    }
+    Ok(())
 }

@@ -8,24 +8,34 @@ use std::{
 
 use proxy_common::{address::FlowKey, flow::FlowState};
 
-use super::{Count, FlowTable, Now, Tracker, tracker::close_reason, udp::is_udp};
+use super::{
+    Count, FlowTable, Now, RefusedByNumber, Tracker, UdpPast, Unreported, sessions::live,
+    tracker::close_reason, udp::is_udp,
+};
 use crate::record::{CloseReason, CounterId, FlowId};
 
 /// An end that the kernel told is here by then; what is older was lost.
 const TOLD_BY: Duration = Duration::from_secs(5);
 /// A relayed flow without a session and without a packet for so long is dead.
 const ORPHANED_AFTER: Duration = Duration::from_mins(10);
+/// The relay accepts a moment before the programs are attached, and TCP's last packets may
+/// take that long.
+const BEGINS_FOR: u64 = 60_000_000_000;
 
 impl Tracker {
     /// Takes over what a daemon before left: attempts that were counted meanwhile
     /// become aggregates, relayed connections are `interrupted` (they ended with
     /// it), guarded ones go on. `committed` are flows whose records are safe.
+    ///
+    /// `reported`: of which relayed connections a report is still to come, since
+    /// another process serves them to their end, or they wait in a listener's queue. It is
+    /// asked when every flow is known: who comes after that is none of them.
     pub fn begin(
         &mut self,
-        counts: &[Count],
-        accounted: &BTreeMap<CounterId, u64>,
+        (counts, accounted): (&[Count], &BTreeMap<CounterId, u64>),
         table: &mut impl FlowTable,
         committed: &BTreeSet<FlowId>,
+        reported: impl Fn(&FlowKey, &FlowState) -> bool,
         now: &Now,
     ) {
         for count in counts {
@@ -35,15 +45,23 @@ impl Tracker {
         }
         self.recorded.extend(committed);
         self.stale.extend(committed);
-        let mut over = Vec::new();
-        for (key, state) in table.all() {
+        self.begins_until = now.monotonic + BEGINS_FOR;
+        let (mut over, mut ended) = (Vec::new(), Vec::new());
+        let flows: Vec<_> = table.all().collect();
+        for (key, state) in flows {
             if is_udp(&key) {
-                over.extend(self.adopt_udp(key, &state, now).then_some(key));
-            } else if state.has(FlowState::RELAYED) {
+                let is_over = self.adopt_udp(key, &state, now) && !reported(&key, &state);
+                over.extend(is_over.then_some(key));
+            } else if state.has(FlowState::RELAYED) && !reported(&key, &state) {
                 self.flow_record(key, &state, CloseReason::Interrupted, now);
             } else if state.has(FlowState::ENDED) {
-                self.guarded(key, &state, now);
+                ended.push((key, state));
             }
+        }
+        // Reports of a 5-tuple that is used again come in this order.
+        ended.sort_by_key(|(_, state)| state.started);
+        for (key, state) in ended {
+            self.ended_flow(key, state, now);
         }
         for key in over {
             self.interrupt_udp(key, table, now);
@@ -81,6 +99,8 @@ impl Tracker {
             let quiet = now.since(state.last_packet);
             if is_udp(&key) {
                 over.extend(self.look_at_udp(key, &state, now).map(|why| (key, why)));
+            } else if self.is_remains(&key, &state) {
+                self.committed(&[flow]);
             } else if state.has(FlowState::ENDED) {
                 if quiet > TOLD_BY && !(state.has(FlowState::RELAYED) && self.relayed.holds(&flow))
                 {
@@ -100,6 +120,30 @@ impl Tracker {
             }
         }
         self.udp.expire(now.monotonic);
+        self.unmet.retain(|_, until| *until > now.monotonic);
+    }
+
+    /// Notes a connection that was over before the programs met it, and is recorded.
+    pub(super) fn note_unmet(&mut self, key: FlowKey, now: &Now) {
+        if now.monotonic < self.begins_until && !is_udp(&key) {
+            self.unmet.insert(key, now.monotonic + BEGINS_FOR);
+        }
+    }
+
+    /// Whether the programs were attached as a connection ended: they may never see the
+    /// other half of its end.
+    pub(super) fn is_half_seen(&self, state: &FlowState, now: &Now) -> bool {
+        now.monotonic < self.begins_until
+            && state.has(FlowState::PARTIAL)
+            && (state.has(FlowState::CLIENT_CLOSED) || state.has(FlowState::SERVICE_CLOSED))
+    }
+
+    /// Whether a flow is what is left of a connection that has its record.
+    pub(super) fn is_remains(&self, key: &FlowKey, state: &FlowState) -> bool {
+        state.has(FlowState::PARTIAL)
+            && state.has(FlowState::RELAYED)
+            && self.unmet.contains_key(key)
+            && !self.relayed.knows(key)
     }
 
     fn sweep_guarded(&mut self, key: FlowKey, state: &FlowState, now: &Now) {
@@ -112,9 +156,68 @@ impl Tracker {
         }
     }
 
+    /// Leaves everything to the tracker of another process, which finds the flows in
+    /// the maps and what is recorded in the store: gives what it cannot find there.
+    /// That one accounts for the attempts whose events did not come by now, too.
+    pub fn hand_over(&mut self, table: &impl FlowTable, now: &Now) -> Unreported {
+        self.flush_aggregates(now);
+        // Why they end is known here only.
+        let ending: Vec<FlowId> = self.ending.keys().copied().collect();
+        for flow in ending {
+            if let Some(state) = table.get(&flow.key).filter(|s| s.started == flow.started) {
+                self.guarded(flow.key, &state, now);
+            }
+        }
+        let mut left = self.relayed.hand_over();
+        left.past.flows = self.udp.hand_over(&mut left.expected);
+        for (slot, attempts, until) in self.udp.hand_over_refused() {
+            let service = self.service(slot).name.clone();
+            left.past.refused.push(RefusedByNumber { service, attempts, until });
+        }
+        left
+    }
+
+    /// Takes over from the tracker of another process, before [`Self::begin`]: nothing may
+    /// be looked at without it. `expected`: connections of which that one reports the end.
+    pub fn take_over(&mut self, expected: &[FlowKey], past: UdpPast) {
+        for flow in expected {
+            self.opened_elsewhere(*flow);
+        }
+        for flow in past.flows {
+            self.udp.take_over(flow);
+        }
+        for RefusedByNumber { service, attempts, until } in past.refused {
+            // The maps' own names are known: one that is not has no flows in them.
+            if let Some(slot) = self.services.numbered(&service) {
+                self.udp.take_over_refused(slot, attempts, until);
+            }
+        }
+    }
+
+    /// The process that served a connection ended without a report of it.
+    pub fn lost(&mut self, key: FlowKey, table: &mut impl FlowTable, now: &Now) {
+        if is_udp(&key) {
+            self.udp.ended(&key);
+            self.interrupt_udp(key, table, now);
+            return;
+        }
+        let is_cut = self.elsewhere.ended(&key);
+        let why = if is_cut { CloseReason::PolicyChanged } else { CloseReason::Interrupted };
+        let state = self.relayed.lost(&key).or_else(|| live(&self.recorded, &key, table));
+        if let Some(state) = state {
+            self.flow_record(key, &state, why, now);
+        }
+    }
+
     /// Records everything that is open: the kernel programs are detached, the relay
-    /// has reported all its connections, and the maps go away.
-    pub fn finish(&mut self, counts: &[Count], table: &impl FlowTable, now: &Now) {
+    /// has reported all its connections, and the maps go away. `queued`: which relayed
+    /// connections wait in a queue that outlives this daemon; the next one records them.
+    pub fn finish(
+        &mut self,
+        counts: &[Count],
+        (table, queued): (&impl FlowTable, impl Fn(&FlowKey, &FlowState) -> bool),
+        now: &Now,
+    ) {
         for count in counts {
             let lost = self.ledger.close(*count);
             self.uncovered(count.counter, lost, "events_lost", now);
@@ -124,7 +227,8 @@ impl Tracker {
         }
         for (key, state) in table.all() {
             let flow = FlowId { key, started: state.started };
-            if self.recorded.contains(&flow) {
+            let waits = state.has(FlowState::RELAYED) && queued(&key, &state);
+            if waits || self.is_left_unread(&key, &state) || self.recorded.contains(&flow) {
                 continue;
             }
             if is_udp(&key) {

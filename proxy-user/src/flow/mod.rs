@@ -4,8 +4,11 @@
 mod adopt;
 mod clock;
 mod drafts;
+mod elsewhere;
 mod ledger;
 mod limiter;
+mod past;
+mod rejudge;
 mod relayed;
 mod report;
 mod services;
@@ -19,6 +22,7 @@ mod tests;
 
 pub use clock::Now;
 pub use ledger::Count;
+pub use past::{FlowPast, RefusedByNumber, UdpPast, Unreported};
 pub use report::{
     Admission, Bytes, Datagrams, Ended, Failure, Fate, Introduction, Opened, Outcome,
 };

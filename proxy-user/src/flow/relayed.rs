@@ -8,7 +8,7 @@ use std::collections::{
 
 use proxy_common::{address::FlowKey, flow::FlowState};
 
-use super::Ended;
+use super::{Ended, Unreported};
 use crate::record::{FlowId, KeyedMap};
 
 /// How long a report waits for its flow's last packets.
@@ -115,6 +115,29 @@ impl Relayed {
     pub(super) fn holds(&self, flow: &FlowId) -> bool {
         let waiting = self.waiting.get(&flow.key);
         waiting.is_some_and(|w| w.flows.iter().any(|(_, state)| state.started == flow.started))
+    }
+
+    /// All whose report has come or is to come. Ends of flows are in the kernel's maps
+    /// as well.
+    pub(super) fn hand_over(&mut self) -> Unreported {
+        let mut left = Unreported::default();
+        for (key, waiting) in self.waiting.drain() {
+            let open = usize::try_from(waiting.open).unwrap_or(usize::MAX);
+            left.expected.extend(std::iter::repeat_n(key, open + waiting.reports.len()));
+            left.reports.extend(waiting.reports.into_iter().map(|(_, report)| report));
+        }
+        left
+    }
+
+    /// No report comes of an opened session; the state of its flow, where that ended.
+    pub(super) fn lost(&mut self, key: &FlowKey) -> Option<FlowState> {
+        let waiting = self.waiting.get_mut(key)?;
+        waiting.open = waiting.open.saturating_sub(1);
+        let ended = waiting.flows.pop_front().map(|(_, state)| state);
+        if waiting.is_empty() {
+            self.waiting.remove(key);
+        }
+        ended
     }
 
     /// Lets a report wait on: its flow goes on.

@@ -63,6 +63,19 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
+impl Ended {
+    /// Says for what reason it was cut, where it was served or to be.
+    pub(super) fn cut(&mut self, why: CloseReason) {
+        if let Outcome::Admitted {
+            fate: Fate::Abandoned { close_reason, .. } | Fate::Served { close_reason, .. },
+            ..
+        } = &mut self.outcome
+        {
+            *close_reason = why;
+        }
+    }
+}
+
 /// What became of an accepted connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

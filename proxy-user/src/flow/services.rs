@@ -100,15 +100,19 @@ impl Directory {
     /// The number of a service of the relay's: the kernel's, or one above all of the
     /// kernel's where that has none for it.
     pub fn number(&mut self, service: &Service) -> ServiceSlot {
-        let named = |(_, known): &(&ServiceSlot, &ServiceInfo)| known.name == service.name;
-        if let Some((slot, _)) = self.by_slot.iter().find(named) {
-            return *slot;
+        if let Some(slot) = self.numbered(&service.name) {
+            return slot;
         }
         let above = ServiceSlot::try_from(MAX_SERVICES).unwrap_or(ServiceSlot::MAX);
         let given = self.by_slot.range(above..).next();
         let slot = given.map_or(ServiceSlot::MAX, |(slot, _)| above.max(slot - 1));
         self.by_slot.insert(slot, ServiceInfo::from(service));
         slot
+    }
+
+    /// The number of the service of that name, where one is known.
+    pub fn numbered(&self, name: &str) -> Option<ServiceSlot> {
+        self.by_slot.iter().find(|(_, known)| known.name == name).map(|(slot, _)| *slot)
     }
 
     /// The service of that number.

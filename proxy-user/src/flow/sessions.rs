@@ -9,7 +9,7 @@ use super::{
     Ended, FlowTable, Now, Outcome, Tracker, drafts, relayed::View, tracker::close_reason,
     udp::is_udp,
 };
-use crate::record::{FlowId, KeyedSet, Origin};
+use crate::record::{CloseReason, FlowId, KeyedSet, Origin};
 
 /// A connection that the relay is done with may have bytes on their way: its flow goes
 /// on until it ends, or is silent for longer than a host waits to send again (Linux's
@@ -26,11 +26,23 @@ impl Tracker {
         }
     }
 
+    /// As [`Self::opened`], by the relay of another process, which reports to this one.
+    pub fn opened_elsewhere(&mut self, flow: FlowKey) {
+        if !is_udp(&flow) {
+            self.elsewhere.opened(flow);
+        }
+        self.opened(flow);
+    }
+
     /// The relay is done with a connection or a UDP session.
-    pub fn ended(&mut self, report: Ended, table: &mut impl FlowTable, now: &Now) {
+    pub fn ended(&mut self, mut report: Ended, table: &mut impl FlowTable, now: &Now) {
         if is_udp(&report.flow) {
             self.ended_session(&report, table, now);
             return;
+        }
+        if self.elsewhere.ended(&report.flow) {
+            // That process only saw its socket end.
+            report.cut(CloseReason::PolicyChanged);
         }
         let (key, recorded) = (report.flow, &self.recorded);
         let expects_flow = || live(recorded, &key, table).is_some();
@@ -69,13 +81,16 @@ impl Tracker {
     }
 
     pub(super) fn session(&mut self, report: &Ended, state: Option<&FlowState>, now: &Now) {
-        let origin = match state {
-            Some(state) => {
-                let flow = FlowId { key: report.flow, started: state.started };
-                self.recorded.insert(flow);
-                Origin::Flow(flow)
+        let origin = if let Some(state) = state {
+            let flow = FlowId { key: report.flow, started: state.started };
+            self.recorded.insert(flow);
+            if state.has(FlowState::PARTIAL) {
+                self.note_unmet(report.flow, now);
             }
-            None => Origin::Userspace,
+            Origin::Flow(flow)
+        } else {
+            self.note_unmet(report.flow, now);
+            Origin::Userspace
         };
         if state.is_none() && matches!(report.outcome, Outcome::Admitted { .. }) {
             self.stats.without_flow += 1;
@@ -89,6 +104,7 @@ impl Tracker {
         live(&self.recorded, key, table).is_some_and(|state| {
             let service = self.services.get(state.service);
             !state.has(FlowState::ENDED)
+                && !self.is_half_seen(&state, now)
                 && service.is_some_and(|service| service.serves(key))
                 && now.since(state.last_packet) < FLOW_SILENT
         })
@@ -96,7 +112,11 @@ impl Tracker {
 }
 
 /// The kernel's flow of a relayed connection that has no record yet.
-fn live(recorded: &KeyedSet<FlowId>, key: &FlowKey, table: &impl FlowTable) -> Option<FlowState> {
+pub(super) fn live(
+    recorded: &KeyedSet<FlowId>,
+    key: &FlowKey,
+    table: &impl FlowTable,
+) -> Option<FlowState> {
     let state = table.get(key).filter(|state| state.has(FlowState::RELAYED))?;
     let flow = FlowId { key: *key, started: state.started };
     (!recorded.contains(&flow)).then_some(state)

@@ -1,23 +1,22 @@
 //! The life of flows and denied attempts: what the kernel and the relay tell goes
 //! in, records come out. No I/O; time is passed in.
 
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use proxy_common::{
     address::FlowKey,
-    event::{ClosedEvent, CutEvent, DeniedEvent},
+    event::{ClosedEvent, DeniedEvent},
     flow::FlowState,
     reason::Reason,
     tables::ServiceSlot,
-    verdict::Judgement,
 };
 
 use super::{
     Count, Directory, Now, ServiceInfo, drafts,
+    elsewhere::Elsewhere,
     ledger::Ledger,
     limiter::{Aggregate, Attempt, Judge, Limiter},
     relayed::{Relayed, View},
-    udp::is_udp,
     udp_sessions::UdpSessions,
 };
 use crate::record::{CloseReason, CounterId, Draft, Entry, FlowId, KeyedMap, KeyedSet, Origin};
@@ -74,6 +73,7 @@ pub struct Tracker {
     pub(super) ledger: Ledger,
     pub(super) relayed: Relayed,
     pub(super) udp: UdpSessions,
+    pub(super) elsewhere: Elsewhere,
     /// Flows that have a record, until their entry is deleted.
     pub(super) recorded: KeyedSet<FlowId>,
     /// Connections that the tracker ends, and when their record is due.
@@ -82,7 +82,14 @@ pub struct Tracker {
     pub(super) stale: Vec<FlowId>,
     /// Flows whose entries are deleted. The ring buffer may still hold an event.
     deleted: Vec<FlowId>,
+    /// Until when the relay may be done with connections before the programs, attached
+    /// later, meet them.
+    pub(super) begins_until: u64,
+    /// Such connections, and until when their last packets may make a flow.
+    pub(super) unmet: KeyedMap<FlowKey, u64>,
     pub(super) accepting: bool,
+    /// Since when datagrams wait for the next daemon.
+    pub(super) unread_from: Option<u64>,
     pub(super) stats: TrackerStats,
     recorded_flows: BTreeMap<ServiceSlot, u64>,
     pub(super) out: Vec<Output>,
@@ -99,10 +106,14 @@ impl Tracker {
             ledger: Ledger::default(),
             relayed: Relayed::default(),
             udp: UdpSessions::default(),
+            elsewhere: Elsewhere::default(),
+            unread_from: None,
             recorded: KeyedSet::default(),
             ending: KeyedMap::default(),
             stale: Vec::new(),
             deleted: Vec::new(),
+            begins_until: 0,
+            unmet: KeyedMap::default(),
             accepting: true,
             stats: TrackerStats::default(),
             recorded_flows: BTreeMap::new(),
@@ -129,6 +140,12 @@ impl Tracker {
     /// queues.
     pub fn set_accepting(&mut self, accepting: bool) {
         self.accepting = accepting;
+    }
+
+    /// The relay receives no datagram from now on, and its sockets outlive this daemon: the
+    /// next one reads what comes, and records it.
+    pub fn leave_unread(&mut self, now: &Now) {
+        self.unread_from.get_or_insert(now.monotonic);
     }
 
     /// Counts that could hide a loss.
@@ -183,19 +200,6 @@ impl Tracker {
         self.ended_flow(event.key, event.state, now);
     }
 
-    /// A new policy denies an open flow.
-    pub fn cut(&mut self, event: &CutEvent, table: &mut impl FlowTable, now: &Now) {
-        let Some(state) = table.get(&event.key) else { return };
-        if state.has(FlowState::RELAYED) {
-            return;
-        }
-        if is_udp(&event.key) {
-            self.end_udp(event.key, CloseReason::PolicyChanged, table, now);
-        } else {
-            self.end(event.key, &state, CloseReason::PolicyChanged, now);
-        }
-    }
-
     /// Records are committed: their flows' entries may go.
     pub fn committed(&mut self, flows: &[FlowId]) {
         self.deleted.extend(flows);
@@ -221,35 +225,6 @@ impl Tracker {
         self.finish_ending(table, now);
         let stale = std::mem::take(&mut self.stale);
         self.committed(&stale);
-    }
-
-    /// Judges open guarded flows by a new policy, and ends those that it denies; the
-    /// relay does so itself.
-    pub fn rejudge(
-        &mut self,
-        table: &mut impl FlowTable,
-        judge: impl Fn(&str, IpAddr) -> Judgement,
-        now: &Now,
-    ) {
-        let mut cut = Vec::new();
-        for (key, state) in table.all() {
-            if state.has(FlowState::RELAYED) || state.has(FlowState::ENDED) {
-                continue;
-            }
-            let denied = self
-                .services
-                .get(state.service)
-                .filter(|service| service.serves(&key))
-                .and_then(|service| judge(&service.name, key.client.into()).denied);
-            if denied.is_some() && is_udp(&key) {
-                cut.push(key);
-            } else if denied.is_some() {
-                self.end(key, &state, CloseReason::PolicyChanged, now);
-            }
-        }
-        for key in cut {
-            self.end_udp(key, CloseReason::PolicyChanged, table, now);
-        }
     }
 
     /// Ends a guarded connection: the host resets it, the record follows.
@@ -279,11 +254,14 @@ impl Tracker {
     }
 
     pub(super) fn ended_flow(&mut self, key: FlowKey, state: FlowState, now: &Now) {
-        if self.recorded.contains(&FlowId { key, started: state.started }) {
+        let flow = FlowId { key, started: state.started };
+        if self.recorded.contains(&flow) {
             return;
         }
         if !state.has(FlowState::RELAYED) {
             self.guarded(key, &state, now);
+        } else if self.is_remains(&key, &state) {
+            self.committed(&[flow]);
         } else if let Some(View::Both(report, state)) =
             self.relayed.closed(key, state, now.monotonic)
         {

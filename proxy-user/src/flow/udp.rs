@@ -24,6 +24,9 @@ use crate::{
 /// see: it waited in the relay's socket.
 const UNSEEN: u64 = 10_000_000_000;
 
+/// How long the relay may be behind with a socket when it ceases to read it.
+const BEHIND: u64 = 1_000_000_000;
+
 pub(super) fn is_udp(key: &FlowKey) -> bool {
     key.protocol == u32::from(PROTOCOL_UDP)
 }
@@ -51,7 +54,10 @@ impl Tracker {
         self.udp.ended(&key);
         let began = now.monotonic_at(report.started);
         match state {
-            Some(state) => {
+            Some(mut state) => {
+                if self.is_off(&state, &key, began) {
+                    state.flags |= FlowState::PARTIAL;
+                }
                 let ended = now.monotonic_at(report.ended);
                 if self.udp.is_open(&key) || state.last_packet.saturating_add(UNSEEN) >= ended {
                     self.udp.share(key, now.monotonic);
@@ -81,7 +87,12 @@ impl Tracker {
         let key = report.flow;
         let flow = state.map(|state| FlowId { key, started: state.started });
         self.recorded.extend(flow);
+        let is_told = self.udp.is_told_elsewhere(&key, now.monotonic_at(report.started));
         self.udp.refuse(key, service.idle_timeout, now.monotonic);
+        if is_told {
+            self.committed(flow.as_slice());
+            return;
+        }
         let attempt = Attempt {
             service: self.services.number(service),
             reason,
@@ -93,6 +104,29 @@ impl Tracker {
         if self.limiter.admit(&attempt) {
             self.record(drafts::session(report, state, now), attempt.origin());
         }
+    }
+
+    /// Whether the kernel's count of a session is not what the relay served: the programs
+    /// were attached when it had begun, or datagrams that are in the count wait for the next
+    /// daemon.
+    fn is_off(&self, state: &FlowState, key: &FlowKey, began: u64) -> bool {
+        let is_late =
+            state.started > began && !self.udp.is_shared(key, began) && !self.udp.was_refused(key);
+        is_late || self.is_unread(state)
+    }
+
+    /// Whether a flow is of datagrams that wait for the next daemon.
+    pub(super) fn is_left_unread(&self, key: &FlowKey, state: &FlowState) -> bool {
+        is_udp(key)
+            && state.has(FlowState::RELAYED)
+            && !state.has(FlowState::ENDED)
+            && !self.udp.is_open(key)
+            && self.is_unread(state)
+    }
+
+    /// Whether the flow's last datagrams came when the relay received none any more.
+    fn is_unread(&self, state: &FlowState) -> bool {
+        self.unread_from.is_some_and(|from| state.last_packet.saturating_add(BEHIND) >= from)
     }
 
     /// Takes over a flow that a daemon before left; true: it is to be ended.
@@ -171,9 +205,12 @@ impl Tracker {
         }
     }
 
-    /// Ends a flow whose session ended with a daemon before.
+    /// Ends a flow whose session ended with a daemon before. Its datagrams may be of another
+    /// session too: one of this daemon's, or one to come, as they wait in a socket that
+    /// outlived that one.
     pub(super) fn interrupt_udp(&mut self, key: FlowKey, table: &mut impl FlowTable, now: &Now) {
         if let Some(state) = self.take_or_copy(&key, table) {
+            self.udp.share(key, now.monotonic);
             self.flow_record(key, &state, CloseReason::Interrupted, now);
         }
     }

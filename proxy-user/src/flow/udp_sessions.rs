@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proxy_common::{address::FlowKey, tables::ServiceSlot};
 
+use super::FlowPast;
 use crate::record::KeyedMap;
 
 /// How long a datagram may wait in the relay's socket before it begins a session.
@@ -30,6 +31,10 @@ struct Known {
     shared_until: u64,
     /// A flow whose last packet was before is of an attempt that was refused and told.
     refused_until: u64,
+    /// The last packet that is known of that attempt.
+    refused_at: u64,
+    /// It was told by another process, of which the relay here knows nothing.
+    refused_elsewhere: bool,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +46,45 @@ struct Refused {
 impl UdpSessions {
     pub(super) fn opened(&mut self, key: FlowKey) {
         self.known.entry(key).or_default().open += 1;
+    }
+
+    /// Leaves everything of 5-tuples to another process: open sessions, each as often as
+    /// it is, and what is recorded.
+    pub(super) fn hand_over(&mut self, open: &mut Vec<FlowKey>) -> Vec<FlowPast> {
+        let mut past = Vec::new();
+        for (flow, known) in self.known.drain() {
+            let Known { open: sessions, shared_until, refused_until, refused_at, .. } = known;
+            open.extend((0..sessions).map(|_| flow));
+            let anything = shared_until > 0 || refused_until > 0;
+            let of_flow = FlowPast { flow, shared_until, refused_until, refused_at };
+            past.extend(anything.then_some(of_flow));
+        }
+        past
+    }
+
+    /// Leaves attempts that were told by their number, and until when their flows may be
+    /// found.
+    pub(super) fn hand_over_refused(&mut self) -> Vec<(ServiceSlot, u64, u64)> {
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        refused.map(|(service, Refused { attempts, until })| (service, attempts, until)).collect()
+    }
+
+    /// Takes over what another process recorded of a 5-tuple.
+    pub(super) fn take_over(&mut self, past: FlowPast) {
+        let known = self.known.entry(past.flow).or_default();
+        known.shared_until = known.shared_until.max(past.shared_until);
+        if past.refused_until > known.refused_until {
+            known.refused_until = past.refused_until;
+            known.refused_at = past.refused_at;
+            known.refused_elsewhere = true;
+        }
+    }
+
+    /// Takes over attempts that another process told by their number.
+    pub(super) fn take_over_refused(&mut self, service: ServiceSlot, attempts: u64, until: u64) {
+        let refused = self.refused.entry(service).or_default();
+        refused.attempts += attempts;
+        refused.until = refused.until.max(until);
     }
 
     pub(super) fn ended(&mut self, key: &FlowKey) {
@@ -70,7 +114,18 @@ impl UdpSessions {
 
     /// An attempt was refused and is told.
     pub(super) fn refuse(&mut self, key: FlowKey, idle_timeout: Duration, now: u64) {
-        self.known.entry(key).or_default().refused_until = kept_until(idle_timeout, now);
+        let known = self.known.entry(key).or_default();
+        known.refused_until = kept_until(idle_timeout, now);
+        known.refused_at = now;
+        known.refused_elsewhere = false;
+    }
+
+    /// Whether one that the relay refuses, and came then, is of an attempt that another
+    /// process told. What this one's refused before the relay tells apart by itself.
+    pub(super) fn is_told_elsewhere(&self, key: &FlowKey, came: u64) -> bool {
+        self.known
+            .get(key)
+            .is_some_and(|known| known.refused_elsewhere && is_one(known.refused_at, came))
     }
 
     /// Whether an attempt was refused and told, lately.
@@ -84,6 +139,9 @@ impl UdpSessions {
             && known.refused_until >= last_packet
         {
             known.refused_until = kept_until(idle_timeout, last_packet);
+            if is_one(known.refused_at, last_packet) {
+                known.refused_at = known.refused_at.max(last_packet);
+            }
         }
     }
 
@@ -118,6 +176,11 @@ impl UdpSessions {
         });
         self.refused.retain(|_, refused| refused.attempts > 0 && refused.until > now);
     }
+}
+
+/// Whether two packets of a 5-tuple that is refused are of one attempt.
+fn is_one(before: u64, after: u64) -> bool {
+    Duration::from_nanos(after.saturating_sub(before)) < ATTEMPT_LASTS
 }
 
 /// Until a flow without a session has surely been found.

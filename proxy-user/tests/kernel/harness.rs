@@ -43,7 +43,7 @@ impl Kernel {
 
     /// The programs with the lab's host, this generation and room for so many flows.
     pub(crate) fn of(generation: &Generation, max_flows: u32) -> Result<Self> {
-        let (programs, mut maps) = load(None, max_flows)?;
+        let (programs, mut maps) = load(None, max_flows)?.take()?;
         maps.tables
             .set_locals(&[format!("{HOST4}/32").parse()?, format!("{HOST6}/128").parse()?])?;
         maps.tables.install(generation)?;

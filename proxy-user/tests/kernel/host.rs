@@ -57,7 +57,7 @@ impl Host {
     pub(crate) fn start(&self, by: TcAttachment) -> Result<Daemon> {
         let start = || -> Result<Daemon> {
             let (pins, claim) = Pins::prepare(&kernel::pins(&self.namespace))?;
-            let (programs, mut maps) = load(Some(&pins.maps()), 1024)?;
+            let (programs, mut maps) = load(Some(&pins.maps()), 1024)?.take()?;
             maps.tables.set_locals(&["192.0.2.1/32".parse()?])?;
             let rules = Rules { cidrs: 1, ..Rules::OPEN };
             let blocked = format!("{BLOCKED}/32");

@@ -43,7 +43,8 @@ impl Server {
         let (address, control) = (bound.address(), bound.control_path().to_owned());
         let gate = bound.gate();
         let (memory, shutdown) = (Arc::new(Memory::new()), CancellationToken::new());
-        let serving = tokio::spawn(serve(Arc::clone(&memory) as _, bound, shutdown.clone()));
+        let serving = serve(Arc::clone(&memory) as _, bound, shutdown.clone());
+        let serving = tokio::spawn(async move { serving.await.end().await });
         Self { memory, address, control, gate, config, shutdown, serving, _directory: directory }
     }
 

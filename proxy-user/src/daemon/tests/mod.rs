@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 use super::{
     core::Core,
-    engine::Message,
+    inbox::{Message, Queues},
     phase::Phase,
     reload::ReloadError,
-    start::{Running, start},
+    start::{Heritage, Prepared, Running, start},
 };
 use crate::{
     api::{Gate, model::Status},
@@ -65,7 +65,9 @@ impl Daemon {
         let loaded = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
         let gate = Arc::new(Gate::new(&loaded.config.api));
         // What keeps the threads is not watched here.
-        let Running { core, .. } = start(&path, loaded, gate).await.unwrap();
+        let prepared = Prepared::alone(&loaded.config).await.unwrap();
+        let begun = (prepared, Heritage::default());
+        let Running { core, .. } = start(&path, loaded.config, begun, gate).await.unwrap();
         core.enter(Phase::Running);
         Self { core, place }
     }
@@ -97,7 +99,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.core.inbox.tell(Message::Finish);
+        self.core.inbox.tell(Message::Finish(Queues::Closed));
         self.core.writer.close();
     }
 }

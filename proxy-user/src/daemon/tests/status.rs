@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, LOCALHOST, free_port, service, until};
 use crate::{
-    daemon::{engine::Snapshot, sinks},
+    daemon::{inbox::Snapshot, sinks},
     datapath::Denials,
     flow::{Now, TrackerStats},
 };

@@ -30,6 +30,8 @@ pub(super) struct Datagrams {
     socket: VecDeque<Arrived>,
     /// Sessions that the relay has open.
     sessions: BTreeMap<FlowKey, Session>,
+    /// Those that the process before has, or several did.
+    before: Vec<(FlowKey, Session)>,
     /// Sessions that were ever opened, and were not lost by a crash.
     pub(super) begun: Vec<u16>,
     /// Whose session the relay ever refused.
@@ -63,8 +65,21 @@ impl Datagrams {
     pub(super) fn crash(&mut self) {
         self.socket.clear();
         self.sessions.clear();
+        self.before.clear();
         self.begun.clear();
         self.told.clear();
+    }
+
+    /// Another process has the socket, and this one's sessions go on.
+    pub(super) fn take_over(&mut self) {
+        self.before.extend(std::mem::take(&mut self.sessions));
+    }
+
+    /// The process before is killed; gives whose sessions end with it.
+    pub(super) fn kill_before(&mut self) -> Vec<FlowKey> {
+        let lost = std::mem::take(&mut self.before);
+        self.begun.retain(|number| lost.iter().all(|(_, session)| session.number != *number));
+        lost.into_iter().map(|(key, _)| key).collect()
     }
 }
 
@@ -145,14 +160,37 @@ impl World {
 
     /// The relay ends a session.
     pub(super) fn end_session(&mut self, key: FlowKey) {
-        let Some(session) = self.udp.sessions.remove(&key) else { return };
+        if let Some(session) = self.udp.sessions.remove(&key) {
+            self.tell_served(key, &session);
+        }
+    }
+
+    /// The process before ends a session.
+    pub(super) fn end_before(&mut self, key: FlowKey) {
+        if let Some(at) = self.udp.before.iter().position(|(flow, _)| *flow == key) {
+            let (_, session) = self.udp.before.remove(at);
+            self.tell_served(key, &session);
+        }
+    }
+
+    /// The process before is killed, if there is one.
+    pub(super) fn kill_before(&mut self) {
+        self.hear();
+        let now = self.now();
+        for key in self.udp.kill_before() {
+            self.tracker.lost(key, &mut self.table, &now);
+        }
+        self.act();
+    }
+
+    fn tell_served(&mut self, key: FlowKey, session: &Session) {
         let fate = Fate::Served {
             target: ([192, 0, 2, 9], session.number).into(),
             bytes: session.bytes,
             datagrams: crate::flow::Datagrams::default(),
             close_reason: CloseReason::IdleTimeout,
         };
-        self.tell_end(key, &session, fate);
+        self.tell_end(key, session, fate);
     }
 
     /// The relay ends every session.
@@ -160,6 +198,9 @@ impl World {
         let keys: Vec<FlowKey> = self.udp.sessions.keys().copied().collect();
         for key in keys {
             self.end_session(key);
+        }
+        while let Some((key, _)) = self.udp.before.first() {
+            self.end_before(*key);
         }
     }
 

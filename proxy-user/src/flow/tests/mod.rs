@@ -3,6 +3,7 @@
 mod datagrams;
 mod rows;
 mod simulation;
+mod takeover;
 mod udp;
 mod udp_simulation;
 mod world;

@@ -267,3 +267,126 @@ fn what_is_open_at_a_clean_stop_is_recorded() {
     assert_eq!(drafts[0].close_reason, Some(CloseReason::Shutdown));
     assert_eq!(drafts[0].metadata["partial"], "true");
 }
+
+#[test]
+fn a_report_that_comes_after_a_takeover_meets_its_flow() {
+    let mut world = World::new();
+    let key = key(1, 5000, RELAY);
+    world.open(key, RELAY, false);
+    world.take_over(false);
+    world.end(key, false);
+    world.tick(20);
+    assert!(world.drafts().is_empty(), "recorded without the report");
+    world.report(key);
+    world.tick(20);
+    assert_eq!(world.drafts().len(), 1);
+    assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::TargetClosed));
+}
+
+#[test]
+fn what_nobody_reports_any_more_is_interrupted() {
+    let mut world = World::new();
+    let key = key(1, 5000, RELAY);
+    world.open(key, RELAY, false);
+    world.take_over(true);
+    world.tick(20);
+    assert_eq!(world.drafts().len(), 1);
+    assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::Interrupted));
+}
+
+#[test]
+fn why_a_guarded_connection_is_ended_outlives_a_takeover() {
+    let mut world = World::new();
+    let key = key(1, 5000, GUARD);
+    world.open(key, GUARD, false);
+    let denied = Judgement { denied: Some(Reason::IpRestricted), ..Judgement::default() };
+    let now = world.now();
+    world.tracker.rejudge(&mut world.table, |_, _| denied, &now);
+    world.act();
+    world.take_over(false);
+    world.end(key, false);
+    world.tick(20);
+    assert_eq!(world.drafts().len(), 1);
+    assert_eq!(world.drafts()[0].close_reason, Some(CloseReason::PolicyChanged));
+}
+
+#[test]
+fn a_connection_that_waits_for_the_next_daemon_is_that_one_s_to_record() {
+    let mut world = World::new();
+    let keys = [key(1, 5000, RELAY), key(2, 5000, RELAY), key(1, 5000, GUARD)];
+    world.open(keys[0], RELAY, false);
+    world.open(keys[1], RELAY, false);
+    world.open(keys[2], GUARD, false);
+    // Nobody has accepted the first.
+    world.sessions.remove(0);
+    world.queued.extend([keys[0], keys[2]]);
+    world.report(keys[1]);
+    world.finish();
+    let told: Vec<_> = world.drafts().iter().map(|d| (d.source_port, &*d.service_id)).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(world.drafts().iter().any(|draft| draft.service_id == "guard"));
+}
+
+#[test]
+fn the_last_packets_of_a_connection_that_the_programs_missed_make_no_record() {
+    let mut world = World::new();
+    let key = key(1, 5000, RELAY);
+    for ends in [false, true] {
+        world.open(key, RELAY, false);
+        world.table.remove(&key);
+        world.report(key);
+        assert_eq!(world.drafts().len(), 1, "the relay's own");
+        // Its FIN comes when the programs are attached.
+        let time = world.now().monotonic;
+        let flags = FlowState::ESTABLISHED | FlowState::RELAYED | FlowState::PARTIAL;
+        let state = FlowState {
+            started: time,
+            last_packet: time,
+            flags,
+            service: RELAY,
+            ..FlowState::default()
+        };
+        world.table.insert(key, state);
+        if ends {
+            world.end(key, false);
+            world.tick(20);
+        } else {
+            world.sweep();
+        }
+        assert!(world.table.get(&key).is_none(), "the flow stays");
+        assert_eq!(world.drafts().len(), 1);
+        world = World::new();
+    }
+}
+
+#[test]
+fn a_connection_whose_end_the_programs_see_half_has_its_record_soon() {
+    let mut world = World::new();
+    let key = key(1, 5000, RELAY);
+    world.open(key, RELAY, false);
+    if let Some(state) = world.table.get_mut(&key) {
+        state.flags |= FlowState::PARTIAL | FlowState::CLIENT_CLOSED;
+    }
+    world.report(key);
+    world.tick(2500);
+    assert_eq!(world.drafts().len(), 1);
+    assert_eq!(world.drafts()[0].metadata["counted"], "relay");
+    // What it still sends makes no other.
+    world.commit();
+    world.tick(20);
+    assert!(world.table.is_empty());
+    let time = world.now().monotonic;
+    let flags = FlowState::ESTABLISHED | FlowState::RELAYED | FlowState::PARTIAL;
+    let late = FlowState {
+        started: time,
+        last_packet: time,
+        flags,
+        service: RELAY,
+        ..FlowState::default()
+    };
+    world.table.insert(key, late);
+    world.sweep();
+    world.commit();
+    assert!(world.table.is_empty());
+    assert_eq!(world.drafts().len(), 1);
+}

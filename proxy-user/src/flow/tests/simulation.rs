@@ -18,6 +18,7 @@ enum Step {
     Sweep,
     Commit,
     Crash,
+    TakeOver { killed: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -34,11 +35,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Sweep),
         3 => Just(Step::Commit),
         1 => Just(Step::Crash),
+        2 => prop::bool::weighted(0.3).prop_map(|killed| Step::TakeOver { killed }),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(700))]
 
     #[test]
     fn everything_is_recorded_once(steps in prop::collection::vec(step(), 1..150)) {
@@ -64,6 +66,7 @@ proptest! {
                 Step::Sweep => world.sweep(),
                 Step::Commit => world.commit(),
                 Step::Crash => world.crash(),
+                Step::TakeOver { killed } => world.take_over(killed),
             }
         }
         while let Some(flow) = world.sessions.first().map(|session| session.flow) {

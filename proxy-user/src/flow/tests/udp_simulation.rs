@@ -39,7 +39,18 @@ enum Step {
     Crash {
         client: u8,
         service: u16,
+        /// Its client sends while no daemon runs, to a socket that is there.
+        sends: bool,
     },
+    /// Another daemon takes over, while this one's sessions go on, unless it is killed.
+    TakeOver {
+        killed: bool,
+    },
+    EndBefore {
+        client: u8,
+    },
+    /// The daemon before is killed.
+    KillBefore,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -58,7 +69,11 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop_oneof![4 => 1u64..1500, 1 => 1u64..70_000].prop_map(Step::Tick),
         3 => Just(Step::Sweep),
         3 => Just(Step::Commit),
-        1 => (client(), service()).prop_map(|(client, service)| Step::Crash { client, service }),
+        1 => (client(), service(), any::<bool>())
+            .prop_map(|(client, service, sends)| Step::Crash { client, service, sends }),
+        2 => prop::bool::weighted(0.2).prop_map(|killed| Step::TakeOver { killed }),
+        3 => client().prop_map(|client| Step::EndBefore { client }),
+        1 => Just(Step::KillBefore),
     ]
 }
 
@@ -92,10 +107,22 @@ proptest! {
                     world.sweep();
                 }
                 Step::Commit => world.commit(),
-                Step::Crash { client, service } => {
-                    world.table.half_take(&key(client, service));
+                Step::Crash { client, service, sends } => {
+                    let key = key(client, service);
+                    world.table.half_take(&key);
                     prop_assert_eq!(world.tracker.stats().without_flow, 0);
-                    world.crash();
+                    world.crash_before(|world| {
+                        if sends {
+                            world.datagram(key, service, 1, true);
+                        }
+                    });
+                }
+                Step::EndBefore { client } => world.end_before(key(client, UDP_RELAY)),
+                Step::KillBefore => world.kill_before(),
+                Step::TakeOver { killed } => {
+                    world.hear();
+                    prop_assert_eq!(world.tracker.stats().without_flow, 0);
+                    world.take_over(killed);
                 }
             }
         }

@@ -24,7 +24,7 @@ use crate::{
     },
     flow::{
         Admission, Bytes, Count, Ended, Fate, FlowTable, Now, Opened, Outcome, Output, ServiceInfo,
-        Tracker,
+        Tracker, UdpPast,
     },
     record::{CloseReason, CounterId, Draft, Entry, FlowId, Timestamp},
 };
@@ -42,6 +42,8 @@ pub(super) struct World {
     /// Events on their way through the ring buffer.
     pub(super) ring: Vec<DeniedEvent>,
     pub(super) closing: Vec<ClosedEvent>,
+    /// Connections that wait in a queue which outlives the daemon.
+    pub(super) queued: BTreeSet<FlowKey>,
     /// Sessions that the relay has open.
     pub(super) sessions: Vec<Opened>,
     pub(super) udp: Datagrams,
@@ -161,6 +163,7 @@ impl World {
             attempts: BTreeMap::new(),
             ring: Vec::new(),
             closing: Vec::new(),
+            queued: BTreeSet::new(),
             sessions: Vec::new(),
             udp: Datagrams::default(),
             pending: Vec::new(),
@@ -171,7 +174,7 @@ impl World {
             start: Instant::now(),
             milliseconds: 1_000_000,
         };
-        world.begin();
+        world.begin(None);
         world
     }
 
@@ -183,24 +186,61 @@ impl World {
         }
     }
 
-    fn begin(&mut self) {
+    /// `left`: by another process, which reports.
+    fn begin(&mut self, left: Option<(&[FlowKey], UdpPast)>) {
         self.tracker = Tracker::new(1, LIMIT);
         let slots = [GUARD, RELAY, UDP_GUARD, UDP_RELAY];
         let services = slots.map(|slot| (slot, ServiceInfo::from(&service(slot))));
         self.tracker.set_services(services.to_vec());
+        let served = left.is_some();
+        if let Some((expected, past)) = left {
+            self.tracker.take_over(expected, past);
+        }
         let (counts, now) = (self.counts(), self.now());
-        let table = &mut self.table;
-        self.tracker.begin(&counts, &self.accounted, table, &self.committed, &now);
+        let (counters, table) = ((&*counts, &self.accounted), &mut self.table);
+        self.tracker.begin(counters, table, &self.committed, |_, _| served, &now);
         self.act();
     }
 
     /// The daemon is killed and started again: what was not committed is gone, the
     /// relay's connections end with it. Events that were read with it are, too.
     pub(super) fn crash(&mut self) {
+        self.crash_before(|_| {});
+    }
+
+    /// As [`Self::crash`], and more happens before the start.
+    pub(super) fn crash_before(&mut self, start: impl FnOnce(&mut Self)) {
         self.pending.clear();
         self.sessions.clear();
         self.udp.crash();
-        self.begin();
+        start(self);
+        self.begin(None);
+    }
+
+    /// Another daemon takes over while this one's relay serves its sessions to the end,
+    /// or, where it is `killed` meanwhile, does not.
+    pub(super) fn take_over(&mut self, killed: bool) {
+        self.drain();
+        let now = self.now();
+        let left = self.tracker.hand_over(&self.table, &now);
+        self.act();
+        self.commit();
+        self.udp.take_over();
+        self.begin(Some((&left.expected, left.past)));
+        // Services and policy come in force before anything that is still on its way.
+        self.sweep();
+        if killed {
+            self.sessions.clear();
+            self.udp.kill_before();
+            for key in left.expected {
+                self.tracker.lost(key, &mut self.table, &now);
+            }
+        } else {
+            for report in left.reports {
+                self.tracker.ended(report, &mut self.table, &now);
+            }
+        }
+        self.act();
     }
 
     /// A connection is established, perhaps in an ended one's place, of which the event
@@ -342,7 +382,8 @@ impl World {
     pub(super) fn finish(&mut self) {
         self.drain();
         let (counts, now) = (self.counts(), self.now());
-        self.tracker.finish(&counts, &self.table, &now);
+        let queued = |key: &FlowKey, _: &FlowState| self.queued.contains(key);
+        self.tracker.finish(&counts, (&self.table, queued), &now);
         self.act();
         self.commit();
     }
