@@ -6,6 +6,7 @@
 pub mod client;
 pub mod echo;
 pub mod geo;
+pub mod handover;
 pub mod http;
 pub mod kernel;
 pub mod lab;
@@ -21,6 +22,7 @@ pub mod server;
 pub mod skip;
 pub mod ss;
 mod sweep;
+pub mod systemd;
 pub mod tls;
 pub mod tmpfs;
 pub mod udp;

@@ -1,10 +1,11 @@
 //! TCP servers inside a namespace: what Weir guards, and where its relay dials.
 
 use std::{
+    collections::HashMap,
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -44,7 +45,14 @@ pub struct Server {
 struct Shared {
     accepted: AtomicU64,
     received: AtomicU64,
-    open: Mutex<Vec<TcpStream>>,
+    /// By their number.
+    open: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Server {
@@ -80,7 +88,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Wakes the thread in accept(), which then ends.
         let _ = rustix::net::shutdown(&self.listener, Half::Both);
-        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for (_, stream) in self.shared.open().drain() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -88,15 +96,18 @@ impl Drop for Server {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, behaviour: Behaviour) {
     while let Ok((stream, _)) = listener.accept() {
-        shared.accepted.fetch_add(1, Ordering::Relaxed);
+        let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
         if let Ok(copy) = stream.try_clone()
             && !matches!(behaviour, Behaviour::Reset)
         {
-            shared.open.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+            shared.open().insert(number, copy);
         }
         let shared = Arc::clone(shared);
-        // A client that goes away is not the server's failure.
-        thread::spawn(move || serve(stream, &shared, behaviour));
+        thread::spawn(move || {
+            // A client that goes away is not the server's failure.
+            let _ = serve(stream, &shared, behaviour);
+            shared.open().remove(&number);
+        });
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 17] = [
+const FOR_TESTS: [(&str, &str); 18] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -28,6 +28,7 @@ const FOR_TESTS: [(&str, &str); 17] = [
     ("ssh", "openssh-client"),
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
+    ("systemctl", "systemd"),
 ];
 /// What the benchmarks run beside these.
 const FOR_BENCHES: [(&str, &str); 3] = [("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];

@@ -6,12 +6,12 @@ mod process;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitStatus},
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ use self::process::Process;
 use crate::{
     kernel, names,
     ns::{self, Namespace},
-    wait::eventually,
+    wait::{eventually, holds},
 };
 
 /// How long a start may take.
@@ -80,13 +80,42 @@ impl<'a> Weir<'a> {
 
     /// Starts the daemon and waits until it says that it is ready.
     pub fn launch(&mut self) -> Result<()> {
+        self.process = None;
+        self.process = Some(self.spawn_until_ready()?);
+        Ok(())
+    }
+
+    /// Starts another daemon while this one runs, and waits until that one is ready: it
+    /// has taken over. Gives the one before.
+    pub fn take_over(&mut self) -> Result<Superseded> {
+        let successor = self.spawn_until_ready()?;
+        self.process.replace(successor).map(Superseded).context("weir was not running")
+    }
+
+    /// Starts another daemon while this one runs, which is to fail; how it ended.
+    pub fn take_over_in_vain(&self) -> Result<ExitStatus> {
+        let mut process = self.spawn()?;
+        let ended = eventually(START, || process.exited());
+        ended.with_context(|| format!("the second weir runs on: {}", self.log()))
+    }
+
+    /// Starts another daemon while this one runs, and kills it as soon as `condition`
+    /// holds, wherever it is by then.
+    pub fn take_over_until(&self, condition: impl FnMut() -> bool) -> Result<()> {
+        let mut process = self.spawn()?;
+        let killed = holds(START, condition);
+        process.kill()?;
+        ensure!(killed, "no reason to kill it came");
+        Ok(())
+    }
+
+    fn spawn_until_ready(&self) -> Result<Process> {
         let mut process = self.spawn()?;
         let ready = eventually(START, || {
             if process.has_spoken() { Some(true) } else { process.exited().map(|_| false) }
         });
-        self.process = Some(process);
         match ready {
-            Some(true) => Ok(()),
+            Some(true) => Ok(process),
             Some(false) => bail!("weir ended at once: {}", self.log()),
             None => bail!("weir was not ready within {START:?}: {}", self.log()),
         }
@@ -165,8 +194,34 @@ impl<'a> Weir<'a> {
         self.path("weir.toml")
     }
 
+    /// Where its sockets are.
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.path("run")
+    }
+
     fn socket(&self) -> PathBuf {
-        Path::new(&self.path("run")).join("weir.sock")
+        self.runtime_dir().join("weir.sock")
+    }
+}
+
+/// A daemon whose place another has taken. It is killed on drop.
+#[derive(Debug)]
+pub struct Superseded(Process);
+
+impl Superseded {
+    /// Waits until it has ended; how it did.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        eventually(limit, || self.0.exited()).context("the weir before runs on")
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.0.exited().is_none()
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) -> Result<()> {
+        self.0.kill()
     }
 }
 
