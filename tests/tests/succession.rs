@@ -186,19 +186,30 @@ fn a_successor_that_goes_when_all_is_its_own_leaves_restrictions_and_no_record_t
     Ok(())
 }
 
+/// A connection that goes on over a takeover, and the daemon that serves it.
+fn open_before_a_takeover(lab: &Lab, weir: &mut Weir<'_>) -> Result<(TcpStream, Superseded)> {
+    let mut open = connect(lab, RELAYED)?;
+    let before = weir.take_over()?;
+    client::exchange(&mut open, BYTES)?;
+    Ok((open, before))
+}
+
+/// Asserts that such a connection has its one record, of a daemon that was killed.
+fn assert_interrupted(weir: &Weir<'_>, open: &TcpStream) -> Result<()> {
+    let [record] = records_of(weir, [open.local_addr()?.port()])?;
+    ensure!(record["close_reason"] == "interrupted", "{record}");
+    ensure!(record["bytes_upload"] == 2 * BYTES, "{record}");
+    Ok(())
+}
+
 #[test]
 fn what_a_killed_predecessor_served_is_interrupted() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _servers = Servers::start(&lab, Behaviour::Echo)?;
     let mut weir = start(&lab)?;
-    let mut open = connect(&lab, RELAYED)?;
-    let port = open.local_addr()?.port();
-    let mut before = weir.take_over()?;
-    client::exchange(&mut open, BYTES)?;
+    let (open, mut before) = open_before_a_takeover(&lab, &mut weir)?;
     before.kill()?;
-    let [record] = records_of(&weir, [port])?;
-    ensure!(record["close_reason"] == "interrupted", "{record}");
-    ensure!(record["bytes_upload"] == 2 * BYTES, "{record}");
+    assert_interrupted(&weir, &open)?;
     assert_in_service(&lab)
 }
 
@@ -227,19 +238,14 @@ fn a_killed_successor_takes_what_the_one_before_serves_with_it() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _servers = Servers::start(&lab, Behaviour::Echo)?;
     let mut weir = start(&lab)?;
-    let mut open = connect(&lab, RELAYED)?;
-    let port = open.local_addr()?.port();
-    let mut before = weir.take_over()?;
-    client::exchange(&mut open, BYTES)?;
+    let (mut open, mut before) = open_before_a_takeover(&lab, &mut weir)?;
     weir.kill()?;
     let heard = open.read(&mut [0]).map_err(|error| error.kind());
     ensure!(heard == Err(ErrorKind::ConnectionReset), "{heard:?}");
     ensure!(!before.wait(SOON)?.success());
     scenario::assert_both_deny(&lab, lab::BLOCKED4)?;
     weir.launch()?;
-    let [record] = records_of(&weir, [port])?;
-    ensure!(record["close_reason"] == "interrupted", "{record}");
-    ensure!(record["bytes_upload"] == 2 * BYTES, "{record}");
+    assert_interrupted(&weir, &open)?;
     assert_in_service(&lab)
 }
 
