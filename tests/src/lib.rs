@@ -21,6 +21,7 @@ pub mod scenario;
 pub mod server;
 pub mod skip;
 pub mod ss;
+pub mod steady;
 mod sweep;
 pub mod systemd;
 pub mod tls;

@@ -13,9 +13,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    lab::Lab,
     ns::{self, Namespace},
     skip::skip,
     wait::{SOON, eventually, holds},
+    weir::{Weir, binary},
 };
 
 const SYSTEMD: &str = "/lib/systemd/systemd";
@@ -143,6 +145,40 @@ impl Drop for Manager {
             eprintln!("control groups stay: {:?}", groups(&self.group));
         }
     }
+}
+
+/// The name of the unit that [`serve`] starts.
+pub const UNIT: &str = "weir.service";
+
+/// Installs Weir, with one relayed service among `tables`, as a service of a systemd of its
+/// own, and starts it.
+pub fn serve<'a>(lab: &'a Lab, tables: &str) -> Result<Option<(Manager, Weir<'a>)>> {
+    let weir = Weir::install(&lab.server)?;
+    weir.configure("", tables)?;
+    let unit = (UNIT, &*unit(&weir)?);
+    let Some(manager) = Manager::start(&lab.server, &weir.path("manager"), unit)? else {
+        return Ok(None);
+    };
+    manager.ask(&["start", UNIT]).with_context(|| weir.log())?;
+    // Every address is a socket for each family.
+    ensure!(manager.property(UNIT, "NFileDescriptorStore")? == "2", "{}", weir.log());
+    Ok(Some((manager, weir)))
+}
+
+/// What the packaged unit says of the descriptor store, in a unit for this Weir.
+fn unit(weir: &Weir<'_>) -> Result<String> {
+    let packaged = include_str!("../../packaging/weir.service");
+    let kept = ["Type=", "FileDescriptorStoreMax=", "Environment=", "TimeoutStopSec="];
+    let kept = packaged.lines().filter(|line| kept.iter().any(|key| line.starts_with(key)));
+    Ok(format!(
+        "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\n{}\n\
+         ExecStart={} run --config {}\nStandardOutput=append:{log}\nStandardError=append:{log}\n\
+         Restart=always\nRestartSec=0\n",
+        kept.collect::<Vec<_>>().join("\n"),
+        binary()?.display(),
+        weir.config().display(),
+        log = weir.path("weir.log").display(),
+    ))
 }
 
 /// The control groups of that name, in all hierarchies.

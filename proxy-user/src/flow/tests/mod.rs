@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod datagrams;
+mod maps;
 mod rows;
 mod simulation;
 mod takeover;

@@ -2,9 +2,8 @@
 //! tracker, events lost and daemons killed included.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
-    ops::{Deref, DerefMut},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,14 +16,14 @@ use proxy_common::{
     reason::Reason,
 };
 
-use super::datagrams::Datagrams;
+use super::{datagrams::Datagrams, maps::Flows};
 use crate::{
     config::{
         Access, Denial, Destination, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target,
     },
     flow::{
-        Admission, Bytes, Count, Ended, Fate, FlowTable, Now, Opened, Outcome, Output, ServiceInfo,
-        Tracker, UdpPast,
+        Admission, Bytes, Count, Ended, Fate, Now, Opened, Outcome, Output, ServiceInfo, Tracker,
+        UdpPast,
     },
     record::{CloseReason, CounterId, Draft, Entry, FlowId, Timestamp},
 };
@@ -54,68 +53,6 @@ pub(super) struct World {
     pub(super) resets: Vec<FlowKey>,
     start: Instant,
     pub(super) milliseconds: u64,
-}
-
-/// The kernel's maps of flows.
-#[derive(Debug, Default)]
-pub(super) struct Flows {
-    placed: HashMap<FlowKey, FlowState>,
-    /// Flows that have no place any more.
-    pub(super) parked: BTreeMap<FlowId, FlowState>,
-}
-
-impl Deref for Flows {
-    type Target = HashMap<FlowKey, FlowState>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.placed
-    }
-}
-
-impl DerefMut for Flows {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.placed
-    }
-}
-
-impl FlowTable for Flows {
-    fn get(&self, key: &FlowKey) -> Option<FlowState> {
-        self.placed.get(key).copied()
-    }
-
-    fn all(&self) -> impl Iterator<Item = (FlowKey, FlowState)> {
-        let replaced = |(flow, state): (&FlowId, &FlowState)| {
-            (flow.key, FlowState { flags: state.flags | FlowState::ENDED, ..*state })
-        };
-        let parked = self.parked.iter().filter(|(flow, _)| !self.is_in_place(flow)).map(replaced);
-        self.placed.iter().map(|(key, state)| (*key, *state)).chain(parked)
-    }
-
-    fn take(&mut self, key: &FlowKey) -> Option<FlowState> {
-        let state = self.half_take(key)?;
-        self.placed.remove(key);
-        Some(state)
-    }
-}
-
-impl Flows {
-    /// What a daemon has done that is killed while it takes a flow.
-    pub(super) fn half_take(&mut self, key: &FlowKey) -> Option<FlowState> {
-        let state = *self.placed.get(key)?;
-        self.parked.insert(FlowId { key: *key, started: state.started }, state);
-        Some(state)
-    }
-
-    fn is_in_place(&self, flow: &FlowId) -> bool {
-        self.placed.get(&flow.key).is_some_and(|state| state.started == flow.started)
-    }
-
-    fn delete(&mut self, flow: &FlowId) {
-        if self.is_in_place(flow) {
-            self.placed.remove(&flow.key);
-        }
-        self.parked.remove(flow);
-    }
 }
 
 pub(super) fn key(client: u8, port: u16, service: u16) -> FlowKey {
