@@ -106,7 +106,9 @@ fn a_tunnel_without_a_link_layer() -> Result<()> {
     let dir = TempDir::with_prefix(names::prefix())?;
     let end = |namespace, near: &str, far: &str| {
         let arguments = [
-            format!("UDP4:{far}:9999,bind={near}:9999"),
+            // Not connected: else the first end gives up on hearing that the other is not
+            // there yet.
+            format!("UDP4-DATAGRAM:{far}:9999,bind={near}:9999"),
             "TUN,tun-type=tun,iff-no-pi,iff-up,tun-name=tun0".to_owned(),
         ];
         Program::spawn(namespace, "socat", &arguments, &dir.path().join(near))
