@@ -144,4 +144,21 @@ pub struct FlowKey {
     pub protocol: u32,
 }
 
+impl FlowKey {
+    /// From two socket addresses, v4-mapped ones unwrapped; `protocol` is IP's number.
+    pub fn between(
+        client: core::net::SocketAddr,
+        service: core::net::SocketAddr,
+        protocol: u32,
+    ) -> Self {
+        Self {
+            client: client.ip().into(),
+            service: service.ip().into(),
+            client_port: client.port(),
+            service_port: service.port(),
+            protocol,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<FlowKey>() == 40);

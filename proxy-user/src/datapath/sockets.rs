@@ -131,19 +131,9 @@ fn request(flow: &FlowKey, interface: u32) -> [u8; REQUEST] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
-
-    fn key(client: SocketAddr, service: SocketAddr) -> FlowKey {
-        FlowKey {
-            client: client.ip().into(),
-            service: service.ip().into(),
-            client_port: client.port(),
-            service_port: service.port(),
-            protocol: PROTOCOL_TCP.into(),
-        }
-    }
 
     #[test]
     fn a_connection_is_queued_until_it_is_accepted() {
@@ -151,7 +141,8 @@ mod tests {
             let listener = TcpListener::bind(address).unwrap();
             let service = listener.local_addr().unwrap();
             let client = TcpStream::connect(service).unwrap();
-            let key = key(client.local_addr().unwrap(), service);
+            let from = client.local_addr().unwrap();
+            let key = FlowKey::between(from, service, PROTOCOL_TCP.into());
             assert!(queued().unwrap().contains(&key), "{address}");
             let accepted = listener.accept().unwrap();
             assert!(!queued().unwrap().contains(&key), "{address}");

@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use proxy_common::reason::Reason;
+use proxy_common::{
+    address::{FlowKey, PROTOCOL_TCP},
+    reason::Reason,
+};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -64,7 +67,7 @@ pub(super) fn receive(client: TcpStream, ends: Ends, front: &Arc<Front>, shared:
 /// Nobody else could be meant: it is judged before a byte is read.
 fn serve(client: TcpStream, ends: Ends, owner: &Arc<Published>, shared: &Arc<Shared>) {
     let started = Instant::now();
-    let flow = socket::flow_key(ends.peer, ends.service);
+    let flow = FlowKey::between(ends.peer, ends.service, PROTOCOL_TCP.into());
     let turn_away = |service, outcome| {
         socket::reset_on_close(&client);
         let (service, ended) = (Some(service), Instant::now());
@@ -98,7 +101,7 @@ fn introduce(
     (front, routes, proxied): (&Arc<Front>, &Routes, bool),
     shared: &Arc<Shared>,
 ) {
-    let flow = socket::flow_key(ends.peer, ends.service);
+    let flow = FlowKey::between(ends.peer, ends.service, PROTOCOL_TCP.into());
     let alone = routes.alone().filter(|_| !routes.reads_names());
     let known = alone.map(|owner| owner.settings());
     let mut newcomer = Newcomer::new(Arc::clone(&shared.journal), flow, known);

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use proxy_common::address::{FlowKey, PROTOCOL_TCP};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
@@ -122,17 +121,6 @@ fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 /// Whether `error` says that this host has no IPv6 at all.
 pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EAFNOSUPPORT)
-}
-
-/// The 5-tuple of an accepted connection, v4-mapped addresses unwrapped.
-pub(super) fn flow_key(client: SocketAddr, service: SocketAddr) -> FlowKey {
-    FlowKey {
-        client: client.ip().into(),
-        service: service.ip().into(),
-        client_port: client.port(),
-        service_port: service.port(),
-        protocol: PROTOCOL_TCP.into(),
-    }
 }
 
 /// The address that policies know a peer by.

@@ -26,12 +26,6 @@ impl From<FlowKey> for Flow {
 
 impl From<Flow> for FlowKey {
     fn from(flow: Flow) -> Self {
-        Self {
-            client: flow.client.ip().into(),
-            service: flow.service.ip().into(),
-            client_port: flow.client.port(),
-            service_port: flow.service.port(),
-            protocol: flow.protocol,
-        }
+        Self::between(flow.client, flow.service, flow.protocol)
     }
 }

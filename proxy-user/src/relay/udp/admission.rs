@@ -1,6 +1,6 @@
 //! From the first datagram of a client to a session.
 
-use std::{sync::Arc, time::Instant as Moment};
+use std::{net::SocketAddr, sync::Arc, time::Instant as Moment};
 
 use proxy_common::address::{FlowKey, PROTOCOL_UDP};
 use tokio::time::Instant;
@@ -77,12 +77,7 @@ impl Receiver {
     }
 
     fn flow(&self, peers: Peers) -> FlowKey {
-        FlowKey {
-            client: peers.client.ip().into(),
-            service: peers.local.into(),
-            client_port: peers.client.port(),
-            service_port: self.listener.local().port(),
-            protocol: PROTOCOL_UDP.into(),
-        }
+        let service = SocketAddr::new(peers.local, self.listener.local().port());
+        FlowKey::between(peers.client, service, PROTOCOL_UDP.into())
     }
 }
