@@ -5,7 +5,6 @@ use std::{
     io,
     net::{SocketAddr, UdpSocket},
     sync::Arc,
-    time::Duration,
 };
 
 use parking_lot::{Mutex as SyncMutex, RwLock};
@@ -178,9 +177,7 @@ impl Listeners {
         drop(held);
         let bound = inherited.take_streams(plan).chain(fresh).map(|(address, socket)| {
             let bound = Bound::on(socket, &self.shared.runtimes);
-            let service = plan.heirs_of(address).first().cloned().unwrap_or_default();
-            let refused = |source| ListenError { service, address, source };
-            Ok((address, bound.map_err(refused)?))
+            Ok((address, bound.map_err(|source| plan.refused(address, source))?))
         });
         let bound = bound.collect::<Result<_, ListenError>>()?;
         Ok((bound, inherited.take_datagrams()))
@@ -246,11 +243,6 @@ impl Listeners {
             names.map(|name| (local, name)).collect::<Vec<_>>()
         };
         current.flat_map(reached).chain(self.datagrams.addresses().await).collect()
-    }
-
-    /// As [`Self::drain_until`], for `grace`.
-    pub async fn drain(&self, grace: Duration) {
-        self.drain_until(sleep(grace)).await;
     }
 
     /// Stops accepting, lets sessions finish until `over`, and resets the rest. Sessions of

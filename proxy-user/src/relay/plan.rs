@@ -1,8 +1,8 @@
 //! Which sockets a set of services needs.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
-use super::socket;
+use super::{listening::ListenError, socket};
 use crate::config::{ListenAddress, Mode, Service};
 
 /// The relayed services, and the sockets that they need.
@@ -67,6 +67,12 @@ impl Plan {
         let near = || self.sockets.iter().find(|(new, _)| socket::overlap(address, **new));
         let heirs = self.sockets.get(&address).or_else(|| near().map(|(_, wanted)| wanted));
         heirs.map_or(&[], |wanted| wanted.services.as_slice())
+    }
+
+    /// That this address cannot be listened on, in words that name a service.
+    pub(super) fn refused(&self, address: SocketAddr, source: io::Error) -> ListenError {
+        let service = self.heirs_of(address).first().cloned().unwrap_or_default();
+        ListenError { service, address, source }
     }
 
     /// Whether a socket of that address goes, and others take connections in its place.

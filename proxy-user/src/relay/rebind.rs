@@ -36,7 +36,7 @@ pub(super) fn bind_missing<S>(
     binding: &Binding<S>,
 ) -> Result<Vec<(SocketAddr, S)>, ListenError> {
     let mut bound = Vec::new();
-    for (address, services) in plan.sockets() {
+    for (address, _) in plan.sockets() {
         if held.contains_key(&address) {
             continue;
         }
@@ -45,10 +45,7 @@ pub(super) fn bind_missing<S>(
             Err(error) if plan.is_optional(address) && socket::is_without_ipv6(&error) => {
                 info!(%address, "this host has no IPv6: IPv4 alone is served");
             }
-            Err(source) => {
-                let service = services.first().cloned().unwrap_or_default();
-                return Err(ListenError { service, address, source });
-            }
+            Err(source) => return Err(plan.refused(address, source)),
         }
     }
     Ok(bound)

@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -229,6 +229,13 @@ impl Relay {
         let mut all = self.notes.ended_so_far();
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
+    }
+}
+
+impl Listeners {
+    /// As [`Self::drain_until`], for `grace`.
+    pub(crate) async fn drain(&self, grace: Duration) {
+        self.drain_until(sleep(grace)).await;
     }
 }
 

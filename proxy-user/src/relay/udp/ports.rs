@@ -64,9 +64,7 @@ impl Ports {
         inherited.retain(|address, _| plan.wants(*address));
         let bound = inherited.into_iter().chain(fresh).map(|(address, socket)| {
             let bound = Bound::on(socket, runtimes, &self.common);
-            let service = plan.heirs_of(address).first().cloned().unwrap_or_default();
-            let refused = |source| ListenError { service, address, source };
-            Ok((address, bound.map_err(refused)?))
+            Ok((address, bound.map_err(|source| plan.refused(address, source))?))
         });
         let bound = bound.collect::<Result<_, ListenError>>()?;
         Ok(Change { plan, open, bound })
