@@ -133,9 +133,8 @@ async fn until_the_end<'a>(
     signals: &mut Signals,
     (door, api): (Option<&Door>, &OwnedFd),
 ) -> End<'a> {
-    let never = CancellationToken::new();
     let mut told = pin!(until_told(core, signals));
-    let mut watched = pin!(upkeep::watch(core, threads, gaps, &never));
+    let mut watched = pin!(upkeep::watch(core, threads, gaps));
     loop {
         let successor = tokio::select! {
             () = &mut told => return End::Stop(Ok(())),

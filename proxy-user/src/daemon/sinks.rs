@@ -11,14 +11,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::core::Core;
+use super::{core::Core, upkeep::have_ended};
 use crate::{
     api::model::SinkStatus,
     config::{Config, Sink, SinkKind},
@@ -30,9 +27,8 @@ use crate::{
 const POLL: Duration = Duration::from_millis(200);
 /// After a failure: a full disk, a directory that is gone.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long sinks are waited for at their end, and how often they are looked at.
+/// How long sinks are waited for at their end.
 const PATIENCE: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(5);
 /// Records behind are counted up to here: status is asked for often.
 const MOST_BEHIND: usize = 100_000;
 
@@ -109,12 +105,7 @@ impl Copying {
     /// Waits until they have ended. One that is kept waiting by who reads is not waited
     /// for long: what it copies then may be copied again.
     pub(super) async fn end(self) {
-        let over = async {
-            while !self.0.iter().all(thread::JoinHandle::is_finished) {
-                sleep(LOOK).await;
-            }
-        };
-        if timeout(PATIENCE, over).await.is_err() {
+        if !have_ended(&self.0, PATIENCE).await {
             tracing::warn!("a sink cannot be written just now: lines may be repeated");
         }
     }

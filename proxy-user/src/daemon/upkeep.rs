@@ -7,13 +7,15 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{core::Core, gap::Gaps, succession::Left};
 use crate::record::Timestamp;
 
 const PRESSURE: Duration = Duration::from_millis(20);
+/// Between two looks whether a thread has ended.
+const LOOK: Duration = Duration::from_millis(5);
 const RETENTION: Duration = Duration::from_secs(30);
 
 /// Threads that must not end before the daemon does.
@@ -22,19 +24,15 @@ pub(super) struct Threads {
     pub(super) writer: JoinHandle<()>,
 }
 
-/// Watches the writer's queue and the threads until `stop`, and follows the gaps.
+/// Watches the writer's queue and the threads, and follows the gaps.
 ///
 /// # Errors
 /// A thread ended: the daemon cannot keep its record and must not go on.
-pub(super) async fn watch(
-    core: &Core,
-    threads: &Threads,
-    gaps: &mut Gaps,
-    stop: &CancellationToken,
-) -> Result<()> {
+pub(super) async fn watch(core: &Core, threads: &Threads, gaps: &mut Gaps) -> Result<()> {
     let mut ticks = interval(PRESSURE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+    loop {
+        ticks.tick().await;
         if threads.engine.is_finished() || threads.writer.is_finished() {
             bail!("a thread that keeps the record ended unexpectedly");
         }
@@ -46,7 +44,16 @@ pub(super) async fn watch(
         }
         tell_damage(core);
     }
-    Ok(())
+}
+
+/// Waits until threads have ended, but no longer than `limit`; whether they have.
+pub(super) async fn have_ended<T>(threads: &[JoinHandle<T>], limit: Duration) -> bool {
+    let ended = async {
+        while !threads.iter().all(JoinHandle::is_finished) {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(limit, ended).await.is_ok()
 }
 
 /// Log and audit log tell each file that was found damaged and is set aside.

@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tokio::{
-    runtime::Handle,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,13 +20,12 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    daemon::{inbox::Message, succession::Left},
+    daemon::{inbox::Message, succession::Left, upkeep::have_ended},
     flow::Now,
 };
 
-/// How long a successor may take to hear what it has to, and how often that is looked at.
+/// How long a successor may take to hear what it has to.
 const TELLING: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(5);
 
 /// The successor has everything. It is told what ends.
 pub(in crate::daemon) struct Given {
@@ -76,12 +72,7 @@ impl Given {
     /// # Errors
     /// It has ended before, or does not listen.
     pub(in crate::daemon) async fn end(self) -> io::Result<()> {
-        let told = async {
-            while !self.forwarding.is_finished() {
-                sleep(LOOK).await;
-            }
-        };
-        if timeout(TELLING, told).await.is_err() {
+        if !have_ended(std::slice::from_ref(&self.forwarding), TELLING).await {
             return Err(ErrorKind::TimedOut.into());
         }
         // A panic has been printed.
