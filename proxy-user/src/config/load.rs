@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    AccessMode, Config, Fault, Faults, Geoip, GlobalAccess, Service,
+    AccessMode, Config, Fault, Faults, Geoip, GlobalAccess, Http, Service, Tls,
     access::global,
     api::{api, sinks},
     fault::{At, Report, Spot},
@@ -99,6 +99,8 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Pla
         log,
         api,
         sinks,
+        http: Http::default(),
+        tls: Tls::default(),
         services,
         digest,
     };

@@ -2,10 +2,12 @@
 
 mod access;
 mod api;
+mod auth;
 mod countries;
 mod fault;
 mod fields;
 mod host;
+mod http;
 mod listen;
 mod load;
 mod model;
@@ -23,8 +25,10 @@ mod units;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use auth::{Auth, HeaderSecret, Lockout, SecretHash, SsoAllow, SsoProvider, SsoRule};
 pub use fault::{Fault, Faults};
 pub use host::{Host, HostFindings, host_checks};
+pub use http::{Acme, AcmeChallenge, Eab, Http, Route, Scheme, Tls, Web, WebHealth, WebTarget};
 pub use listen::is_host_name;
 pub use load::{Loaded, load};
 pub use model::*;

@@ -16,7 +16,7 @@ use proxy_common::{
 
 use crate::record::Protocol;
 
-use super::{Destination, Target};
+use super::{Destination, Http, Target, Tls, Web};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -37,6 +37,10 @@ pub struct Config {
     pub api: Api,
     /// `[[sink]]`
     pub sinks: Vec<Sink>,
+    /// `[http]`
+    pub http: Http,
+    /// `[tls]`
+    pub tls: Tls,
     /// Enabled services, by name.
     pub services: Vec<Arc<Service>>,
     /// SHA-256 over the main file and its includes, in reading order: the audit
@@ -274,9 +278,9 @@ pub struct Service {
     pub name: String,
     /// What it speaks, and how far Weir reads along.
     pub mode: Mode,
-    /// The record's `host`, where given, in lower case. Of a `tls` service always: the
-    /// server name that its clients ask for, or `*.` and a name for every name one label
-    /// below that.
+    /// The record's `host`, where given, in lower case. Of a `tls` or `http` service always:
+    /// the name that its clients ask for, or `*.` and a name for every name one label below
+    /// that.
     pub domain: Option<String>,
     /// At least one.
     pub listen: Vec<Listen>,
@@ -286,11 +290,12 @@ pub struct Service {
     pub access: Access,
     /// How a denial looks to the client.
     pub deny: Denial,
-    /// For a dial to the target.
+    /// For a dial to a target.
     pub connect_timeout: Duration,
-    /// Without a new payload byte either way.
+    /// Without a new payload byte either way; of an `http` service, of an upgraded
+    /// connection.
     pub idle_timeout: Duration,
-    /// At the same time; of a `udp` service, sessions.
+    /// At the same time; of a `udp` service sessions, of an `http` one requests.
     pub max_connections: NonZeroU32,
     /// Where the client's address comes from and goes to, beside the IP header.
     pub proxy_protocol: ProxyProtocol,
@@ -307,11 +312,19 @@ impl Service {
         self.destination == Destination::Host
     }
 
-    /// What the relay may dial; none where the service is a guard.
+    /// What the relay may dial; none where the service is a guard, or over HTTP.
     pub fn targets(&self) -> &[Target] {
         match &self.destination {
-            Destination::Host => &[],
+            Destination::Host | Destination::Web(_) => &[],
             Destination::Targets(targets) => &targets.list,
+        }
+    }
+
+    /// What it does with requests, where it is one over HTTP.
+    pub fn web(&self) -> Option<&Web> {
+        match &self.destination {
+            Destination::Web(web) => Some(web),
+            Destination::Host | Destination::Targets(_) => None,
         }
     }
 }
@@ -319,6 +332,8 @@ impl Service {
 /// `mode`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// Requests, each of which is judged and recorded.
+    Http,
     /// A stream, of which nothing is read.
     Tcp,
     /// Datagrams.
@@ -331,6 +346,7 @@ impl Mode {
     /// As records call it.
     pub const fn protocol(self) -> Protocol {
         match self {
+            Self::Http => Protocol::Http,
             Self::Tcp => Protocol::Tcp,
             Self::Udp => Protocol::Udp,
             Self::Tls => Protocol::Tls,
@@ -340,7 +356,7 @@ impl Mode {
     /// IP protocol number.
     pub const fn transport(self) -> u8 {
         match self {
-            Self::Tcp | Self::Tls => PROTOCOL_TCP,
+            Self::Http | Self::Tcp | Self::Tls => PROTOCOL_TCP,
             Self::Udp => PROTOCOL_UDP,
         }
     }

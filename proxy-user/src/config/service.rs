@@ -104,7 +104,7 @@ const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero
 
 fn default_idle_timeout(mode: Mode) -> Duration {
     match mode {
-        Mode::Tcp | Mode::Tls => Duration::from_hours(1),
+        Mode::Http | Mode::Tcp | Mode::Tls => Duration::from_hours(1),
         Mode::Udp => Duration::from_secs(30),
     }
 }

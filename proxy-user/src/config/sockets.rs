@@ -19,7 +19,7 @@ pub(super) struct Listening {
 /// Every listening TCP socket, or every UDP socket that is bound and not connected.
 pub(super) fn listening(mode: Mode) -> Vec<Listening> {
     let (tables, state) = match mode {
-        Mode::Tcp | Mode::Tls => (["/proc/net/tcp", "/proc/net/tcp6"], "0A"),
+        Mode::Http | Mode::Tcp | Mode::Tls => (["/proc/net/tcp", "/proc/net/tcp6"], "0A"),
         Mode::Udp => (["/proc/net/udp", "/proc/net/udp6"], "07"),
     };
     // One of the families may be missing.

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use super::{
-    Mode,
+    Mode, Web,
     fault::At,
     fields::Fields,
     listen::is_host_name,
@@ -18,6 +18,8 @@ pub enum Destination {
     Host,
     /// In the relay, which goes on to one of these.
     Targets(Targets),
+    /// In Weir, which reads the requests and has them answered.
+    Web(Box<Web>),
 }
 
 /// What a relayed service has behind it.
@@ -32,7 +34,7 @@ pub struct Targets {
 }
 
 /// One target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// An address.
     Address(SocketAddr),
@@ -108,8 +110,8 @@ pub(super) fn destination(
             fields.report.warn(fields.place("health"), message);
             None
         }
-        (Mode::Tcp | Mode::Tls, None) => (list.len() > 1).then(Health::default),
-        (Mode::Tcp | Mode::Tls, health) => health,
+        (Mode::Http | Mode::Tcp | Mode::Tls, None) => (list.len() > 1).then(Health::default),
+        (Mode::Http | Mode::Tcp | Mode::Tls, health) => health,
     };
     let balance = balance.unwrap_or(Balance::RoundRobin);
     Some((Destination::Targets(Targets { list, balance, health }), places))

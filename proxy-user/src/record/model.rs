@@ -116,11 +116,13 @@ pub enum Protocol {
     Udp,
     /// A TLS passthrough.
     Tls,
+    /// Requests.
+    Http,
 }
 
 impl Protocol {
     /// Every protocol, in the order of its code in the store.
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Tls];
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Udp, Self::Tls, Self::Http];
 
     /// As records show it.
     pub const fn as_str(self) -> &'static str {
@@ -128,15 +130,17 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Tls => "tls",
+            Self::Http => "http",
         }
     }
 
-    /// The record's `method`.
+    /// The record's `method`; each request has its own.
     pub const fn method(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
             Self::Tls => "TLS",
+            Self::Http => "",
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) fn config(directory: &Path) -> Config {
             allow: Vec::new(),
             control_group: "no-such-group-anywhere".to_owned(),
         },
+        http: crate::config::Http::default(),
+        tls: crate::config::Tls::default(),
         sinks: Vec::new(),
         services: Vec::new(),
         digest: [0; 32],

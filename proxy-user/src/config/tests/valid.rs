@@ -167,7 +167,7 @@ fn targets_of(lines: &str) -> crate::config::Targets {
     let text = format!("[service.a]\nmode = \"tcp\"\nlisten = 1\n{lines}\n");
     match read(&text).unwrap().config.services[0].destination.clone() {
         Destination::Targets(targets) => targets,
-        Destination::Host => panic!("a guard: {lines}"),
+        other => panic!("{other:?}: {lines}"),
     }
 }
 

@@ -144,6 +144,8 @@ pub(super) fn config(global: GlobalAccess, own: Access) -> Config {
             allow: Vec::new(),
             control_group: String::new(),
         },
+        http: crate::config::Http::default(),
+        tls: crate::config::Tls::default(),
         sinks: Vec::new(),
         services: vec![Arc::new(service)],
         digest: [0; 32],
