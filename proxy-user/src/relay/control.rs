@@ -12,7 +12,7 @@ use crate::record::CloseReason;
 
 /// Why a session is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     PolicyChanged,
     ServiceRemoved,
     Shutdown,
@@ -30,7 +30,7 @@ impl From<Cut> for CloseReason {
 
 /// The line to one session.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(crate) struct Control {
     client: IpAddr,
     cut: OnceLock<Cut>,
     waker: AtomicWaker,
@@ -58,7 +58,7 @@ impl Control {
     }
 
     /// Ready with the order to end, once there is one.
-    pub(super) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
+    pub(crate) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
         self.waker.register(cx.waker());
         match self.cut.get() {
             Some(cut) => Poll::Ready(*cut),

@@ -10,5 +10,7 @@ mod probe;
 mod seat;
 
 pub use pool::TargetState;
-pub(super) use pool::{Choice, Pool};
-pub(super) use seat::Seat;
+pub(crate) use member::Member;
+pub(super) use pool::Choice;
+pub(crate) use pool::Pool;
+pub(crate) use seat::Seat;

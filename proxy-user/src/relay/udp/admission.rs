@@ -38,7 +38,7 @@ impl Receiver {
         let admission =
             Admission { observed: judgement.observed, country_exempt: judgement.country_exempt };
         let runtime = self.shared.runtimes.least_busy(self.home);
-        let permit = self.shared.budget.take_for_datagrams();
+        let permit = self.shared.budget.take_file();
         let place = permit.and_then(|permit| {
             Some((permit, owner.counters().enter(service.max_connections.get())?))
         });
