@@ -77,6 +77,7 @@ fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &
         close_reason: None,
         target: String::new(),
         tls_version: None,
+        http: None,
         metadata: BTreeMap::new(),
     }
 }
