@@ -64,6 +64,12 @@ pub struct WebHealth {
     pub path: String,
 }
 
+impl Default for WebHealth {
+    fn default() -> Self {
+        Self { health: Health::default(), path: "/".to_owned() }
+    }
+}
+
 /// A target over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WebTarget {
