@@ -15,6 +15,10 @@ pub struct Http {
 }
 
 /// What an `http` service does with requests.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "switches, which have nothing to do with each other"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Web {
     /// Whether TLS ends here.

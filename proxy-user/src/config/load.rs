@@ -116,7 +116,7 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Pla
         api,
         sinks,
         http,
-        tls,
+        tls: tls.into(),
         services,
         digest,
     };

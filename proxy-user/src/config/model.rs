@@ -29,7 +29,7 @@ pub struct Config {
     /// `[http]`
     pub http: Http,
     /// `[tls]`
-    pub tls: Tls,
+    pub tls: Arc<Tls>,
     /// Enabled services, by name.
     pub services: Vec<Arc<Service>>,
     /// SHA-256 over the main file and its includes, in reading order: the audit

@@ -64,7 +64,7 @@ fn provider(fields: &mut Fields<'_, '_>, name: &str) -> Option<SsoProvider> {
     })
 }
 
-/// As the provider writes it, to the last slash (OpenID Connect Discovery, 4.3).
+/// As the provider writes it, to the last slash (`OpenID` Connect Discovery, 4.3).
 fn issuer(fields: &mut Fields<'_, '_>) -> Option<String> {
     let issuer = trusted_url(fields, "issuer")?;
     if issuer.contains('?') {

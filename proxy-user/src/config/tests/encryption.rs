@@ -16,7 +16,7 @@ fn certificates_are_beside_the_store_unless_it_is_said_otherwise() {
 
 #[test]
 fn an_e_mail_alone_orders_certificates() {
-    let acme = config_with("[tls]\nacme = \"ops@example.com\"\n", &[]).tls.acme.unwrap();
+    let acme = config_with("[tls]\nacme = \"ops@example.com\"\n", &[]).tls.acme.clone().unwrap();
     assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
     assert_eq!((&acme.email[..], acme.challenge), ("ops@example.com", AcmeChallenge::TlsAlpn01));
     assert_eq!((acme.ca_file, acme.eab), (None, None));
@@ -32,7 +32,7 @@ fn another_authority_is_given_in_full() {
              eab = { kid = \"kid-1\", hmac_file = \"DIR/hmac\" } }\n",
             &[("ca.pem", &certificate), ("hmac", written)],
         );
-        let acme = acme.tls.acme.unwrap();
+        let acme = acme.tls.acme.clone().unwrap();
         assert_eq!(acme.directory, "https://127.0.0.1:14000/dir");
         assert_eq!(acme.challenge, AcmeChallenge::Http01);
         assert!(acme.ca_file.unwrap().ends_with("ca.pem"));
@@ -41,7 +41,7 @@ fn another_authority_is_given_in_full() {
         assert!(!format!("{eab:?}").contains("key"));
     }
     let none = "[tls]\nacme = { email = \"a@b.c\", eab = { kid = \"\", hmac_file = \"\" } }\n";
-    assert_eq!(config_with(none, &[]).tls.acme.unwrap().eab, None);
+    assert_eq!(config_with(none, &[]).tls.acme.clone().unwrap().eab, None);
 }
 
 #[test]

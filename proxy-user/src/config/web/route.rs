@@ -1,6 +1,6 @@
 //! The routes of a service: its own targets, and `[[service.NAME.route]]`.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -46,7 +46,7 @@ pub(super) fn routes(fields: &mut Fields<'_, '_>, common: &Common) -> (Vec<Route
         }
         all.push((route, path_at));
     }
-    all.sort_by(|((one, _), _), ((other, _), _)| other.path.len().cmp(&one.path.len()));
+    all.sort_by_key(|((route, _), _)| Reverse(route.path.len()));
     let (routes, places): (Vec<_>, Vec<_>) = all.into_iter().map(|(placed, _)| placed).unzip();
     (routes, places.concat())
 }
