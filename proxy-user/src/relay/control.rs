@@ -1,13 +1,13 @@
 //! How a running session is told to end.
 
 use std::{
-    net::IpAddr,
     sync::OnceLock,
     task::{Context, Poll},
 };
 
 use futures_util::task::AtomicWaker;
 
+use super::contract::Client;
 use crate::record::CloseReason;
 
 /// Why a session is ended from outside.
@@ -31,18 +31,18 @@ impl From<Cut> for CloseReason {
 /// The line to one session.
 #[derive(Debug)]
 pub(crate) struct Control {
-    client: IpAddr,
+    client: Client,
     cut: OnceLock<Cut>,
     waker: AtomicWaker,
 }
 
 impl Control {
-    pub(super) fn new(client: IpAddr) -> Self {
+    pub(super) fn new(client: Client) -> Self {
         Self { client, cut: OnceLock::new(), waker: AtomicWaker::new() }
     }
 
     /// Who is served.
-    pub(super) fn client(&self) -> IpAddr {
+    pub(super) fn client(&self) -> Client {
         self.client
     }
 
@@ -55,6 +55,11 @@ impl Control {
     /// Makes the session look at its settings again.
     pub(super) fn nudge(&self) {
         self.waker.wake();
+    }
+
+    /// The order to end, where there is one.
+    pub(crate) fn order(&self) -> Option<Cut> {
+        self.cut.get().copied()
     }
 
     /// Ready with the order to end, once there is one.

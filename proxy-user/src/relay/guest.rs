@@ -9,11 +9,13 @@ use std::{
 };
 
 use arc_swap::Guard;
+use proxy_common::reason::Reason;
 use tokio::{net::TcpStream, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome,
+    contract::Client,
     control::{Control, Cut},
     front::{Front, Newcomer, Routes, Web},
     intake::Intake,
@@ -24,7 +26,6 @@ use super::{
     workers::OnThread,
 };
 use crate::{config::Service, flow::Introduction};
-use proxy_common::reason::Reason;
 
 /// Who reads requests.
 pub trait Host: Send + Sync + 'static {
@@ -102,9 +103,14 @@ impl House {
     pub(crate) fn judge(
         &self,
         owner: &Arc<Published>,
-        client: std::net::IpAddr,
+        client: Client,
     ) -> Result<Judged, (Arc<Service>, Reason)> {
         judge(owner, client, &self.shared)
+    }
+
+    /// The order to end it, where there is one.
+    pub(crate) fn order(&self) -> Option<Cut> {
+        self.control.order()
     }
 
     /// Ready when the connection is to end at once, with whatever is under way.

@@ -1,12 +1,12 @@
 //! A service as it is published now, and the sessions it has.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 
 use super::{
-    contract::{Gate, Lookout},
+    contract::{Client, Gate, Lookout},
     control::{Control, Cut},
     roll::{Entry, Roll},
     site::Site,
@@ -105,7 +105,7 @@ impl Published {
 
     /// Enters a session of `client`. This must come before it is judged: either
     /// the judgement or [`Self::rejudge`] then sees a new policy.
-    pub(super) fn enter(self: &Arc<Self>, client: IpAddr) -> Entered {
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Entered {
         Entered { entry: self.roll.enter(client), published: Arc::clone(self) }
     }
 

@@ -1,7 +1,7 @@
 //! What becomes of an accepted connection: a session, a few words before that, or a reset.
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::Arc,
     time::Instant,
 };
@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Admission, Ended, Failure, Fate, Opened, Outcome,
-    contract::{Gate, Journal},
+    contract::{Client, Gate, Journal},
     copy::PipePool,
     front::{Front, Newcomer, Routes, Visit, Web, header},
     guest::{Guest, Host, Stay},
@@ -77,15 +77,14 @@ fn host(client: TcpStream, ends: Ends, (front, web): (&Arc<Front>, Web), shared:
     let mut newcomer = Newcomer::new(Arc::clone(&shared.journal), flow, None);
     let Some(permit) = shared.budget.take_file() else {
         socket::reset_on_close(&client);
-        return newcomer
-            .ends(None, Outcome::Unserved(Failure::of(Reason::ConnectionLimit)));
+        return newcomer.ends(None, Outcome::Unserved(Failure::of(Reason::ConnectionLimit)));
     };
     let runtime = shared.runtimes.least_busy(ends.home);
     let stay = Stay {
         newcomer,
         front: Arc::clone(front),
         shared: Arc::clone(shared),
-        entry: front.roll().enter(socket::client_address(ends.peer)),
+        entry: front.roll().enter(socket::client(ends.peer)),
         _permit: permit,
         _thread: runtime.enter(),
     };
@@ -111,7 +110,7 @@ fn serve(client: TcpStream, ends: Ends, owner: &Arc<Published>, shared: &Arc<Sha
     if *shared.intake.borrow() == Intake::Refuse {
         return turn_away(owner.settings(), Outcome::Refused);
     }
-    let judged = match judge(owner, socket::client_address(ends.peer), shared) {
+    let judged = match judge(owner, socket::client(ends.peer), shared) {
         Ok(judged) => judged,
         Err((service, reason)) => return turn_away(service, Outcome::Denied(reason)),
     };
@@ -174,7 +173,7 @@ fn admit(
         return Err((None, Outcome::Refused));
     }
     let judged = routes.alone().filter(|_| !proxied);
-    let judged = judged.map(|owner| judge(owner, socket::client_address(ends.peer), shared));
+    let judged = judged.map(|owner| judge(owner, socket::client(ends.peer), shared));
     let judged = match judged.transpose() {
         Ok(judged) => judged,
         Err((service, reason)) => return Err((Some(service), Outcome::Denied(reason))),
@@ -202,7 +201,7 @@ pub(crate) struct Judged {
 /// What the policy denies it for.
 pub(super) fn judge(
     owner: &Arc<Published>,
-    client: IpAddr,
+    client: Client,
     shared: &Shared,
 ) -> Result<Judged, (Arc<Service>, Reason)> {
     let service = owner.settings();

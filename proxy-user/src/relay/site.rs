@@ -45,7 +45,7 @@ impl Site {
     }
 
     /// Every route with its targets, the longest path first.
-    pub(crate) fn routes(&self) -> impl Iterator<Item = (&Route, &Arc<Pool>)> {
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&Route, &Arc<Pool>)> + Clone {
         let routes = self.settings.web().map_or(&[][..], |web| &web.routes);
         routes.iter().zip(&self.pools)
     }

@@ -79,7 +79,7 @@ impl Visit {
         let control = if let Some(judged) = &self.judged {
             judged.entered.control()
         } else {
-            entry = self.front.roll().enter(socket::client_address(self.ends.peer));
+            entry = self.front.roll().enter(socket::client(self.ends.peer));
             entry.control()
         };
         let patience = self.shared.limits.patience;
@@ -106,7 +106,7 @@ impl Visit {
         let judged = self.judged.take().filter(|known| known.is_for(owner));
         let judged = match judged {
             Some(judged) => judged,
-            None => judge(owner, socket::client_address(sides.client), &self.shared)
+            None => judge(owner, socket::client(sides.client), &self.shared)
                 .map_err(|(service, reason)| (Some(service), Outcome::Denied(reason)))?,
         };
         let Some(place) = judged.seat() else {
@@ -129,9 +129,8 @@ impl Visit {
     async fn lodge(self, stream: TcpStream, web: Web, (sides, ahead): (header::Ends, Vec<u8>)) {
         let Self { front, newcomer, permit, thread, shared, .. } = self;
         let host = Arc::clone(&shared.host);
-        let entry = front.roll().enter(socket::client_address(sides.client));
-        let stay =
-            Stay { newcomer, front, shared, entry, _permit: permit, _thread: thread };
+        let entry = front.roll().enter(socket::client(sides.client));
+        let stay = Stay { newcomer, front, shared, entry, _permit: permit, _thread: thread };
         let (client, local) = (sides.client, sides.destination);
         host.serve(Guest { stream, ahead, client, local, web, stay }).await;
     }

@@ -16,8 +16,8 @@ use arc_swap::{ArcSwap, Guard};
 
 pub(super) use introduction::Visit;
 pub(super) use newcomer::Newcomer;
-pub(crate) use routes::{Routes, Web};
 use routes::Lead;
+pub(crate) use routes::{Routes, Web};
 
 use super::roll::Roll;
 

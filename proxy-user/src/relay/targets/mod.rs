@@ -9,8 +9,8 @@ mod pool;
 mod probe;
 mod seat;
 
-pub use pool::TargetState;
 pub(crate) use member::Member;
 pub(super) use pool::Choice;
 pub(crate) use pool::Pool;
+pub use pool::TargetState;
 pub(crate) use seat::Seat;

@@ -68,11 +68,7 @@ pub(in crate::relay) struct Choice {
 
 impl Pool {
     /// Of the service of that name; empty.
-    pub(in crate::relay) fn new(
-        service: &str,
-        lookout: Arc<dyn Lookout>,
-        runtime: Handle,
-    ) -> Self {
+    pub(in crate::relay) fn new(service: &str, lookout: Arc<dyn Lookout>, runtime: Handle) -> Self {
         let none = Set { members: Vec::new(), balance: Balance::RoundRobin, watched: false };
         let set = ArcSwap::from_pointee(none);
         Self { service: service.into(), set, turn: AtomicUsize::new(0), lookout, runtime }

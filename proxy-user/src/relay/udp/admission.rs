@@ -30,8 +30,8 @@ impl Receiver {
             return self.refuse(flow, &owner, &service, started, Refusal::Intake);
         }
         let address = socket::client_address(peers.client);
-        let entered = owner.enter(address);
-        let judgement = self.shared.gate.judge(&service.name, address);
+        let entered = owner.enter(address.into());
+        let judgement = self.shared.gate.judge(&service.name, address.into());
         if let Some(reason) = judgement.denied {
             return self.refuse(flow, &owner, &service, started, Refusal::Denied(reason));
         }
