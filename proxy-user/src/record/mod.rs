@@ -1,5 +1,6 @@
 //! The access record: one shape for store, API, export and sinks (SPEC 4).
 
+mod auth_method;
 mod commit;
 mod ids;
 mod json;
@@ -9,6 +10,7 @@ mod model;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use auth_method::AuthMethod;
 pub use commit::*;
 pub use ids::Ids;
 pub use keyed::{KeyedMap, KeyedSet};

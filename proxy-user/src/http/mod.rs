@@ -1,0 +1,4 @@
+//! Services over HTTP.
+
+pub mod auth;
+pub mod pages;
