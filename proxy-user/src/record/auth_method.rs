@@ -11,7 +11,7 @@ pub enum AuthMethod {
     Pin,
     /// A secret in a header.
     Header,
-    /// Single sign-on by OpenID Connect.
+    /// Single sign-on by `OpenID` Connect.
     Oidc,
 }
 

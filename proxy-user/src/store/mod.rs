@@ -33,7 +33,7 @@ pub use group::*;
 pub use query::*;
 pub use records::{Store, StoreOptions};
 pub use series::SeriesStats;
-pub use sessions::{SessionBook, SessionChange};
+pub use sessions::{KeptSession, SessionBook, SessionChange};
 pub use sink::JsonlSink;
 pub use summary::{Bucket, Count, Summary};
 pub use tokens::{Scope, Token, Tokens};

@@ -9,6 +9,8 @@ use super::{StoreError, book::Book, file::table};
 
 const SESSIONS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("sessions");
 
+/// A session: its key, and what it is.
+pub type KeptSession = ([u8; 32], Vec<u8>);
 /// What becomes of a session: by its key, its content, or `None` where it has ended.
 pub type SessionChange = ([u8; 32], Option<Vec<u8>>);
 
@@ -22,7 +24,7 @@ impl SessionBook {
     }
 
     /// Every session, by its key.
-    pub fn load(&self) -> Result<Vec<([u8; 32], Vec<u8>)>, StoreError> {
+    pub fn load(&self) -> Result<Vec<KeptSession>, StoreError> {
         self.0.read(|read| {
             let Some(table) = table(read, SESSIONS)? else { return Ok(Vec::new()) };
             let mut sessions = Vec::new();

@@ -10,7 +10,7 @@ mod tests;
 
 pub use moved::redirect;
 pub use problem::{Hop, Link, Problem, denied, problem};
-pub(super) use response::{respond, retry_after, wants_html};
+pub(super) use response::{respond, retry_after};
 pub(super) use sign_in::{FieldKind, Login, Logout, Refused, SignOn, SignedOut, SsoButton};
 
 /// In every page, word for word: the content security policy names its hash.

@@ -6,7 +6,7 @@ use hyper::{HeaderMap, Response, StatusCode, header::HeaderValue};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::*;
+use super::{response::wants_html, *};
 
 const ID: Uuid = Uuid::from_u128(7);
 const HTML: &[FieldKind] = &[FieldKind::Password, FieldKind::Pin];
@@ -77,11 +77,13 @@ fn a_wrong_pin_is_told_at_its_field_which_has_the_focus() {
 #[test]
 fn a_failure_names_its_hop_and_request_to_browsers_and_programs() {
     let of = |headers| problem(StatusCode::BAD_GATEWAY, Hop::Target, "It is down.", ID, headers);
-    let response = of(&browser());
+    let headers = browser();
+    let response = of(&headers);
     let page = text(&response);
     assert!(page.contains("<li class=\"failed\"><b>Site</b><span>failed here</span>"), "{page}");
     assert!(page.contains(&ID.to_string()));
-    let response = of(&HeaderMap::new());
+    let headers = HeaderMap::new();
+    let response = of(&headers);
     assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
     assert_eq!(
         text(&response),
