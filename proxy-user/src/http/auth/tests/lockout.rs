@@ -14,9 +14,9 @@ async fn a_thousand_wrong_passwords_of_a_network_lock_out_no_signed_in_or_known_
     known.log_in("password=open+sesame").await;
     known.lose_session();
     let mut locked = 0;
-    for number in 0..1000u32 {
+    for (number, host) in (0..1000).zip((0..=255).cycle()) {
         let mut attacker = world.browser();
-        attacker.client = [192, 0, 2, (number % 256) as u8].into();
+        attacker.client = [192, 0, 2, host].into();
         let told = told(&attacker.log_in(&format!("password=wrong{number}")).await);
         locked += u32::from(told == (429, Some(Reason::LockedOut), AuthMethod::Password));
     }
