@@ -7,6 +7,7 @@
 //! is gone, or earlier where it breaks off.
 
 mod answer;
+pub mod auth;
 mod body;
 mod connection;
 mod exchange;
