@@ -1,6 +1,5 @@
 //! The access record: one shape for store, API, export and sinks (SPEC 4).
 
-mod auth_method;
 mod commit;
 mod http;
 mod ids;
@@ -12,7 +11,6 @@ mod text;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use auth_method::AuthMethod;
 pub use commit::*;
 pub use http::{AuthMethod, HttpPart, HttpVersion};
 pub use ids::Ids;
