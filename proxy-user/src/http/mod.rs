@@ -1,0 +1,3 @@
+//! HTTP services.
+
+pub mod sso;
