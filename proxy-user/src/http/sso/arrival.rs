@@ -86,14 +86,12 @@ pub(super) async fn arrive(
 
 /// What the provider gives instead of the user's word.
 fn code(provider: &SsoProvider, callback: Callback) -> Result<String, SsoError> {
-    let issuer = || provider.issuer.clone();
-    let invalid = |why: &str| SsoError::Invalid { issuer: issuer(), why: why.to_owned() };
     // Another provider's, which hopes to get this one's code (RFC 9207).
     if callback.issuer.is_some_and(|named| named != provider.issuer) {
-        return Err(invalid("it comes from another issuer"));
+        return Err(SsoError::invalid(provider, "it comes from another issuer"));
     }
     if let Some(error) = callback.error {
-        return Err(tokens::by_words(issuer(), &error, callback.description.as_deref()));
+        return Err(tokens::by_words(provider, &error, callback.description.as_deref()));
     }
-    callback.code.ok_or_else(|| invalid("it has no code"))
+    callback.code.ok_or_else(|| SsoError::invalid(provider, "it has no code"))
 }

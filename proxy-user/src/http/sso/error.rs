@@ -1,5 +1,9 @@
 //! Why a login did not come about.
 
+use std::fmt;
+
+use crate::config::SsoProvider;
+
 /// Why a login did not come about, in words for the page that says so. They hold no
 /// secret; what the provider said is in them, short and without control characters, and
 /// not yet escaped.
@@ -54,6 +58,16 @@ pub enum StateFault {
     /// Its provider is no longer in the configuration.
     #[error("this login's provider is no longer in use")]
     Gone,
+}
+
+impl SsoError {
+    pub(super) fn unreachable(provider: &SsoProvider, why: impl fmt::Display) -> Self {
+        Self::Unreachable { issuer: provider.issuer.clone(), why: shown(&why.to_string()) }
+    }
+
+    pub(super) fn invalid(provider: &SsoProvider, why: impl fmt::Display) -> Self {
+        Self::Invalid { issuer: provider.issuer.clone(), why: shown(&why.to_string()) }
+    }
 }
 
 fn of(description: Option<&str>) -> String {

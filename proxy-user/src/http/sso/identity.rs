@@ -10,7 +10,7 @@ use openidconnect::{
 };
 
 use super::{
-    error::{SsoError, shown},
+    error::SsoError,
     issuer::Issuer,
     known::Known,
     oidc::{IdToken, IdTokenClaims, Tokens, UserInfo},
@@ -18,7 +18,7 @@ use super::{
     user::User,
     web::WebError,
 };
-use crate::record::Timestamp;
+use crate::{config::SsoProvider, record::Timestamp};
 
 /// By which the provider's clock may be behind.
 const LEEWAY_MS: i64 = 60_000;
@@ -39,7 +39,7 @@ pub(super) async fn identify(
     tokens: &Tokens,
     expected: Expected<'_>,
 ) -> Result<User, SsoError> {
-    let invalid = |why: &str| invalid(issuer, why);
+    let invalid = |why: &str| SsoError::invalid(&issuer.provider, why);
     let groups = &issuer.provider.groups_claim;
     let (told, id) = match (tokens.id_token(), expected) {
         (Some(token), _) => {
@@ -67,7 +67,8 @@ async fn verified<'t>(
     token: &'t IdToken,
     expected: Expected<'_>,
 ) -> Result<&'t IdTokenClaims, SsoError> {
-    let failed = |error: ClaimsVerificationError| invalid(issuer, &because(&error));
+    let failed =
+        |error: ClaimsVerificationError| SsoError::invalid(&issuer.provider, because(&error));
     match claims(known, token, expected) {
         Err(error) if is_of_unknown_key(&error) => {
             let newer = issuer.other_than(known).await?.ok_or_else(|| failed(error))?;
@@ -77,7 +78,8 @@ async fn verified<'t>(
     }
 }
 
-fn claims<'t>(
+/// What the token says, where it is the provider's word for this client.
+pub(super) fn claims<'t>(
     known: &Known,
     token: &'t IdToken,
     expected: Expected<'_>,
@@ -119,22 +121,19 @@ async fn userinfo(
     let request = known
         .client
         .user_info(tokens.access_token().clone(), Some(subject))
-        .map_err(|error| invalid(issuer, &error.to_string()))?;
-    request.request_async(&known.web).await.map_err(|error| untold(issuer, error))
+        .map_err(|error| SsoError::invalid(&issuer.provider, error))?;
+    request.request_async(&known.web).await.map_err(|error| untold(&issuer.provider, error))
 }
 
-fn untold(issuer: &Issuer, error: UserInfoError<WebError>) -> SsoError {
+fn untold(provider: &SsoProvider, error: UserInfoError<WebError>) -> SsoError {
     let why = match error {
-        UserInfoError::Request(error) => {
-            let issuer = issuer.provider.issuer.clone();
-            return SsoError::Unreachable { issuer, why: error.to_string() };
-        }
+        UserInfoError::Request(error) => return SsoError::unreachable(provider, error),
         UserInfoError::Response(status, _, _) => format!("its userinfo endpoint answers {status}"),
         UserInfoError::Parse(error) => format!("userinfo cannot be read at {}", error.path()),
         UserInfoError::ClaimsVerification(error) => because(&error),
         _ => "userinfo cannot be read".to_owned(),
     };
-    invalid(issuer, &why)
+    SsoError::invalid(provider, why)
 }
 
 fn because(error: &ClaimsVerificationError) -> String {
@@ -142,8 +141,4 @@ fn because(error: &ClaimsVerificationError) -> String {
         ClaimsVerificationError::SignatureVerification(fault) => format!("{error}: {fault}"),
         other => other.to_string(),
     }
-}
-
-fn invalid(issuer: &Issuer, why: &str) -> SsoError {
-    SsoError::Invalid { issuer: issuer.provider.issuer.clone(), why: shown(why) }
 }

@@ -34,19 +34,25 @@ pub(super) struct Known {
 impl Known {
     /// Asks the provider.
     pub(super) async fn fetch(provider: &Arc<SsoProvider>) -> Result<Self, SsoError> {
-        let issuer = || provider.issuer.clone();
-        let invalid = |why| SsoError::Invalid { issuer: issuer(), why };
-        let unreachable =
-            |why: io::Error| SsoError::Unreachable { issuer: issuer(), why: why.to_string() };
-        let url = IssuerUrl::new(issuer()).map_err(|error| invalid(error.to_string()))?;
+        let url = IssuerUrl::new(provider.issuer.clone())
+            .map_err(|error| SsoError::invalid(provider, error))?;
         let owned = Arc::clone(provider);
         let built = spawn_blocking(move || Web::new(&owned)).await.map_err(io::Error::other);
-        let web = built.flatten().map_err(unreachable)?;
+        let web = built.flatten().map_err(|error| SsoError::unreachable(provider, error))?;
         let metadata = CoreProviderMetadata::discover_async(url, &web)
             .await
             .map_err(|error| undiscovered(provider, error))?;
+        Self::new(provider, web, metadata)
+    }
+
+    /// What a provider that says this of itself is asked with.
+    pub(super) fn new(
+        provider: &SsoProvider,
+        web: Web,
+        metadata: CoreProviderMetadata,
+    ) -> Result<Self, SsoError> {
         let token = metadata.token_endpoint().cloned();
-        let token = token.ok_or_else(|| invalid("it has no token endpoint".to_owned()))?;
+        let token = token.ok_or_else(|| SsoError::invalid(provider, "it has no token endpoint"))?;
         let algorithms = algorithms(&metadata);
         let has_userinfo = metadata.userinfo_endpoint().is_some();
         let auth_type = auth_type(&metadata);
@@ -85,14 +91,14 @@ fn auth_type(metadata: &CoreProviderMetadata) -> AuthType {
 }
 
 fn undiscovered(provider: &SsoProvider, error: DiscoveryError<WebError>) -> SsoError {
-    let issuer = provider.issuer.clone();
-    let why = match error {
-        DiscoveryError::Request(error) => {
-            return SsoError::Unreachable { issuer, why: error.to_string() };
+    match error {
+        DiscoveryError::Request(error) => SsoError::unreachable(provider, error),
+        DiscoveryError::Response(_, _, why) | DiscoveryError::Validation(why) => {
+            SsoError::invalid(provider, why)
         }
-        DiscoveryError::Response(_, _, why) | DiscoveryError::Validation(why) => why,
-        DiscoveryError::Parse(error) => format!("its configuration cannot be read: {error}"),
-        other => other.to_string(),
-    };
-    SsoError::Invalid { issuer, why: super::error::shown(&why) }
+        DiscoveryError::Parse(error) => {
+            SsoError::invalid(provider, format!("its configuration cannot be read: {error}"))
+        }
+        other => SsoError::invalid(provider, other),
+    }
 }

@@ -43,30 +43,30 @@ pub(super) async fn by_refresh(
 
 /// What cannot be parsed may hold tokens, and is not repeated.
 fn refused(provider: &SsoProvider, error: RequestTokenError<WebError, Refusal>) -> SsoError {
-    let issuer = provider.issuer.clone();
     match error {
         RequestTokenError::ServerResponse(refusal) => {
             let description = refusal.error_description().map(String::as_str);
-            by_words(issuer, refusal.error().as_ref(), description)
+            by_words(provider, refusal.error().as_ref(), description)
         }
-        RequestTokenError::Request(error) => {
-            SsoError::Unreachable { issuer, why: error.to_string() }
-        }
+        RequestTokenError::Request(error) => SsoError::unreachable(provider, error),
         RequestTokenError::Parse(error, _) => {
-            let why = format!("its token response cannot be read at {}", error.path());
-            SsoError::Invalid { issuer, why }
+            let at = format!("its token response cannot be read at {}", error.path());
+            SsoError::invalid(provider, at)
         }
         RequestTokenError::Other(_) => {
-            SsoError::Invalid { issuer, why: "its token response cannot be read".to_owned() }
+            SsoError::invalid(provider, "its token response cannot be read")
         }
     }
 }
 
 /// A refusal, or trouble that passes (RFC 6749, 4.1.2.1).
-pub(super) fn by_words(issuer: String, error: &str, description: Option<&str>) -> SsoError {
-    let (error, description) = (shown(error), description.map(shown));
-    if matches!(error.as_str(), "server_error" | "temporarily_unavailable") {
-        return SsoError::Unreachable { issuer, why: description.unwrap_or(error) };
+pub(super) fn by_words(provider: &SsoProvider, error: &str, description: Option<&str>) -> SsoError {
+    if matches!(error, "server_error" | "temporarily_unavailable") {
+        return SsoError::unreachable(provider, description.unwrap_or(error));
     }
-    SsoError::Refused { issuer, error, description }
+    SsoError::Refused {
+        issuer: provider.issuer.clone(),
+        error: shown(error),
+        description: description.map(shown),
+    }
 }

@@ -78,9 +78,10 @@ impl Idp {
         node.arg(format!("{WORKSPACE}/tests/oidc-provider/server.mjs")).arg(modules());
         node.arg(self.settings.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let child = self.child.insert(node.stderr(Stdio::null()).spawn().unwrap());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (tell, ready) = mpsc::channel();
-        thread::spawn(move || lines.next().map(|line| tell.send(line.unwrap())));
+        // To the end: without a reader it dies of the next line.
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
         let line = ready.recv_timeout(START).expect("oidc-provider did not start");
         self.port = line.strip_prefix("ready ").unwrap().parse().unwrap();
     }

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod browser;
+mod id_tokens;
 mod idp;
 mod key;
 mod login;
