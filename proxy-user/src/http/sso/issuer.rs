@@ -39,8 +39,12 @@ impl Issuer {
 
     /// What is known, at most a day old where the provider answers.
     pub(super) async fn known(&self) -> Result<Arc<Known>, SsoError> {
+        self.known_at(Instant::now()).await
+    }
+
+    pub(super) async fn known_at(&self, now: Instant) -> Result<Arc<Known>, SsoError> {
         match self.known.load_full() {
-            Some(known) if known.is_fresh() => Ok(known),
+            Some(known) if known.is_fresh(now) => Ok(known),
             Some(known) => Ok(self.renewed(known).await),
             None => self.first().await,
         }

@@ -65,8 +65,8 @@ impl Known {
         Ok(Self { client, web, algorithms, has_userinfo, fetched: Instant::now() })
     }
 
-    pub(super) fn is_fresh(&self) -> bool {
-        self.fetched.elapsed() < FRESH
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.fetched) < FRESH
     }
 }
 

@@ -44,3 +44,14 @@ async fn complete(
     let of_name = |name: &str| (name == provider.name).then(|| Arc::clone(provider));
     sso.complete(of_name, ORIGIN, query, &browser.cookies()).await
 }
+
+/// A runtime with several threads leads them too.
+#[test]
+fn logins_are_led_on_any_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    let (sso, cookies) = (sso(), hyper::HeaderMap::new());
+    let provider = stub::Stub::start("").provider;
+    is_send(&sso.begin(&provider, ORIGIN, SERVICE, PAGE, &cookies));
+    is_send(&sso.complete(|_| None, ORIGIN, "", &cookies));
+    is_send(&sso.confirm(&provider, "", ""));
+}

@@ -1,6 +1,9 @@
 //! Providers that do not answer as they should.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use hyper::HeaderMap;
@@ -9,7 +12,7 @@ use weir_tests::wait::SOON;
 use super::{ORIGIN, PAGE, SERVICE, idp::Idp, sso, stub::Stub};
 use crate::{
     config::SsoProvider,
-    http::sso::{Departure, Sso, SsoError},
+    http::sso::{Departure, Sso, SsoError, issuer::Issuer},
 };
 
 async fn begin(sso: &Sso, provider: &Arc<SsoProvider>) -> Result<Departure, SsoError> {
@@ -30,8 +33,23 @@ async fn a_provider_out_of_reach_is_named_and_found_again() {
     let end = Instant::now() + SOON;
     while let Err(error) = begin(&sso, &provider).await {
         assert!(Instant::now() < end, "{error}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_a_day_old_is_asked_for_again_and_serves_until_it_is_answered() {
+    let Some(mut idp) = Idp::start() else { return };
+    let issuer = Issuer::new(idp.provider());
+    let first = issuer.known().await.unwrap();
+    let tomorrow = Instant::now() + Duration::from_hours(24);
+    let second = issuer.known_at(tomorrow).await.unwrap();
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert!(Arc::ptr_eq(&second, &issuer.known().await.unwrap()));
+
+    idp.stop();
+    let after = Instant::now() + Duration::from_hours(25);
+    assert!(Arc::ptr_eq(&second, &issuer.known_at(after).await.unwrap()));
 }
 
 #[tokio::test]
