@@ -24,6 +24,7 @@ mod pulse;
 mod redirects;
 mod refusal;
 mod rewound;
+pub mod sso;
 mod target;
 pub mod tls;
 mod tunnel;
