@@ -149,7 +149,14 @@ pub(super) async fn start(
     let witnesses = (Arc::new(inbox.clone()) as _, Arc::new(watchman) as _);
     let certificates = Certificates::open(&config.data_dir, &config.tls, domains(&config))
         .context("certificates cannot be made")?;
-    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates))
+    let auth = Arc::new(crate::http::auth::Authenticator::new(
+        &config.data_dir,
+        Arc::new(Tmp),
+        Audit::new(&config.data_dir),
+    )?);
+    auth.reload(&config.services);
+    let _ = auth.load();
+    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates), auth)
         .context("TLS to targets cannot be set up")?;
     let http = Arc::new(http);
     let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, Arc::clone(&http) as _, limits)
@@ -290,4 +297,31 @@ fn open_resetter() -> Option<Resetter> {
             |error| tracing::warn!(%error, "deny = \"reset\" cannot answer: no raw socket"),
         )
         .ok()
+}
+struct Tmp;
+impl crate::http::auth::SignOn for Tmp {
+    fn begin<'a>(
+        &'a self,
+        _: &'a Arc<crate::config::SsoProvider>,
+        _: &'a str,
+        _: &'a str,
+        _: &'a str,
+    ) -> crate::http::auth::Later<'a, crate::http::auth::Departure> {
+        Box::pin(async { Err(crate::http::auth::SignOnError::Unreachable(String::new())) })
+    }
+    fn complete<'a>(
+        &'a self,
+        _: &'a [Arc<crate::config::SsoProvider>],
+        _: &'a str,
+        _: &'a [&'a str],
+    ) -> crate::http::auth::Later<'a, crate::http::auth::Arrival> {
+        Box::pin(async { Err(crate::http::auth::SignOnError::Unreachable(String::new())) })
+    }
+    fn confirm<'a>(
+        &'a self,
+        _: &'a Arc<crate::config::SsoProvider>,
+        _: &'a str,
+    ) -> crate::http::auth::Later<'a, crate::http::auth::Confirmed> {
+        Box::pin(async { Err(crate::http::auth::SignOnError::Unreachable(String::new())) })
+    }
 }

@@ -24,6 +24,7 @@ mod pulse;
 mod redirects;
 mod refusal;
 mod rewound;
+mod sign_in;
 pub mod sso;
 mod target;
 pub mod tls;
@@ -37,7 +38,7 @@ use hyper::header::HeaderValue;
 use ipnet::IpNet;
 use tls::{Certificates, TlsError, Trust};
 
-use self::{connection::serve, upstream::ClientTls};
+use self::{auth::Authenticator, connection::serve, upstream::ClientTls};
 use crate::{
     config,
     flow::Requests,
@@ -51,6 +52,7 @@ pub struct Http(Arc<Inner>);
 struct Inner {
     requests: Arc<dyn Requests>,
     certificates: Arc<Certificates>,
+    auth: Arc<Authenticator>,
     client_tls: ClientTls,
     settings: ArcSwap<Settings>,
     /// What this process calls itself in `Via`.
@@ -71,6 +73,7 @@ impl Http {
     pub fn new(
         requests: Arc<dyn Requests>,
         certificates: Arc<Certificates>,
+        auth: Arc<Authenticator>,
     ) -> Result<Self, TlsError> {
         let verifying = tls::client_config(Trust::System)?;
         let client_tls = ClientTls::new(verifying, tls::client_config(Trust::Anyone)?);
@@ -78,6 +81,7 @@ impl Http {
         let inner = Inner {
             requests,
             certificates,
+            auth,
             client_tls,
             settings: ArcSwap::default(),
             pseudonym: HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("1.1 weir")),
