@@ -3,6 +3,7 @@
 //! Everything lives in network namespaces named after this process, so that two
 //! runs never meet. Entering them and sending raw packets needs root.
 
+pub mod authority;
 pub mod capture;
 pub mod client;
 pub mod echo;
