@@ -14,7 +14,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use proxy_common::reason::Reason;
 use tokio::{
@@ -31,6 +31,7 @@ use super::{
     malformed,
     pulse::{Health, Pulse, Watched},
     rewound::Rewound,
+    taken::Streams,
     tunnel::tunnel,
 };
 use crate::{
@@ -156,7 +157,7 @@ where
 {
     let answering = Arc::clone(connection);
     let service = service_fn(move |request| answer(Arc::clone(&answering), request));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)

@@ -26,6 +26,7 @@ mod refusal;
 mod rewound;
 mod sign_in;
 pub mod sso;
+mod taken;
 mod target;
 pub mod tls;
 mod tunnel;
