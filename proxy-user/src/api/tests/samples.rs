@@ -54,7 +54,7 @@ pub(super) fn config(directory: &Path) -> Config {
             control_group: "no-such-group-anywhere".to_owned(),
         },
         http: crate::config::Http::default(),
-        tls: crate::config::Tls::default(),
+        tls: crate::config::Tls::default().into(),
         sinks: Vec::new(),
         services: Vec::new(),
         digest: [0; 32],
