@@ -10,6 +10,7 @@ mod answer;
 pub mod auth;
 mod body;
 mod connection;
+mod examine;
 mod exchange;
 mod forward;
 mod forwarded;
@@ -38,11 +39,11 @@ use hyper::header::HeaderValue;
 use ipnet::IpNet;
 use tls::{Certificates, TlsError, Trust};
 
-use self::{auth::Authenticator, connection::serve, upstream::ClientTls};
+use self::{auth::Authenticator, connection::serve, examine::examination, upstream::ClientTls};
 use crate::{
-    config,
+    config::{self, Route, Service, WebTarget},
     flow::Requests,
-    relay::{Guest, Host},
+    relay::{Examination, Guest, Host},
 };
 
 /// Reads requests and has them answered.
@@ -99,5 +100,14 @@ impl Http {
 impl Host for Http {
     fn serve(&self, guest: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(serve(Arc::clone(&self.0), guest))
+    }
+
+    fn examination(
+        &self,
+        service: &Service,
+        route: &Route,
+        target: &WebTarget,
+    ) -> Option<Examination> {
+        examination(&self.0, service, route, target)
     }
 }
