@@ -9,6 +9,7 @@ pub mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod geo;
+pub mod http;
 pub mod policy;
 pub mod record;
 pub mod relay;

@@ -1,5 +1,5 @@
 //! The store: records in partitions of redb, what is asked of them, and the small
-//! books beside them: audit log, tokens, positions of sinks.
+//! books beside them: audit log, tokens, sessions, positions of sinks.
 
 mod audit;
 mod backlog;
@@ -18,6 +18,7 @@ mod records;
 mod retention;
 mod scan;
 mod series;
+mod sessions;
 mod sink;
 mod summary;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use group::*;
 pub use query::*;
 pub use records::{Store, StoreOptions};
 pub use series::SeriesStats;
+pub use sessions::{KeptSession, SessionBook, SessionChange};
 pub use sink::JsonlSink;
 pub use summary::{Bucket, Count, Summary};
 pub use tokens::{Scope, Token, Tokens};

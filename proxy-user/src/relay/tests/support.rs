@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -23,10 +24,14 @@ use tokio::{
 };
 
 use crate::{
-    config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
+    config::{
+        Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Route, Service, Target,
+        WebTarget,
+    },
     record::CloseReason,
     relay::{
-        Bytes, Ended, Fate, Gate, Journal, Limits, ListenError, Listeners, Lookout, Opened, Outcome,
+        Bytes, Client, Ended, Examination, Fate, Gate, Guest, Host, Journal, Limits, ListenError,
+        Listeners, Lookout, Opened, Outcome,
     },
 };
 
@@ -60,7 +65,8 @@ impl Door {
 }
 
 impl Gate for Door {
-    fn judge(&self, service: &str, client: IpAddr) -> Judgement {
+    fn judge(&self, service: &str, client: Client) -> Judgement {
+        let client = client.address;
         let denied = self.denied.lock();
         let matches = |(at, who): &(Option<&str>, IpAddr)| {
             *who == client && at.is_none_or(|at| at == service)
@@ -146,6 +152,19 @@ async fn wait(changed: &Notify, done: impl Fn() -> bool) {
     timeout(PATIENCE, waiting).await.expect("too little was heard");
 }
 
+/// Reads no requests.
+struct Nobody;
+
+impl Host for Nobody {
+    fn serve(&self, _: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async {})
+    }
+
+    fn examination(&self, _: &Service, _: &Route, _: &WebTarget) -> Option<Examination> {
+        None
+    }
+}
+
 pub(super) struct Relay {
     pub(super) listeners: Listeners,
     pub(super) door: Arc<Door>,
@@ -176,7 +195,7 @@ impl Relay {
     pub(super) fn with(limits: Limits) -> Self {
         let (door, notes) = (Arc::<Door>::default(), Arc::<Notes>::default());
         let witnesses = (Arc::clone(&notes) as _, Arc::clone(&notes) as _);
-        let listeners = Listeners::new(Arc::clone(&door) as _, witnesses, limits);
+        let listeners = Listeners::new(Arc::clone(&door) as _, witnesses, Arc::new(Nobody), limits);
         let listeners = listeners.expect("threads");
         Self { listeners, door, notes }
     }

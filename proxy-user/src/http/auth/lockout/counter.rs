@@ -1,0 +1,91 @@
+//! Wrong tries of one origin.
+
+use std::time::{Duration, Instant};
+
+use super::Tag;
+
+/// The most tries that one counter holds, whatever is configured: its memory is bounded.
+pub(super) const MOST: u32 = 10_000;
+
+struct Try {
+    tag: Tag,
+    /// Not yet, while it is looked at.
+    wrong: bool,
+}
+
+/// Different values that were tried in a window, and the lock they led to.
+pub(super) struct Counter {
+    pub(super) since: Instant,
+    tries: Vec<Try>,
+    locked_until: Option<Instant>,
+}
+
+/// What a counter goes by.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    /// So many tries lock it.
+    pub(super) limit: u32,
+    /// In which they are counted.
+    pub(super) window: Duration,
+    /// How long it is locked; `None`: for what is left of the window.
+    pub(super) duration: Option<Duration>,
+}
+
+impl Counter {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, tries: Vec::new(), locked_until: None }
+    }
+
+    /// Whether nothing in it counts any more.
+    pub(super) fn is_over(&self, window: Duration, now: Instant) -> bool {
+        match self.locked_until {
+            Some(until) => until <= now,
+            None => self.tries.is_empty() || now.saturating_duration_since(self.since) >= window,
+        }
+    }
+
+    /// How long it stays locked, if it is.
+    pub(super) fn locked(&self, now: Instant) -> Option<Duration> {
+        let left = self.locked_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Counts a try that is about to be looked at; the same value counts once. The one
+    /// that reaches the limit still is looked at.
+    pub(super) fn count(&mut self, tag: Tag, rule: &Rule, now: Instant) {
+        if self.tries.iter().any(|tried| tried.tag == tag) {
+            return;
+        }
+        self.tries.push(Try { tag, wrong: false });
+        if self.is_full(rule) {
+            let end = match rule.duration {
+                Some(duration) => now.checked_add(duration),
+                None => self.since.checked_add(rule.window),
+            };
+            self.locked_until = end;
+        }
+    }
+
+    /// The try was not wrong, or not looked at.
+    pub(super) fn uncount(&mut self, tag: Tag, rule: &Rule) {
+        self.tries.retain(|tried| tried.tag != tag);
+        if !self.is_full(rule) {
+            self.locked_until = None;
+        }
+    }
+
+    /// The try was wrong: the same value need not be looked at again.
+    pub(super) fn note_wrong(&mut self, tag: Tag) {
+        if let Some(tried) = self.tries.iter_mut().find(|tried| tried.tag == tag) {
+            tried.wrong = true;
+        }
+    }
+
+    pub(super) fn is_known_wrong(&self, tag: Tag) -> bool {
+        self.tries.iter().any(|tried| tried.tag == tag && tried.wrong)
+    }
+
+    fn is_full(&self, rule: &Rule) -> bool {
+        self.tries.len() >= rule.limit.min(MOST) as usize
+    }
+}

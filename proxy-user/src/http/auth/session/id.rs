@@ -1,0 +1,108 @@
+//! What a browser has of its session, and what Weir keeps of that.
+
+use ring::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac::{self, HMAC_SHA256},
+};
+use sha2::{Digest, Sha256};
+
+use crate::http::auth::random::{NoRandomness, decode, encode, random};
+
+/// 256 random bits: who has them has the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::http::auth) struct SessionId([u8; 32]);
+
+/// By which Weir knows a session: the hash of its id, out of which nobody gets the id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::http::auth) struct SessionKey(pub(super) [u8; 32]);
+
+impl SessionId {
+    pub(super) fn new() -> Result<Self, NoRandomness> {
+        random().map(Self)
+    }
+
+    /// Out of a cookie.
+    pub(in crate::http::auth) fn parse(text: &str) -> Option<Self> {
+        decode(text).map(Self)
+    }
+
+    /// For a cookie.
+    pub(in crate::http::auth) fn cookie(&self) -> String {
+        encode(&self.0)
+    }
+
+    pub(in crate::http::auth) fn key(&self) -> SessionKey {
+        SessionKey(Sha256::digest(self.0).into())
+    }
+
+    pub(super) fn seal(&self) -> Seal {
+        let id = hmac::Key::new(HMAC_SHA256, &self.0);
+        let mut key = [0; 32];
+        key.copy_from_slice(hmac::sign(&id, b"refresh token").as_ref());
+        Seal(key)
+    }
+}
+
+impl SessionKey {
+    /// What people name the session by: nobody can use it.
+    pub(in crate::http::auth) fn name(&self) -> String {
+        encode(&self.0[..9])
+    }
+}
+
+/// Closes what is kept beside a session, so that it can be read only while its browser
+/// shows the id.
+pub(super) struct Seal([u8; 32]);
+
+impl Seal {
+    fn key(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&CHACHA20_POLY1305, &self.0).ok().map(LessSafeKey::new)
+    }
+
+    /// A fresh nonce, and behind it what is sealed.
+    pub(super) fn close(&self, text: &str) -> Option<Vec<u8>> {
+        let nonce: [u8; NONCE_LEN] = random().ok()?;
+        let mut bytes = text.as_bytes().to_vec();
+        let unique = Nonce::assume_unique_for_key(nonce);
+        self.key()?.seal_in_place_append_tag(unique, Aad::empty(), &mut bytes).ok()?;
+        Some([&nonce[..], &bytes].concat())
+    }
+
+    pub(super) fn open(&self, sealed: &[u8]) -> Option<String> {
+        let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut bytes = bytes.to_vec();
+        let key = self.key()?;
+        let text = key.open_in_place(nonce, Aad::empty(), &mut bytes).ok()?;
+        String::from_utf8(text.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_id_comes_back_from_its_cookie_and_no_other_text_is_one() {
+        let id = SessionId::new().unwrap();
+        assert!(SessionId::parse(&id.cookie()) == Some(id));
+        assert!(SessionId::new().unwrap() != id);
+        let cookie = id.cookie();
+        for bad in
+            ["", "x", &cookie[1..], &format!("{cookie}A"), &cookie.replace(&cookie[..1], "=")]
+        {
+            assert!(SessionId::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_id_opens_what_is_kept_beside_its_session() {
+        let (id, other) = (SessionId::new().unwrap(), SessionId::new().unwrap());
+        let sealed = id.seal().close("token").unwrap();
+        assert_eq!(id.seal().open(&sealed).as_deref(), Some("token"));
+        assert_eq!(other.seal().open(&sealed), None);
+        assert_eq!(id.seal().open(&sealed[..5]), None);
+    }
+}

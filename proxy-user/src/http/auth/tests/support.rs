@@ -1,0 +1,379 @@
+//! A service that asks who comes, and browsers that come.
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Duration};
+
+use argon2::{Argon2, PasswordHasher};
+use bytes::Bytes;
+use hyper::{HeaderMap, Request, Response, header::HeaderValue};
+use parking_lot::Mutex;
+use proxy_common::reason::Reason;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::super::{
+    Arrival, Authenticator, Confirmed, Decision, Departure, Guarded, Identity, Later, SignOn,
+    SignOnError, Turned, User, Visitor,
+    now::{Now, later},
+};
+use crate::{
+    config::{
+        Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
+        SsoAllow, SsoProvider, SsoRule, Web,
+    },
+    record::AuthMethod,
+    store::Audit,
+};
+
+pub(super) const HOST: &str = "wiki.example.com";
+pub(super) const ORIGIN: &str = "https://wiki.example.com";
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+
+/// A hash that takes no time.
+pub(super) fn argon2(secret: &str) -> SecretHash {
+    let weak = argon2::Params::new(8, 1, 1, None).unwrap();
+    let hash = Argon2::from(weak).hash_password(secret.as_bytes()).unwrap();
+    SecretHash::Argon2id(hash.to_string())
+}
+
+pub(super) fn sha256(key: &str) -> SecretHash {
+    SecretHash::Sha256(Sha256::digest(key).into())
+}
+
+/// Lets nobody in yet.
+pub(super) fn auth() -> Auth {
+    Auth {
+        session_lifetime: 24 * HOUR,
+        password: None,
+        pin: None,
+        headers: Vec::new(),
+        sso: None,
+        lockout: Lockout::default(),
+    }
+}
+
+pub(super) fn password() -> Auth {
+    Auth { password: Some(argon2("open sesame")), ..auth() }
+}
+
+pub(super) fn provider() -> SsoProvider {
+    SsoProvider {
+        name: "corp".into(),
+        issuer: "https://idp.example.com".into(),
+        client_id: "weir".into(),
+        client_secret: "secret".into(),
+        scopes: Vec::new(),
+        groups_claim: "groups".into(),
+        callback: None,
+        recheck: HOUR,
+        ca_file: None,
+    }
+}
+
+/// Lets in who is in the group `dev`.
+pub(super) fn sso(provider: SsoProvider) -> Auth {
+    let groups = vec!["dev".to_owned()];
+    let allow = SsoAllow::Listed { groups, emails: Vec::new(), domains: Vec::new() };
+    Auth { sso: Some(SsoRule { provider: Arc::new(provider), allow }), ..auth() }
+}
+
+pub(super) fn user(groups: &[&str]) -> User {
+    let groups = groups.iter().map(|&group| group.to_owned()).collect();
+    User { id: "7".into(), email: Some("ann@example.com".into()), groups }
+}
+
+/// Stands for single sign-on: whoever comes to the callback is `user`.
+pub(super) struct Provider {
+    pub(super) user: Mutex<Result<User, SignOnError>>,
+    pub(super) asked: Mutex<u32>,
+}
+
+impl Provider {
+    fn answer(&self) -> Result<User, SignOnError> {
+        self.user.lock().clone()
+    }
+}
+
+impl SignOn for Provider {
+    fn begin<'a>(
+        &'a self,
+        provider: &'a Arc<SsoProvider>,
+        origin: &'a str,
+        service: &'a str,
+        return_to: &'a str,
+    ) -> Later<'a, Departure> {
+        Box::pin(async move {
+            self.answer()?;
+            Ok(Departure {
+                url: format!("{}/authorize", provider.issuer),
+                cookie_name: "__Host-weir-sso".into(),
+                cookie: format!("{origin}|{service}|{return_to}"),
+            })
+        })
+    }
+
+    fn complete<'a>(
+        &'a self,
+        providers: &'a [Arc<SsoProvider>],
+        _: &'a str,
+        cookies: &'a [&'a str],
+    ) -> Later<'a, Arrival> {
+        Box::pin(async move {
+            let mut pairs = cookies.iter().flat_map(|line| line.split("; "));
+            let state = pairs.find_map(|pair| pair.strip_prefix("__Host-weir-sso="));
+            let parts: Vec<&str> = state.into_iter().flat_map(|state| state.split('|')).collect();
+            let [origin, service, return_to] = parts[..] else {
+                return Err(SignOnError::State("no state".into()));
+            };
+            Ok(Arrival {
+                provider: Arc::clone(&providers[0]),
+                service: service.into(),
+                origin: origin.into(),
+                return_to: return_to.into(),
+                user: self.answer()?,
+                refresh: Some("first".into()),
+            })
+        })
+    }
+
+    fn confirm<'a>(&'a self, _: &'a Arc<SsoProvider>, _: &'a str) -> Later<'a, Confirmed> {
+        Box::pin(async move {
+            *self.asked.lock() += 1;
+            Ok(Confirmed { user: self.answer()?, refresh: None })
+        })
+    }
+}
+
+/// A service, and the daemon that guards it.
+pub(super) struct World {
+    pub(super) dir: TempDir,
+    pub(super) provider: Arc<Provider>,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) auth: Auth,
+    pub(super) now: Now,
+}
+
+fn authenticator(dir: &Path, provider: &Arc<Provider>) -> Arc<Authenticator> {
+    let sign_on: Arc<dyn SignOn> = Arc::<Provider>::clone(provider);
+    Arc::new(Authenticator::new(dir, sign_on, Audit::new(dir)).unwrap())
+}
+
+fn service(auth: &Auth) -> Arc<Service> {
+    let web = Web {
+        tls: true,
+        redirect_http: true,
+        pass_host_header: true,
+        rewrite_redirects: true,
+        routes: Vec::new(),
+        auth: Some(auth.clone()),
+    };
+    Arc::new(Service {
+        name: "wiki".into(),
+        mode: Mode::Http,
+        domain: Some(HOST.into()),
+        listen: Vec::new(),
+        destination: Destination::Web(Box::new(web)),
+        access: Access::OPEN,
+        deny: Denial::Drop,
+        connect_timeout: HOUR,
+        idle_timeout: HOUR,
+        max_connections: 1.try_into().unwrap(),
+        proxy_protocol: ProxyProtocol::default(),
+    })
+}
+
+impl World {
+    pub(super) fn new(auth: Auth) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let provider = Provider { user: Mutex::new(Ok(user(&["dev"]))), asked: Mutex::new(0) };
+        let provider = Arc::new(provider);
+        let authenticator = authenticator(dir.path(), &provider);
+        authenticator.reload(&[service(&auth)]);
+        Self { dir, provider, authenticator, auth, now: Now::read() }
+    }
+
+    pub(super) fn reload(&mut self, auth: Auth) {
+        self.authenticator.reload(&[service(&auth)]);
+        self.auth = auth;
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.authenticator.close();
+        self.authenticator = authenticator(self.dir.path(), &self.provider);
+        self.authenticator.reload(&[service(&self.auth)]);
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = Now { wall: later(self.now.wall, time), steady: self.now.steady + time };
+    }
+
+    pub(super) fn browser(&self) -> Browser<'_> {
+        Browser::new(self)
+    }
+
+    pub(super) fn audited(&self) -> Vec<(String, String)> {
+        let (entries, _) = self.authenticator.journal.audit.list(0, 100).unwrap();
+        entries.into_iter().rev().map(|entry| (entry.event, entry.who)).collect()
+    }
+}
+
+/// Keeps cookies for each host, and goes where it is sent.
+pub(super) struct Browser<'a> {
+    pub(super) world: &'a World,
+    pub(super) client: IpAddr,
+    pub(super) host: &'static str,
+    pub(super) service: &'static str,
+    /// Whether it speaks without TLS.
+    pub(super) plain: bool,
+    /// Sent with every request.
+    pub(super) headers: HeaderMap,
+    cookies: BTreeMap<(&'static str, String), String>,
+}
+
+impl<'a> Browser<'a> {
+    fn new(world: &'a World) -> Self {
+        let accept = HeaderValue::from_static("text/html,*/*;q=0.8");
+        Self {
+            world,
+            client: [192, 0, 2, 1].into(),
+            host: HOST,
+            service: "wiki",
+            plain: false,
+            headers: HeaderMap::from_iter([(hyper::header::ACCEPT, accept)]),
+            cookies: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn jar(&self) -> BTreeMap<(&'static str, String), String> {
+        self.cookies.clone()
+    }
+
+    pub(super) fn with_jar(self, cookies: BTreeMap<(&'static str, String), String>) -> Self {
+        Self { cookies, ..self }
+    }
+
+    /// Without what lets it in at once.
+    pub(super) fn lose_session(&mut self) {
+        self.cookies.remove(&(self.host, "__Host-weir".to_owned())).unwrap();
+    }
+
+    fn head(&self, method: &str, uri: &str) -> hyper::http::request::Parts {
+        let mut request = Request::builder().method(method).uri(uri).body(()).unwrap();
+        *request.headers_mut() = self.headers.clone();
+        let cookies = self.cookies.iter().filter(|((host, _), _)| *host == self.host);
+        let cookies: Vec<String> =
+            cookies.map(|((_, name), value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request.headers_mut().insert("cookie", cookies.join("; ").parse().unwrap());
+        }
+        request.into_parts().0
+    }
+
+    fn keep(&mut self, response: &Response<Bytes>) {
+        for cookie in response.headers().get_all("set-cookie") {
+            let text = cookie.to_str().unwrap();
+            assert!(text.contains("; HttpOnly"), "{text}");
+            assert_eq!(text.contains("; Secure"), !self.plain, "{text}");
+            let (name, value) = text.split(';').next().unwrap().split_once('=').unwrap();
+            let key = (self.host, name.to_owned());
+            if text.contains("Max-Age=0;") {
+                self.cookies.remove(&key);
+            } else {
+                self.cookies.insert(key, value.to_owned());
+            }
+        }
+    }
+
+    async fn at<T>(
+        &mut self,
+        (method, uri): (&str, &str),
+        run: impl AsyncFnOnce(&Authenticator, &Visitor<'_>, Now) -> T,
+    ) -> T {
+        let parts = self.head(method, uri);
+        let guarded = (self.host == HOST || self.service != "wiki")
+            .then_some(Guarded { service: self.service, auth: &self.world.auth });
+        let visitor = Visitor {
+            guarded,
+            host: self.host,
+            origin: &format!("https://{}", self.host),
+            client: self.client,
+            parts: &parts,
+            request_id: Uuid::from_u128(7),
+            secure: !self.plain,
+        };
+        run(&self.world.authenticator, &visitor, self.world.now).await
+    }
+
+    /// Asks for something of the service.
+    pub(super) async fn get(&mut self, uri: &str) -> Decision {
+        self.ask("GET", uri).await
+    }
+
+    pub(super) async fn ask(&mut self, method: &str, uri: &str) -> Decision {
+        let check = async |all: &Authenticator, visitor: &Visitor<'_>, now| {
+            all.check_at(visitor, now).await
+        };
+        let decision = self.at((method, uri), check).await;
+        if let Decision::Turned(turned) = &decision {
+            self.keep(&turned.response);
+        }
+        decision
+    }
+
+    /// Asks for something of Weir's own.
+    pub(super) async fn own(&mut self, method: &str, uri: &str, body: &str) -> Turned {
+        let own = async |all: &Authenticator, visitor: &Visitor<'_>, now| {
+            all.own_at(visitor, body.as_bytes(), now).await
+        };
+        let turned = self.at((method, uri), own).await;
+        self.keep(&turned.response);
+        turned
+    }
+
+    /// Sends a form of the page it looks at.
+    pub(super) async fn post(&mut self, uri: &str, body: &str) -> Turned {
+        let origin = format!("https://{}", self.host);
+        self.headers.insert("origin", origin.parse().unwrap());
+        let turned = self.own("POST", uri, body).await;
+        self.headers.remove("origin");
+        turned
+    }
+
+    pub(super) async fn log_in(&mut self, secret: &str) -> Turned {
+        self.post("/.weir/login", secret).await
+    }
+
+    /// Signs on by the provider, from the start.
+    pub(super) async fn sign_on(&mut self) -> Turned {
+        let departure = self.own("GET", "/.weir/sso/start?return_to=/a%3Fb", "").await;
+        assert_eq!(place(&departure), "https://idp.example.com/authorize");
+        self.own("GET", "/.weir/sso/callback?code=1", "").await
+    }
+}
+
+/// Status, reason and method, as the record has them.
+pub(super) fn told(turned: &Turned) -> (u16, Option<Reason>, AuthMethod) {
+    (turned.response.status().as_u16(), turned.reason, turned.method)
+}
+
+pub(super) fn place(turned: &Turned) -> &str {
+    turned.response.headers()["location"].to_str().unwrap()
+}
+
+pub(super) fn text(turned: &Turned) -> &str {
+    std::str::from_utf8(turned.response.body()).unwrap()
+}
+
+pub(super) fn passed(decision: Decision) -> Identity {
+    match decision {
+        Decision::Pass(identity) => identity,
+        Decision::Turned(turned) => panic!("turned: {:?}", told(&turned)),
+    }
+}
+
+pub(super) fn turned(decision: Decision) -> Turned {
+    match decision {
+        Decision::Turned(turned) => *turned,
+        Decision::Pass(identity) => panic!("passed: {identity:?}"),
+    }
+}
