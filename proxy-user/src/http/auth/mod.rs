@@ -43,5 +43,5 @@ pub use decision::{Decision, Identity, Turned};
 pub use headers::{credential_headers, identity_headers};
 pub use lease::Lease;
 pub use own::{LONGEST_FORM, is_own};
-pub use sign_on::{Arrival, Confirmed, Departure, Later, SignOn, SignOnError, User};
+pub use sign_on::{Arrival, Confirmed, Departure, Later, SignOn, SignOnError, User, Wish};
 pub use visitor::{Guarded, Visitor};

@@ -118,13 +118,16 @@ impl Question {
             Due::Ask(unanswered) => unanswered,
         };
         let Some(token) = signed_on.refresh_token() else { return Standing::Good };
-        match self.sign_on.confirm(&self.provider, &token).await {
-            Ok(confirmed) if confirmed.user.id == signed_on.user().id => {
+        let user = signed_on.user();
+        match self.sign_on.confirm(&self.provider, &user.id, &token).await {
+            Ok(confirmed) if confirmed.user.id == user.id => {
                 self.journal.sessions.confirm(&session, confirmed, self.now);
                 self.keep().await;
                 Standing::Good
             }
-            Err(SignOnError::Unreachable(why)) => self.no_answer(signed_on, &why, unanswered),
+            Err(SignOnError::Unreachable(why) | SignOnError::Host(why)) => {
+                self.no_answer(signed_on, &why, unanswered)
+            }
             Ok(_) | Err(_) => {
                 self.end().await;
                 Standing::Over

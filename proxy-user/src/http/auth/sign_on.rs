@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use hyper::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::SsoProvider;
@@ -11,30 +12,31 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, SignOnError>> + Se
 
 /// Talks to providers of single sign-on.
 pub trait SignOn: Send + Sync {
-    /// Begins: where the browser is to go, and what it is to keep meanwhile. `origin`,
-    /// `service` and `return_to` come back with the arrival, unchanged.
+    /// Begins: where the browser is to go, and what it is to keep meanwhile. `wish` comes
+    /// back with the arrival. `cookies`: headers of the browser's request, at the host of
+    /// the callback.
     fn begin<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        origin: &'a str,
-        service: &'a str,
-        return_to: &'a str,
+        wish: Wish<'a>,
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Departure>;
 
-    /// The browser is back at the callback, with `query` and the values of its `Cookie`
-    /// headers.
+    /// The browser is back at the callback of the origin `at`.
     fn complete<'a>(
         &'a self,
         providers: &'a [Arc<SsoProvider>],
+        at: &'a str,
         query: &'a str,
-        cookies: &'a [&'a str],
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Arrival>;
 
-    /// Asks by refresh token whether a user still is who they were, and what has changed
-    /// about them.
+    /// Asks by refresh token whether the user with the id `user` still is one, and what has
+    /// changed about them.
     fn confirm<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
+        user: &'a str,
         refresh: &'a str,
     ) -> Later<'a, Confirmed>;
 }
@@ -57,6 +59,17 @@ impl User {
     }
 }
 
+/// What a user wants to sign in to.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Where the service is.
+    pub origin: &'a str,
+    /// Which service it is, and what else has to come back whole.
+    pub service: &'a str,
+    /// Where on it.
+    pub return_to: &'a str,
+}
+
 /// On the way to the provider.
 #[derive(Clone, Debug)]
 pub struct Departure {
@@ -66,6 +79,8 @@ pub struct Departure {
     pub cookie_name: String,
     /// Its value.
     pub cookie: String,
+    /// Cookies that give way to it.
+    pub surplus: Vec<String>,
 }
 
 /// Back from the provider.
@@ -73,16 +88,18 @@ pub struct Departure {
 pub struct Arrival {
     /// Who vouches for the user.
     pub provider: Arc<SsoProvider>,
-    /// Which service they were on their way to.
-    pub service: String,
-    /// At which origin.
+    /// As they wished.
     pub origin: String,
-    /// Where on it.
+    /// The same.
+    pub service: String,
+    /// The same.
     pub return_to: String,
     /// Who they are.
     pub user: User,
     /// By which they can be confirmed.
     pub refresh: Option<String>,
+    /// The cookie that has done its work.
+    pub cookie_name: String,
 }
 
 /// A user who was confirmed.
@@ -106,6 +123,9 @@ pub enum SignOnError {
     /// The browser does not come from where it was sent, or too late.
     #[error("{0}")]
     State(String),
+    /// The fault is on this host.
+    #[error("{0}")]
+    Host(String),
     /// What the provider says cannot be believed.
     #[error("{0}")]
     Invalid(String),

@@ -41,6 +41,12 @@ pub(super) fn failed(visitor: &Visitor<'_>, error: &SignOnError, again: &str) ->
             Reason::BadRequest,
             "This way of signing in cannot be finished",
         ),
+        SignOnError::Host(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(Hop::Weir),
+            Reason::MissingSsoSession,
+            "You cannot be signed in just now",
+        ),
         SignOnError::Invalid(_) => (
             StatusCode::BAD_GATEWAY,
             Some(Hop::Provider),
@@ -51,7 +57,7 @@ pub(super) fn failed(visitor: &Visitor<'_>, error: &SignOnError, again: &str) ->
     let link = Some(Link { href: again, text: "Sign in again" });
     let response = problem(visitor, (status, hop), &format!("{what}: {error}."), link);
     let mut turned = Turned::new(response, Some(reason), AuthMethod::Oidc);
-    if let SignOnError::Unreachable(_) = error {
+    if let SignOnError::Unreachable(_) | SignOnError::Host(_) = error {
         retry_after(&mut turned.response, AGAIN);
     }
     turned

@@ -27,6 +27,10 @@ async fn a_browser_goes_to_the_provider_by_itself_and_comes_back_to_what_it_aske
     assert_eq!(told(&departure).0, 303);
     let back = browser.own("GET", "/.weir/sso/callback?code=1&state=2", "").await;
     assert_eq!(told(&back), (303, None, AuthMethod::Oidc));
+    assert!(
+        browser.jar().keys().all(|(_, name)| name != "__Host-weir-sso"),
+        "it has done its work"
+    );
     assert_eq!((place(&back), back.user.as_deref()), ("/a?b=c&d", Some(&user(&["dev"]))));
     let identity = passed(browser.get("/a").await);
     assert_eq!(identity.method, AuthMethod::Oidc);
@@ -87,6 +91,7 @@ async fn each_failure_of_the_provider_is_told_apart() {
     for (error, status, reason) in [
         (SignOnError::Unreachable("no route".into()), 503, Reason::MissingSsoSession),
         (SignOnError::Refused("consent required".into()), 403, Reason::SsoDenied),
+        (SignOnError::Host("no disk".into()), 503, Reason::MissingSsoSession),
         (SignOnError::State("expired".into()), 400, Reason::BadRequest),
         (SignOnError::Invalid("bad signature".into()), 502, Reason::MissingSsoSession),
     ] {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::{
     Arrival, Authenticator, Confirmed, Decision, Departure, Guarded, Identity, Later, SignOn,
-    SignOnError, Turned, User, Visitor,
+    SignOnError, Turned, User, Visitor, Wish,
     now::{Now, later},
 };
 use crate::{
@@ -98,16 +98,16 @@ impl SignOn for Provider {
     fn begin<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        origin: &'a str,
-        service: &'a str,
-        return_to: &'a str,
+        wish: Wish<'a>,
+        _: &'a HeaderMap,
     ) -> Later<'a, Departure> {
         Box::pin(async move {
             self.answer()?;
             Ok(Departure {
                 url: format!("{}/authorize", provider.issuer),
                 cookie_name: "__Host-weir-sso".into(),
-                cookie: format!("{origin}|{service}|{return_to}"),
+                cookie: format!("{}|{}|{}", wish.origin, wish.service, wish.return_to),
+                surplus: vec!["__Host-weir-sso-old".into()],
             })
         })
     }
@@ -116,10 +116,12 @@ impl SignOn for Provider {
         &'a self,
         providers: &'a [Arc<SsoProvider>],
         _: &'a str,
-        cookies: &'a [&'a str],
+        _: &'a str,
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Arrival> {
         Box::pin(async move {
-            let mut pairs = cookies.iter().flat_map(|line| line.split("; "));
+            let lines = cookies.get_all("cookie").iter().map(|line| line.to_str().unwrap());
+            let mut pairs = lines.flat_map(|line| line.split("; "));
             let state = pairs.find_map(|pair| pair.strip_prefix("__Host-weir-sso="));
             let parts: Vec<&str> = state.into_iter().flat_map(|state| state.split('|')).collect();
             let [origin, service, return_to] = parts[..] else {
@@ -132,11 +134,17 @@ impl SignOn for Provider {
                 return_to: return_to.into(),
                 user: self.answer()?,
                 refresh: Some("first".into()),
+                cookie_name: "__Host-weir-sso".into(),
             })
         })
     }
 
-    fn confirm<'a>(&'a self, _: &'a Arc<SsoProvider>, _: &'a str) -> Later<'a, Confirmed> {
+    fn confirm<'a>(
+        &'a self,
+        _: &'a Arc<SsoProvider>,
+        _: &'a str,
+        _: &'a str,
+    ) -> Later<'a, Confirmed> {
         Box::pin(async move {
             *self.asked.lock() += 1;
             Ok(Confirmed { user: self.answer()?, refresh: None })
