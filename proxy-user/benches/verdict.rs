@@ -109,6 +109,7 @@ fn generation(prefixes: u32, countries: Option<&Countries>) -> Result<Generation
             rules,
             listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
             relayed: false,
+            by_request: false,
             reset: false,
         }],
         cidrs,

@@ -1,16 +1,16 @@
 //! `cargo xtask setup`
 
-use std::path::Path;
+use std::{fs, path::Path, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{
-    process::{find, is_root},
+    process::{self, find, is_root, write_if_changed},
     toolchain,
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 18] = [
+const FOR_TESTS: [(&str, &str); 20] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -29,11 +29,15 @@ const FOR_TESTS: [(&str, &str); 18] = [
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
     ("systemctl", "systemd"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 /// What the benchmarks run beside these.
-const FOR_BENCHES: [(&str, &str); 3] = [("wrk", "wrk"), ("npm", "npm"), ("tar", "tar")];
+const FOR_BENCHES: [(&str, &str); 2] = [("wrk", "wrk"), ("tar", "tar")];
 /// nginx's stream module, and its package.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+/// What an OpenID provider for tests is made of, and where it is installed.
+const OIDC_PROVIDER: [&str; 2] = ["tests/oidc-provider", "target/tools/oidc-provider"];
 
 pub(crate) fn run() -> Result<()> {
     for_build()?;
@@ -51,7 +55,30 @@ pub(crate) fn for_build() -> Result<toolchain::Compiler> {
 
 /// What the tests need.
 pub(crate) fn for_tests() -> Result<()> {
-    packages(&FOR_TESTS)
+    packages(&FOR_TESTS)?;
+    if let Err(error) = oidc_provider() {
+        println!("setup: tests that sign in at oidc-provider will be skipped: {error:#}");
+    }
+    Ok(())
+}
+
+/// Installs oidc-provider by its lock file, where that changed.
+fn oidc_provider() -> Result<()> {
+    let [from, to] = OIDC_PROVIDER.map(Path::new);
+    let lock = fs::read(from.join("package-lock.json")).context("package-lock.json")?;
+    let installed = to.join("installed-lock.json");
+    if fs::read(&installed).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    for name in ["package.json", "package-lock.json"] {
+        write_if_changed(&to.join(name), &fs::read(from.join(name)).context(name)?)?;
+    }
+    println!("setup: installing oidc-provider into {}", to.display());
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    process::run(npm.current_dir(to))?;
+    // Last, so that what was interrupted is done again.
+    write_if_changed(&installed, &lock)
 }
 
 /// What the benchmarks need.

@@ -6,7 +6,7 @@ use super::error::ApiError;
 use crate::record::Record;
 
 /// The columns of CSV: the fields of records, in their order.
-pub(super) const COLUMNS: [&str; 28] = [
+pub(super) const COLUMNS: [&str; 34] = [
     "id",
     "service_id",
     "timestamp",
@@ -34,6 +34,12 @@ pub(super) const COLUMNS: [&str; 28] = [
     "close_reason",
     "target",
     "tls_version",
+    "request_id",
+    "auth_method_used",
+    "user_id",
+    "user_email",
+    "http_version",
+    "user_agent",
     "metadata",
 ];
 

@@ -203,29 +203,29 @@ filters! {
     page,
     /// Where a page before ended
     cursor,
-    /// timestamp, host, duration, reason, ...
+    /// timestamp, url, duration, `status_code`, ...
     sort_by,
     /// asc or desc
     sort_order,
-    /// Part of host, beginning of id or source address
+    /// Part of host, path, user or e-mail address, beginning of id, request id or source address
     search,
     /// An address or a prefix
     source_ip,
     /// Host, with or without port
     host,
-    /// TCP
+    /// GET, TCP, UDP, TLS, ...
     method,
-    /// HTTP status
+    /// HTTP status, 0 for none
     status_code,
     /// User id
     user_id,
     /// Service
     service_id,
-    /// tcp
+    /// http, tcp, udp or tls
     protocol,
     /// Like DE
     country_code,
-    /// Authentication method
+    /// oidc, password, pin, header or none
     auth_method,
     /// Like `ip_restricted`
     reason,

@@ -95,7 +95,7 @@ fn line(record: &Value, format: Format) -> Result<Vec<u8>> {
 }
 
 const HEAD: [&str; 10] =
-    ["TIME", "VERDICT", "SERVICE", "SOURCE", "CC", "PORT", "DURATION", "UP", "DOWN", "WHY"];
+    ["TIME", "VERDICT", "SERVICE", "SOURCE", "CC", "PORT", "DURATION", "UP", "DOWN", "WHAT"];
 
 /// Widths that hold what is usual: who follows does not know what is to come.
 const WIDTHS: [usize; 10] = [24, 7, 12, 21, 2, 5, 8, 10, 10, 0];
@@ -118,7 +118,7 @@ fn row(record: &Value) -> [String; 10] {
         duration(number("duration_ms")),
         bytes(number("bytes_upload")),
         bytes(number("bytes_download")),
-        why(record),
+        what(record),
     ]
 }
 
@@ -135,13 +135,17 @@ fn source(record: &Value) -> String {
     }
 }
 
-/// Reason, end, and what else is noted.
-fn why(record: &Value) -> String {
-    let mut parts: Vec<String> = ["reason", "close_reason"]
-        .iter()
-        .map(|name| text(record, name))
-        .filter(|part| !part.is_empty())
-        .collect();
+/// The request, reason, end, and what else is noted.
+fn what(record: &Value) -> String {
+    let told = ["reason", "close_reason"].map(|name| text(record, name));
+    let told = std::iter::once(request(record)).chain(told);
+    let mut parts: Vec<String> = told.filter(|part| !part.is_empty()).collect();
+    for name in ["user_email", "user_id"] {
+        if let Some(user) = record[name].as_str() {
+            parts.push(format!("user={user}"));
+            break;
+        }
+    }
     let observed = text(record, "observed_reason");
     if !observed.is_empty() {
         parts.push(format!("observed {observed}"));
@@ -150,6 +154,18 @@ fn why(record: &Value) -> String {
         parts.push(format!("{name}={}", value.as_str().unwrap_or("")));
     }
     parts.join(" ")
+}
+
+/// Status, method and place of a request; nothing of other records.
+fn request(record: &Value) -> String {
+    if record["request_id"].is_null() {
+        return String::new();
+    }
+    let status = match record["status_code"].as_u64() {
+        None | Some(0) => "-".to_owned(),
+        Some(status) => status.to_string(),
+    };
+    format!("{status} {} {}", text(record, "method"), text(record, "url"))
 }
 
 #[cfg(test)]
@@ -172,5 +188,24 @@ mod tests {
             let line = String::from_utf8(line).expect("text");
             assert_eq!(column(&line), column(&head), "{head}{line}");
         }
+    }
+    #[test]
+    fn a_request_is_told_by_its_status_method_and_place() {
+        let request = serde_json::json!({
+            "request_id": "00000000-0000-0000-0000-000000000007", "protocol": "http",
+            "method": "GET", "url": "wiki.example.com/a", "status_code": 403,
+            "reason": "sso_denied", "user_id": "u-17", "user_email": "ann@example.com",
+        });
+        assert_eq!(what(&request), "403 GET wiki.example.com/a sso_denied user=ann@example.com");
+        let aborted = serde_json::json!({
+            "request_id": "00000000-0000-0000-0000-000000000008",
+            "method": "POST", "url": "wiki.example.com/b", "status_code": 0,
+        });
+        assert_eq!(what(&aborted), "- POST wiki.example.com/b");
+        let connection = serde_json::json!({
+            "protocol": "tcp", "method": "TCP", "url": "db:5432", "status_code": 0,
+            "close_reason": "client_closed", "metadata": { "hook": "relay" },
+        });
+        assert_eq!(what(&connection), "client_closed hook=relay");
     }
 }

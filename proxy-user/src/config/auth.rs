@@ -95,7 +95,7 @@ pub enum SsoAllow {
 pub struct SsoProvider {
     /// In the configuration.
     pub name: String,
-    /// Its issuer identifier (OpenID Connect Discovery, 3).
+    /// Its issuer identifier (`OpenID` Connect Discovery, 3).
     pub issuer: String,
     /// By which it knows Weir.
     pub client_id: String,

@@ -1,6 +1,9 @@
 //! What is wrong with a configuration, and where.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// One fault or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,10 @@ impl fmt::Display for Fault {
 pub(super) struct Spot(Fault);
 
 impl Spot {
+    pub(super) fn file(&self) -> &Path {
+        &self.0.file
+    }
+
     pub(super) fn with(&self, message: String) -> Fault {
         Fault { message, ..self.0.clone() }
     }

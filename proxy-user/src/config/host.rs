@@ -47,10 +47,27 @@ pub fn host_checks(loaded: &Loaded, host: &Host) -> HostFindings {
             findings.warnings.push(Fault { file: file.clone(), line: 1, column: 1, message });
         }
     }
+    findings.warnings.extend(readable_hashes(loaded));
     check_ports(loaded, host, &mut findings);
     check_targets(loaded, host, &mut findings);
     check_hooks(loaded, host, &mut findings);
     findings
+}
+
+/// The first hash of each file that everyone can read, and guess at.
+fn readable_hashes(loaded: &Loaded) -> impl Iterator<Item = Fault> {
+    let mut told = BTreeSet::new();
+    let hashes = loaded.places.services.iter().flat_map(|places| &places.hashes);
+    hashes.filter_map(move |spot| {
+        let file = spot.file();
+        let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o004 == 0 || !told.insert(file) {
+            return None;
+        }
+        let message =
+            format!("others can read the hashes in this file (mode {:03o})", mode & 0o777);
+        Some(spot.with(message))
+    })
 }
 
 fn check_ports(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
@@ -95,6 +112,15 @@ fn check_ports(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
                 _ => {}
             }
         }
+        let held = service.redirect_listen().find_map(|listen| holder(listen, Mode::Http));
+        if let Some(socket) = held {
+            let message = format!(
+                "another process listens on {} already, so that http://{} is not redirected",
+                socket.address,
+                service.host()
+            );
+            unheard.push(places.redirect.with(message));
+        }
     }
     findings.warnings.extend(unheard);
 }
@@ -116,7 +142,7 @@ fn meets(listen: Listen, held: Listening) -> bool {
 fn check_targets(loaded: &Loaded, host: &Host, findings: &mut HostFindings) {
     let services = &loaded.config.services;
     let targets = services.iter().zip(&loaded.places.services).flat_map(|(service, places)| {
-        let targets = service.targets().iter().zip(&places.targets);
+        let targets = service.dialled().into_iter().zip(&places.targets);
         targets.map(move |(target, spot)| (service, target, spot))
     });
     for (service, target, spot) in targets {

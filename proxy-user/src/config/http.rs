@@ -15,6 +15,10 @@ pub struct Http {
 }
 
 /// What an `http` service does with requests.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "switches, which have nothing to do with each other"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Web {
     /// Whether TLS ends here.
@@ -62,6 +66,12 @@ pub struct WebHealth {
     pub health: Health,
     /// What is asked for: a path, with a query perhaps. An answer below 500 is health.
     pub path: String,
+}
+
+impl Default for WebHealth {
+    fn default() -> Self {
+        Self { health: Health::default(), path: "/".to_owned() }
+    }
 }
 
 /// A target over HTTP.

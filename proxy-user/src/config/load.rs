@@ -3,16 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    AccessMode, Config, Fault, Faults, Geoip, GlobalAccess, Http, Service, Tls,
+    AccessMode, Config, Fault, Faults, Geoip, GlobalAccess, Service, Web,
     access::global,
     api::{api, sinks},
+    certificates,
+    encryption::{http, tls},
     fault::{At, Report, Spot},
     fields::Fields,
-    ports, read,
-    schema::{API, GEOIP, GLOBAL_ACCESS, KERNEL, LOG, ROOT, Schema},
+    ports, read, redirects,
+    schema::{API, GEOIP, GLOBAL_ACCESS, HTTP, KERNEL, LOG, ROOT, Schema, TLS},
     sections::{geoip, kernel, log},
     service::{Placed, services},
+    sso::providers,
     tree::Table,
+    web::Shared,
 };
 
 /// A valid configuration.
@@ -38,11 +42,14 @@ pub(super) struct Places {
     pub(super) hooks: Vec<Spot>,
 }
 
-/// Where a service's ends stand.
+/// Where the parts of a service stand.
 #[derive(Debug)]
 pub(super) struct ServicePlaces {
     pub(super) listen: Vec<Spot>,
     pub(super) targets: Vec<Spot>,
+    pub(super) redirect: Spot,
+    /// Hashes of secrets.
+    pub(super) hashes: Vec<Spot>,
 }
 
 /// Reads and validates a configuration with everything that it includes.
@@ -72,6 +79,9 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Pla
     let global_at = section("global_access").unwrap_or((&empty, start));
     let log_at = section("log").unwrap_or((&empty, start));
     let api_at = section("api").unwrap_or((&empty, start));
+    let http_at = section("http").unwrap_or((&empty, start));
+    let tls_at = section("tls").unwrap_or((&empty, start));
+    let sso_at = section("sso").unwrap_or((&empty, start));
     let services_at = section("service").unwrap_or((&empty, start));
     let sinks = top.node("sink").map(|node| sinks(node, top.report)).unwrap_or_default();
 
@@ -80,9 +90,15 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Pla
     let (global, denial) = global(&mut named(global_at, &GLOBAL_ACCESS, report));
     let log = log(&mut named(log_at, &LOG, report));
     let (api, api_at) = api(&mut named(api_at, &API, report));
-    let services = services(services_at.0, denial, report);
+    let http = http(&mut named(http_at, &HTTP, report));
+    let (tls, cert_dir) = tls(&mut named(tls_at, &TLS, report), &data_dir);
+    let providers = providers(sso_at.0, report);
+    let shared = Shared { http: &http, providers: &providers };
+    let services = services(services_at.0, denial, &shared, report);
     ports::conflicts(&services, (&api, api_at), report);
     ports::loops(&services, &api, report);
+    redirects::warn_of_missing(&services, (&api, api_at), report);
+    certificates::check(&services, &tls, cert_dir, report);
     warn_of_open(&services, &global, report);
     let places = Places {
         services: services.iter().map(|placed| places(placed, report)).collect(),
@@ -99,8 +115,8 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Pla
         log,
         api,
         sinks,
-        http: Http::default(),
-        tls: Tls::default(),
+        http,
+        tls: tls.into(),
         services,
         digest,
     };
@@ -119,6 +135,8 @@ fn places(placed: &Placed, report: &Report) -> ServicePlaces {
     ServicePlaces {
         listen: placed.listen.iter().map(|(_, at)| report.spot(*at)).collect(),
         targets: placed.targets.iter().map(|at| report.spot(*at)).collect(),
+        redirect: report.spot(placed.redirect),
+        hashes: placed.hashes.iter().map(|at| report.spot(*at)).collect(),
     }
 }
 
@@ -130,13 +148,25 @@ fn asks_country(global: &GlobalAccess, services: &[std::sync::Arc<Service>]) -> 
 fn warn_of_open(services: &[Placed], global: &GlobalAccess, report: &mut Report) {
     for placed in services {
         let layers = [&global.access, &placed.service.access];
-        if layers.iter().any(|layer| layer.restricts() && layer.mode == AccessMode::Enforce) {
+        if layers.iter().any(|layer| layer.restricts() && layer.mode == AccessMode::Enforce)
+            || placed.service.web().is_some_and(asks_who)
+        {
             continue;
         }
         let observed = layers.iter().any(|layer| layer.restricts());
         let why =
             if observed { "its restrictions are only observed" } else { "it has no restrictions" };
+        let why = match placed.service.web() {
+            Some(web) if web.auth.is_some() => format!("{why}, and all of its routes are public"),
+            Some(_) => format!("{why}, and no authentication"),
+            None => why.to_owned(),
+        };
         let message = format!("service {} is open to all: {why}", placed.service.name);
         report.warn(placed.at, message);
     }
+}
+
+/// Whether users have to sign in, but for routes that are said to be public.
+fn asks_who(web: &Web) -> bool {
+    web.auth.is_some() && web.routes.iter().any(|route| !route.public)
 }

@@ -3,7 +3,9 @@
 mod access;
 mod api;
 mod auth;
+mod certificates;
 mod countries;
+mod encryption;
 mod fault;
 mod fields;
 mod host;
@@ -11,16 +13,24 @@ mod http;
 mod listen;
 mod load;
 mod model;
+mod pem;
 mod ports;
 mod prefix;
+mod published;
 mod read;
+mod redirects;
 mod schema;
+mod secret_file;
 mod sections;
 mod service;
 mod sockets;
+mod sso;
 mod target;
 mod tree;
+mod unfit;
 mod units;
+mod urls;
+mod web;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -32,6 +42,7 @@ pub use http::{Acme, AcmeChallenge, Eab, Http, Route, Scheme, Tls, Web, WebHealt
 pub use listen::is_host_name;
 pub use load::{Loaded, load};
 pub use model::*;
+pub use published::{Listen, ListenAddress, Mode, ProxyProtocol, SendProxy, Service};
 pub use read::{Whereabouts, whereabouts};
 pub use sockets::sockets_of;
 pub use target::{Balance, Destination, Health, Target, Targets};

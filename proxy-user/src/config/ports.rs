@@ -45,14 +45,23 @@ impl Taken<'_> {
         };
         let taken = format!("port {port} is {owner}'s already ({place})");
         let (Some(one), Some(other)) = (self.owner, known.owner) else { return Some(taken) };
-        if !by_name(one, other) {
-            return Some(taken);
-        }
-        let shared = format!("port {port} is shared with {owner} by server name ({place})");
+        let by = match (told_apart(one), told_apart(other)) {
+            _ if one.name == other.name => return Some(taken),
+            (By::ServerName, By::ServerName | By::Nothing) | (By::Nothing, By::ServerName) => {
+                "server name"
+            }
+            (By::Host, By::Host) => "Host",
+            (By::ServerName, By::Host) | (By::Host, By::ServerName) => {
+                return Some(format!("{taken}, and one of them has tls = false"));
+            }
+            _ => return Some(taken),
+        };
+        let shared = format!("port {port} is shared with {owner} by {by} ({place})");
         if self.listen != known.listen {
             return Some(format!("{shared}, which takes the same listen entry"));
         }
-        if one.domain == other.domain && one.mode == other.mode {
+        let both_named = told_apart(one) != By::Nothing && told_apart(other) != By::Nothing;
+        if both_named && one.domain == other.domain {
             return Some(format!("{shared}, and so is the domain"));
         }
         if one.proxy_protocol.accept_from != other.proxy_protocol.accept_from {
@@ -67,11 +76,26 @@ impl Taken<'_> {
     }
 }
 
-/// Whether a listener of both could tell them apart by the server name asked for; one may
-/// take what asks for none that is known.
-fn by_name(one: &Service, other: &Service) -> bool {
-    let relayed = !one.is_guard() && !other.is_guard();
-    relayed && one.name != other.name && (one.mode == Mode::Tls || other.mode == Mode::Tls)
+/// By what the services of one listener are told apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Of the TLS handshake.
+    ServerName,
+    /// Of plain requests.
+    Host,
+    /// It takes what is no other's.
+    Nothing,
+    /// It shares no listener.
+    Alone,
+}
+
+pub(super) fn told_apart(service: &Service) -> By {
+    match (service.mode, service.web()) {
+        (Mode::Http, Some(web)) if !web.tls => By::Host,
+        (Mode::Http | Mode::Tls, _) if !service.is_guard() => By::ServerName,
+        (Mode::Tcp, _) if !service.is_guard() => By::Nothing,
+        _ => By::Alone,
+    }
 }
 
 /// The API's listener, as an entry of a service would be.
@@ -80,7 +104,8 @@ pub(super) fn of_api(api: &Api) -> Listen {
     Listen { address, port: api.listen.port() }
 }
 
-fn overlap(a: Listen, b: Listen) -> bool {
+/// Whether there is an address for both.
+pub(super) fn overlap(a: Listen, b: Listen) -> bool {
     use ListenAddress::{Any, AnyV4, AnyV6, One};
     a.port == b.port
         && match (a.address, b.address) {
@@ -96,7 +121,7 @@ fn overlap(a: Listen, b: Listen) -> bool {
 /// ever; of the API, anyone would be taken for a client on this host.
 pub(super) fn loops(services: &[Placed], api: &Api, report: &mut Report) {
     for placed in services {
-        for (target, at) in placed.service.targets().iter().zip(&placed.targets) {
+        for (target, at) in placed.service.dialled().into_iter().zip(&placed.targets) {
             if let Some(owner) = owner(target, &placed.service, services, api) {
                 report.fault(*at, format!("the target is {owner}"));
             }

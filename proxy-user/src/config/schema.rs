@@ -24,9 +24,12 @@ pub(super) static ROOT: Schema = Schema {
         "log",
         "api",
         "sink",
+        "http",
+        "tls",
+        "sso",
         "service",
     ],
-    later: &["http", "tls", "sso"],
+    later: &[],
 };
 pub(super) static KERNEL: Schema = Schema {
     name: "kernel",
@@ -93,22 +96,30 @@ pub(super) static SERVICE: Schema = Schema {
         "allow",
         "block",
         "access",
+        OF_HTTP[0],
+        OF_HTTP[1],
+        OF_HTTP[2],
+        OF_HTTP[3],
+        OF_HTTP[4],
+        OF_HTTP[5],
+        OF_HTTP[6],
+        OF_HTTP[7],
+        OF_HTTP[8],
     ],
-    later: &[
-        "forward",
-        "source",
-        "tls",
-        "redirect_http",
-        "pass_host_header",
-        "rewrite_redirects",
-        "route",
-        "auth",
-        "password",
-        "pin",
-        "sso",
-        "headers",
-    ],
+    later: &["forward", "source"],
 };
+/// Keys that only a service over HTTP has.
+pub(super) const OF_HTTP: [&str; 9] = [
+    "tls",
+    "redirect_http",
+    "pass_host_header",
+    "rewrite_redirects",
+    "route",
+    "auth",
+    "password",
+    "pin",
+    "sso",
+];
 pub(super) static SERVICE_ACCESS: Schema = Schema {
     name: "service.NAME.access",
     known: &[
@@ -123,15 +134,79 @@ pub(super) static SERVICE_ACCESS: Schema = Schema {
     later: &[],
 };
 pub(super) static SERVICE_HEALTH: Schema =
-    Schema { name: "service.NAME.health", known: &["interval", "timeout"], later: &["path"] };
+    Schema { name: "service.NAME.health", known: &["interval", "timeout", "path"], later: &[] };
 pub(super) static SERVICE_PROXY_PROTOCOL: Schema =
     Schema { name: "service.NAME.proxy_protocol", known: &["accept_from", "send"], later: &[] };
+pub(super) static SERVICE_ROUTE: Schema = Schema {
+    name: "service.NAME.route",
+    known: &[
+        "path",
+        "target",
+        "targets",
+        "strip_prefix",
+        "public",
+        "request_headers",
+        "timeout",
+        "skip_tls_verify",
+    ],
+    later: &[],
+};
+pub(super) static SERVICE_AUTH: Schema = Schema {
+    name: "service.NAME.auth",
+    known: &["session_lifetime", "password", "pin", "headers", "sso", "lockout"],
+    later: &[],
+};
+/// Of `password` and `pin`.
+pub(super) static SERVICE_AUTH_HASH: Schema =
+    Schema { name: "service.NAME.auth.password", known: &["hash"], later: &[] };
+pub(super) static SERVICE_AUTH_HEADER: Schema =
+    Schema { name: "service.NAME.auth.headers", known: &["name", "hash"], later: &[] };
+pub(super) static SERVICE_AUTH_SSO: Schema = Schema {
+    name: "service.NAME.auth.sso",
+    known: &["provider", "allowed_groups", "allowed_emails", "allowed_domains", "allow_any_user"],
+    later: &[],
+};
+pub(super) static SERVICE_AUTH_LOCKOUT: Schema = Schema {
+    name: "service.NAME.auth.lockout",
+    known: &["attempts", "window", "duration"],
+    later: &[],
+};
+pub(super) static HTTP: Schema = Schema { name: "http", known: &["trusted_proxies"], later: &[] };
+pub(super) static TLS: Schema =
+    Schema { name: "tls", known: &["cert_dir", "self_signed", "acme"], later: &[] };
+pub(super) static TLS_ACME: Schema = Schema {
+    name: "tls.acme",
+    known: &["directory", "email", "challenge", "ca_file", "eab"],
+    later: &[],
+};
+pub(super) static TLS_ACME_EAB: Schema =
+    Schema { name: "tls.acme.eab", known: &["kid", "hmac_file"], later: &[] };
+pub(super) static SSO_PROVIDER: Schema = Schema {
+    name: "sso.NAME",
+    known: &[
+        "issuer",
+        "client_id",
+        "client_secret_file",
+        "scopes",
+        "groups_claim",
+        "callback",
+        "recheck",
+        "ca_file",
+    ],
+    later: &[],
+};
 
-static ALL: [&Schema; 13] = [
+static ALL: [&Schema; 24] = [
     &SERVICE,
     &SERVICE_ACCESS,
     &SERVICE_HEALTH,
     &SERVICE_PROXY_PROTOCOL,
+    &SERVICE_ROUTE,
+    &SERVICE_AUTH,
+    &SERVICE_AUTH_HASH,
+    &SERVICE_AUTH_HEADER,
+    &SERVICE_AUTH_SSO,
+    &SERVICE_AUTH_LOCKOUT,
     &ROOT,
     &KERNEL,
     &GEOIP,
@@ -141,6 +216,11 @@ static ALL: [&Schema; 13] = [
     &API,
     &SINK,
     &SINK_FILTER,
+    &HTTP,
+    &TLS,
+    &TLS_ACME,
+    &TLS_ACME_EAB,
+    &SSO_PROVIDER,
 ];
 
 /// How near a misspelt key must be.

@@ -1,8 +1,6 @@
 //! `[kernel]`, `[geoip]`, `[log]`
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
-
-use hyper::Uri;
+use std::{num::NonZeroU32, time::Duration};
 
 use super::{
     Geoip, GeoipUpdate, Hook, HookChoice, Keep, Kernel, Log, Overload, StoreFailure,
@@ -11,6 +9,7 @@ use super::{
     schema::GEOIP_UPDATE,
     tree::Value,
     units,
+    urls::{is_trusted, url},
 };
 
 const HOOKS: [(&str, Hook); 4] = [
@@ -100,26 +99,6 @@ fn update(fields: &mut Fields<'_, '_>) -> Option<GeoipUpdate> {
     }
     let every = fields.duration("every").unwrap_or(Duration::from_hours(24 * 7));
     Some(GeoipUpdate { url: address?, sha256_url, every })
-}
-
-/// Whether what comes from there is what was put there: over TLS, or from this host.
-fn is_trusted(url: &str) -> bool {
-    let Ok(url) = url.parse::<Uri>() else { return false };
-    let host = url.host().unwrap_or("").trim_matches(['[', ']']);
-    let is_loopback = host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback());
-    url.scheme_str() == Some("https") || is_loopback || host.eq_ignore_ascii_case("localhost")
-}
-
-fn url(fields: &mut Fields<'_, '_>, key: &str) -> Option<String> {
-    let (text, at) = fields.string(key)?;
-    let uri =
-        text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-    let scheme = uri.as_ref().and_then(Uri::scheme_str);
-    if !matches!(scheme, Some("http" | "https")) {
-        fields.report.fault(at, format!("{key} takes an http:// or https:// URL, not {text:?}"));
-        return None;
-    }
-    Some(text.to_owned())
 }
 
 pub(super) fn log(fields: &mut Fields<'_, '_>) -> Log {

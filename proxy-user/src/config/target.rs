@@ -9,6 +9,7 @@ use super::{
     listen::is_host_name,
     schema::SERVICE_HEALTH,
     tree::{Node, Value},
+    web::scheme,
 };
 
 /// Where a service's connections end.
@@ -82,6 +83,13 @@ impl Default for Health {
     }
 }
 
+/// `health`, as it is written.
+pub(super) struct Probe {
+    pub(super) health: Health,
+    /// What an `http` service's targets are asked for.
+    pub(super) path: Option<(String, At)>,
+}
+
 const FORMS: &str = "\"host\", \"ADDRESS:PORT\" or \"NAME:PORT\"";
 
 /// `target` or `targets`, with what is said about them; and where each stands.
@@ -89,16 +97,9 @@ pub(super) fn destination(
     fields: &mut Fields<'_, '_>,
     mode: Mode,
 ) -> Option<(Destination, Vec<At>)> {
-    let balance = fields.choice(
-        "balance",
-        &[
-            ("round_robin", Balance::RoundRobin),
-            ("least_conn", Balance::LeastConn),
-            ("source_hash", Balance::SourceHash),
-        ],
-    );
-    let health = health(fields);
-    let entries = entries(fields)?;
+    let balance = balance(fields);
+    let health = stream_health(fields);
+    let entries = entries(fields, FORMS)?;
     if let [("host", at)] = entries.as_slice() {
         return Some((Destination::Host, vec![*at]));
     }
@@ -117,8 +118,19 @@ pub(super) fn destination(
     Some((Destination::Targets(Targets { list, balance, health }), places))
 }
 
-/// The targets as they are written, one at least.
-fn entries<'a>(fields: &mut Fields<'a, '_>) -> Option<Vec<(&'a str, At)>> {
+pub(super) fn balance(fields: &mut Fields<'_, '_>) -> Option<Balance> {
+    fields.choice(
+        "balance",
+        &[
+            ("round_robin", Balance::RoundRobin),
+            ("least_conn", Balance::LeastConn),
+            ("source_hash", Balance::SourceHash),
+        ],
+    )
+}
+
+/// The targets as they are written, one at least; `forms` are what one looks like.
+pub(super) fn entries<'a>(fields: &mut Fields<'a, '_>, forms: &str) -> Option<Vec<(&'a str, At)>> {
     let several = fields.strings("targets");
     match (fields.string("target"), several.is_empty()) {
         (Some(_), false) => {
@@ -128,21 +140,21 @@ fn entries<'a>(fields: &mut Fields<'a, '_>) -> Option<Vec<(&'a str, At)>> {
         (Some(target), true) => Some(vec![target]),
         (None, false) => Some(several),
         (None, true) => {
-            missing(fields);
+            missing(fields, forms);
             None
         }
     }
 }
 
 /// Tells that there is no target, unless it was told that there is a bad one.
-fn missing(fields: &mut Fields<'_, '_>) {
+fn missing(fields: &mut Fields<'_, '_>, forms: &str) {
     match fields.node("targets").map(|node| &node.value) {
         None if fields.node("target").is_none() => {
-            let message = format!("[{}] has no target: {FORMS}", fields.name);
+            let message = format!("[{}] has no target: {forms}", fields.name);
             fields.report.fault(fields.at, message);
         }
         Some(Value::Array(items)) if items.is_empty() => {
-            fields.fault("targets", format!("targets is empty: {FORMS}"));
+            fields.fault("targets", format!("targets is empty: {forms}"));
         }
         _ => {}
     }
@@ -171,7 +183,7 @@ fn parse(text: &str) -> Result<Target, String> {
         return Err("\"host\" stands alone: the host's own process, or targets".to_owned());
     }
     if is_http(text) {
-        return Err(format!("target {text:?}: HTTP services are not supported yet"));
+        return Err(format!("target {text:?} is for http services: mode = \"http\""));
     }
     let bad = || format!("target {text:?} is not {FORMS}");
     if let Ok(address) = text.parse::<SocketAddr>() {
@@ -188,7 +200,7 @@ fn parse(text: &str) -> Result<Target, String> {
 }
 
 /// `health`; one key alone leaves the other at its default, or as near as it goes.
-fn health(fields: &mut Fields<'_, '_>) -> Option<Health> {
+pub(super) fn health(fields: &mut Fields<'_, '_>) -> Option<Probe> {
     let (table, at) = fields.table("health")?;
     let shown = format!("{}.health", fields.name);
     let mut inner = Fields::new(table, at, (&SERVICE_HEALTH, &shown), fields.report);
@@ -200,17 +212,28 @@ fn health(fields: &mut Fields<'_, '_>) -> Option<Health> {
     if timeout > interval {
         inner.fault("timeout", "health.timeout is longer than health.interval");
     }
-    Some(Health { interval, timeout })
+    let path = inner.string("path").map(|(path, at)| (path.to_owned(), at));
+    Some(Probe { health: Health { interval, timeout }, path })
 }
 
-/// Whether the targets say that the service is one over HTTP.
+/// `health` of services that are not over HTTP.
+fn stream_health(fields: &mut Fields<'_, '_>) -> Option<Health> {
+    let probe = health(fields)?;
+    if let Some((_, at)) = probe.path {
+        fields.report.fault(at, "health.path is for http services");
+    }
+    Some(probe.health)
+}
+
+/// Whether targets or routes say that the service is one over HTTP.
 pub(super) fn is_over_http(fields: &Fields<'_, '_>) -> bool {
     let is_http = |node: &Node| matches!(&node.value, Value::String(text) if is_http(text));
     let target = fields.node("target").is_some_and(is_http);
     let targets = fields.node("targets").map(|node| &node.value);
-    target || matches!(targets, Some(Value::Array(items)) if items.iter().any(is_http))
+    let targets = matches!(targets, Some(Value::Array(items)) if items.iter().any(is_http));
+    target || targets || fields.node("route").is_some()
 }
 
 fn is_http(target: &str) -> bool {
-    target.starts_with("http://") || target.starts_with("https://")
+    scheme(target).is_some()
 }

@@ -21,10 +21,11 @@ use super::{
 };
 use crate::{
     api::Gate,
-    config::Config,
+    config::{Config, Service},
     datapath::{Generation, Network, SHARED},
     flow::ServiceInfo,
     geo::{Database, Holder},
+    http::{Http, tls::Certificates},
     policy::{Policy, TableIds, compile},
     record::Timestamp,
     relay::{Intake, ListenError, Listeners},
@@ -40,6 +41,8 @@ pub(super) struct Core {
     pub(super) geo: Arc<ArcSwapOption<Database>>,
     pub(super) geo_faults: Mutex<country::Faults>,
     pub(super) relay: Listeners,
+    pub(super) http: Arc<Http>,
+    pub(super) certificates: Arc<Certificates>,
     pub(super) datapath: Mutex<Option<Datapath>>,
     /// Why there is no kernel's side, in words.
     pub(super) kernel_fault: Option<String>,
@@ -132,6 +135,8 @@ impl Core {
             published.abandon();
             return Err(ApplyError::Kernel(error));
         }
+        self.http.apply(&config.http);
+        tokio::task::block_in_place(|| self.certificates.apply(&config.tls, domains(&config)));
         published.commit().await;
         if let Some(opened) = opened {
             self.take_database(opened, changes);
@@ -200,6 +205,16 @@ impl Core {
             tracing::warn!("programs of another version stay attached: {error:#}");
         }
     }
+}
+
+/// The domains that need certificates.
+pub(super) fn domains(config: &Config) -> Vec<String> {
+    let ends_tls = |service: &&Arc<Service>| service.web().is_some_and(|web| web.tls);
+    let services = config.services.iter().filter(ends_tls);
+    let mut domains: Vec<_> = services.filter_map(|service| service.domain.clone()).collect();
+    domains.sort();
+    domains.dedup();
+    domains
 }
 
 /// What the engine needs to know of the services of `config` and of those that are

@@ -155,6 +155,7 @@ impl Engine {
             Message::Opened(flow) => self.tracker.opened(flow),
             Message::OpenedElsewhere(flow) => self.tracker.opened_elsewhere(flow),
             Message::Ended(report) => self.tracker.ended(*report, &mut self.kernel, now),
+            Message::Request(draft) => self.tracker.request(draft, now),
             Message::Refused(service, reason, attempts) => {
                 self.tracker.refused(&service, reason, attempts, now);
             }
@@ -200,6 +201,7 @@ impl Engine {
             outcomes: kernel.map(Kernel::outcomes).unwrap_or_default(),
             tracker: self.tracker.stats(),
             recorded: self.tracker.recorded_flows().clone(),
+            requests: self.tracker.requests().clone(),
             resets_suppressed: self.resets_suppressed,
             now,
         }

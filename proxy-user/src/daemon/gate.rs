@@ -1,11 +1,11 @@
 //! The policy in force, as the relay asks it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use proxy_common::verdict::Judgement;
 
-use crate::{policy::Policy, relay::Gate};
+use crate::{policy::Policy, relay::{Client, Gate}};
 
 /// The policy in force.
 pub(super) struct InForce(pub(super) ArcSwap<Policy>);
@@ -17,7 +17,12 @@ impl InForce {
 }
 
 impl Gate for InForce {
-    fn judge(&self, service: &str, client: IpAddr) -> Judgement {
-        self.0.load().judge(service, client)
+    fn judge(&self, service: &str, client: Client) -> Judgement {
+        let policy = self.0.load();
+        if client.is_itself {
+            policy.judge(service, client.address)
+        } else {
+            policy.judge_proxy(service, client.address)
+        }
     }
 }

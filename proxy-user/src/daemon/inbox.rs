@@ -14,9 +14,9 @@ use super::succession::Noted;
 use crate::{
     config::Service,
     datapath::Denials,
-    flow::{Ended, Now, Opened, ServiceInfo, TrackerStats},
+    flow::{Ended, Now, Opened, RequestCounts, Requests, ServiceInfo, TrackerStats},
     policy::Policy,
-    record::FlowId,
+    record::{Draft, FlowId},
     relay::Journal,
 };
 
@@ -28,6 +28,8 @@ pub(super) enum Message {
     OpenedElsewhere(FlowKey),
     /// By the relay.
     Ended(Box<Ended>),
+    /// By the HTTP layer: a request is over.
+    Request(Box<Draft>),
     /// By the relay: so many clients' datagrams were turned away.
     Refused(Arc<Service>, Reason, u64),
     /// By the writer: records of these flows are safe.
@@ -77,6 +79,8 @@ pub(super) struct Snapshot {
     pub(super) tracker: TrackerStats,
     /// Flows recorded since the start, by service.
     pub(super) recorded: BTreeMap<ServiceSlot, u64>,
+    /// Requests since the start, by service.
+    pub(super) requests: BTreeMap<String, RequestCounts>,
     /// Denied packets that were not answered because there were too many.
     pub(super) resets_suppressed: u64,
     pub(super) now: Now,
@@ -111,5 +115,13 @@ impl Journal for Inbox {
 
     fn refused(&self, service: &Arc<Service>, reason: Reason, attempts: u64) {
         self.tell(Message::Refused(Arc::clone(service), reason, attempts));
+    }
+}
+
+/// As with the relay's reports, nothing bounds the inbox but that requests are taken no
+/// more while the writer is behind.
+impl Requests for Inbox {
+    fn ended(&self, draft: Draft) {
+        self.tell(Message::Request(Box::new(draft)));
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    core::{Changes, Core},
+    core::{Changes, Core, domains},
     country::{self, Faults, Opened},
     datapath::{self, Datapath},
     descriptor_store::DescriptorStore,
@@ -31,6 +31,7 @@ use crate::{
     config::{self, Config, Keep},
     datapath::{Network, Resetter, follow, queued},
     flow::Tracker,
+    http::{Http, tls::Certificates},
     policy::Policy,
     record::Timestamp,
     relay::{Inherited, Listeners, Transport, limits},
@@ -146,7 +147,12 @@ pub(super) async fn start(
     let audit = Audit::new(&config.data_dir);
     let watchman = Watchman::start(audit.clone()).context("the lookout cannot be started")?;
     let witnesses = (Arc::new(inbox.clone()) as _, Arc::new(watchman) as _);
-    let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, limits)
+    let certificates = Certificates::open(&config.data_dir, &config.tls, domains(&config))
+        .context("certificates cannot be made")?;
+    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates))
+        .context("TLS to targets cannot be set up")?;
+    let http = Arc::new(http);
+    let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, Arc::clone(&http) as _, limits)
         .context("the relay cannot be started")?;
     relay.inherit(heritage.listeners);
     let descriptors = DescriptorStore::of_process(heritage.held);
@@ -159,6 +165,8 @@ pub(super) async fn start(
         geo,
         geo_faults: Mutex::new(Faults { file: database.fault, update: None }),
         relay,
+        http,
+        certificates,
         datapath: Mutex::new(datapath),
         kernel_fault,
         coverage: Mutex::default(),

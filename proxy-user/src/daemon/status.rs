@@ -18,12 +18,13 @@ use crate::{
     api::{
         Failure,
         model::{
-            Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, SinkStatus, Status,
-            WriterStatus,
+            Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, RequestStatus, SinkStatus,
+            Status, WriterStatus,
         },
     },
     config::{Config, Hook},
     datapath::Attached,
+    flow::RequestCounts,
     record::{Protocol, Timestamp},
 };
 
@@ -64,6 +65,7 @@ impl Core {
             sinks: sinks.clone(),
             losses: self.losses(&snapshot),
             outcomes: snapshot.outcomes.iter().map(|(o, n)| (o.as_str().to_owned(), *n)).collect(),
+            requests: snapshot.requests.iter().map(|(s, n)| (s.clone(), requests(*n))).collect(),
             warnings: self.warnings(&config, &sinks),
         })
     }
@@ -186,6 +188,11 @@ impl Core {
         };
         Ok(snapshot.flows.iter().map(flow).collect())
     }
+}
+
+fn requests(counts: RequestCounts) -> RequestStatus {
+    let RequestCounts { allowed, denied, error } = counts;
+    RequestStatus { allowed, denied, error }
 }
 
 fn is_udp(key: &FlowKey) -> bool {

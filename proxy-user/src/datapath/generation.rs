@@ -44,6 +44,9 @@ pub struct ServiceEntry {
     pub listen: Vec<Listen>,
     /// Whether its flows end in the relay.
     pub relayed: bool,
+    /// Whether each request says anew whom it is for: the kernel lets everyone in, as where
+    /// services share a listener.
+    pub by_request: bool,
     /// `deny = "reset"`.
     pub reset: bool,
 }
@@ -78,6 +81,7 @@ fn entry(service: &Service, policy: &Policy) -> ServiceEntry {
         rules: *policy.rules(&service.name),
         listen: service.listen.clone(),
         relayed: !service.is_guard(),
+        by_request: service.web().is_some(),
         reset: service.deny == Denial::Reset,
     }
 }

@@ -223,8 +223,11 @@ impl Tables {
         (global_rules, own_rules): (u32, u32),
         held: &mut Held,
     ) -> Result<(), DatapathError> {
-        let slot = self.slots.assign(&service.name)?;
         let mut flags = Listener::SERVES;
+        let mut slot = self.slots.assign(&service.name)?;
+        if service.by_request {
+            (flags, slot) = (flags | Listener::BY_NAME, self.slots.assign(SHARED)?);
+        }
         for (wanted, flag) in
             [(service.relayed, Listener::RELAYED), (service.reset, Listener::RESET)]
         {

@@ -53,7 +53,7 @@ impl Tracker {
                 let is_over = self.adopt_udp(key, &state, now) && !reported(&key, &state);
                 over.extend(is_over.then_some(key));
             } else if state.has(FlowState::RELAYED) && !reported(&key, &state) {
-                self.flow_record(key, &state, CloseReason::Interrupted, now);
+                self.unreported(key, &state, CloseReason::Interrupted, now);
             } else if state.has(FlowState::ENDED) {
                 ended.push((key, state));
             }
@@ -110,7 +110,7 @@ impl Tracker {
             } else if !state.has(FlowState::RELAYED) {
                 self.sweep_guarded(key, &state, now);
             } else if quiet > ORPHANED_AFTER && !self.relayed.knows(&key) {
-                self.flow_record(key, &state, CloseReason::Interrupted, now);
+                self.unreported(key, &state, CloseReason::Interrupted, now);
             }
         }
         for (key, why) in over {
@@ -205,7 +205,7 @@ impl Tracker {
         let why = if is_cut { CloseReason::PolicyChanged } else { CloseReason::Interrupted };
         let state = self.relayed.lost(&key).or_else(|| live(&self.recorded, &key, table));
         if let Some(state) = state {
-            self.flow_record(key, &state, why, now);
+            self.unreported(key, &state, why, now);
         }
     }
 
@@ -236,10 +236,15 @@ impl Tracker {
                 self.over_udp(key, &state, why, now);
             } else if self.ending.contains_key(&flow) {
                 self.guarded(key, &state, now);
-            } else if state.has(FlowState::ENDED) {
-                self.flow_record(key, &state, close_reason(&state), now);
             } else {
-                self.flow_record(key, &state, CloseReason::Shutdown, now);
+                let is_over = state.has(FlowState::ENDED);
+                let why = if is_over { close_reason(&state) } else { CloseReason::Shutdown };
+                if self.service(state.service).speaks_http_only(&key) {
+                    // Whom the relay took it has reported.
+                    self.unaccepted(key, &state, why, now);
+                } else {
+                    self.flow_record(key, &state, why, now);
+                }
             }
         }
         self.flush_aggregates(now);

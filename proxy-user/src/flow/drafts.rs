@@ -13,10 +13,7 @@ use super::{
     Ended, Failure, Fate, Introduction, Now, Outcome, ServiceInfo,
     limiter::{Aggregate, Attempt, Judge},
 };
-use crate::{
-    config::Service,
-    record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict},
-};
+use crate::record::{CloseReason, Draft, Location, Protocol, Source, Timestamp, Verdict};
 
 /// What a record tells of its service.
 #[derive(Clone, Copy)]
@@ -26,27 +23,26 @@ struct Named<'a> {
     protocol: Protocol,
 }
 
-impl<'a> From<&'a ServiceInfo> for Named<'a> {
-    fn from(service: &'a ServiceInfo) -> Self {
-        Self { name: &service.name, host: &service.host, protocol: service.mode.protocol() }
-    }
-}
-
-impl<'a> From<&'a Service> for Named<'a> {
-    fn from(service: &'a Service) -> Self {
-        Self { name: &service.name, host: service.host(), protocol: service.mode.protocol() }
-    }
-}
-
 impl<'a> Named<'a> {
+    /// The service of a flow or an attempt there.
+    fn at(service: &'a ServiceInfo, key: &FlowKey) -> Self {
+        let protocol = service.protocol_of(key);
+        Self { name: &service.name, host: &service.host, protocol }
+    }
+
     /// The service of a report. Where none was chosen, it was looked for by the name that
-    /// the client asked for.
-    fn of(report: &'a Ended) -> Self {
+    /// the client asked for; `unled` is what its listener speaks.
+    fn of(report: &'a Ended, unled: Protocol) -> Self {
         let asked = report.introduction.as_ref().and_then(|told| told.server_name.as_deref());
-        match &report.service {
-            Some(service) => (&**service).into(),
-            None => Self { name: "", host: asked.unwrap_or(""), protocol: Protocol::Tls },
-        }
+        let (name, host, spoken) = match &report.service {
+            Some(service) => (&*service.name, service.host(), service.mode.protocol()),
+            None => ("", asked.unwrap_or(""), unled),
+        };
+        let failed = match &report.outcome {
+            Outcome::Unserved(failure) => failure.protocol,
+            _ => None,
+        };
+        Self { name, host, protocol: failed.unwrap_or(spoken) }
     }
 }
 
@@ -77,6 +73,7 @@ fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &
         close_reason: None,
         target: String::new(),
         tls_version: None,
+        http: None,
         metadata: BTreeMap::new(),
     }
 }
@@ -92,18 +89,26 @@ pub(super) fn denied(
     interface: Option<&str>,
     now: &Now,
 ) -> Draft {
-    let mut draft = blank(&attempt.key, service.into(), (attempt.time, attempt.time), now);
+    if let Judge::Request(request) = &attempt.judge {
+        return Draft::clone(request);
+    }
+    let (key, time) = (&attempt.key, attempt.time);
+    let mut draft = blank(key, Named::at(service, key), (time, time), now);
     draft.verdict = verdict(attempt.reason);
     draft.reason = Some(attempt.reason);
-    match attempt.judge {
-        Judge::Kernel { hook, .. } if hook == Hook::Xdp as u8 => note(&mut draft, "hook", "xdp"),
-        Judge::Kernel { .. } => note(&mut draft, "hook", "tc"),
-        Judge::Relay(_) => note(&mut draft, "hook", "relay"),
-    }
+    note(&mut draft, "hook", hook(&attempt.judge));
     if let Some(interface) = interface {
         note(&mut draft, "interface", interface);
     }
     draft
+}
+
+fn hook(judge: &Judge) -> &'static str {
+    match judge {
+        Judge::Kernel { hook, .. } if *hook == Hook::Xdp as u8 => "xdp",
+        Judge::Kernel { .. } => "tc",
+        Judge::Relay(_) | Judge::Request(_) => "relay",
+    }
 }
 
 /// Whether an attempt was denied for that reason, or failed (SPEC 4).
@@ -126,7 +131,7 @@ pub(super) fn aggregate(
         None => nobodys(service, aggregate, now),
     };
     draft.timestamp = now.wall_at(aggregate.last_time);
-    draft.duration_ms = aggregate.last_time.saturating_sub(aggregate.first_time) / 1_000_000;
+    draft.duration_ms += aggregate.last_time.saturating_sub(aggregate.first_time) / 1_000_000;
     note(&mut draft, "suppressed", aggregate.attempts.saturating_sub(1).to_string());
     if let Some(prefix) = &aggregate.prefix {
         note(&mut draft, "source_prefix", prefix.to_string());
@@ -149,7 +154,8 @@ fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
         service_port: service.listen.first().map_or(0, |listen| listen.port),
         protocol: service.mode.transport().into(),
     };
-    let mut draft = blank(&key, service.into(), (aggregate.first_time, aggregate.last_time), now);
+    let first = (aggregate.first_time, aggregate.first_time);
+    let mut draft = blank(&key, Named::at(service, &key), first, now);
     draft.verdict = verdict(aggregate.reason);
     draft.reason = Some(aggregate.reason);
     draft
@@ -168,7 +174,8 @@ pub(super) fn flow(
         CloseReason::Shutdown | CloseReason::ServiceRemoved => now.monotonic,
         _ => state.last_packet,
     };
-    let mut draft = blank(key, service.into(), (state.started, ended.max(state.started)), now);
+    let (started, service) = (state.started, Named::at(service, key));
+    let mut draft = blank(key, service, (started, ended.max(started)), now);
     counted(&mut draft, state);
     draft.close_reason = Some(close_reason);
     draft.observed_reason = state.observed();
@@ -208,11 +215,18 @@ fn counted(draft: &mut Draft, state: &FlowState) {
 }
 
 /// A connection of the relay's, with the kernel's count of it where there is one.
-pub(super) fn session(report: &Ended, state: Option<&FlowState>, now: &Now) -> Draft {
+/// `unled`: what its listener speaks, where it was led to no service.
+pub(super) fn session(
+    report: &Ended,
+    state: Option<&FlowState>,
+    unled: Protocol,
+    now: &Now,
+) -> Draft {
     let ended = now.monotonic_at(report.ended);
     let began = now.monotonic_at(report.started);
     let started = state.map_or(began, |state| state.started.min(began));
-    let mut draft = blank(&report.flow, Named::of(report), (started, ended.max(started)), now);
+    let mut draft =
+        blank(&report.flow, Named::of(report, unled), (started, ended.max(started)), now);
     // The writer's clock may tick between the two; the record's own end is now.
     draft.timestamp = Timestamp(draft.timestamp.0.max(draft.started_at.0));
     if let Some(state) = state {
@@ -246,13 +260,15 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
         nothing_served(draft);
     };
     match &report.outcome {
-        Outcome::Unserved(Failure { reason, error, close_reason }) => {
+        Outcome::Unserved(Failure { reason, protocol: _, error, close_reason }) => {
             fail(draft, *reason);
             draft.close_reason = *close_reason;
             if !error.is_empty() {
                 note(draft, "error", error);
             }
         }
+        // It makes no record.
+        Outcome::Recorded => {}
         Outcome::Denied(reason) => {
             draft.verdict = Verdict::Denied;
             draft.reason = Some(*reason);

@@ -10,14 +10,14 @@ use std::{
 use ipnet::IpNet;
 use proxy_common::{address::FlowKey, reason::Reason, tables::ServiceSlot};
 
-use crate::record::{Accounted, CounterId, FlowId, Origin};
+use crate::record::{Accounted, CounterId, Draft, FlowId, Origin};
 
 const WINDOW: u64 = 1_000_000_000;
 /// Aggregates by source prefix in a second.
 const MOST_PREFIXES: usize = 256;
 
 /// A denied or refused attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     pub(super) service: ServiceSlot,
     pub(super) reason: Reason,
@@ -28,7 +28,7 @@ pub(super) struct Attempt {
 }
 
 /// Who denied or refused an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Judge {
     /// A kernel program.
     Kernel {
@@ -41,6 +41,8 @@ pub(super) enum Judge {
     },
     /// The relay. The kernel let the attempt pass, and has a flow of it where it saw it.
     Relay(Option<FlowId>),
+    /// The HTTP layer, which has made a record of the request.
+    Request(Box<Draft>),
 }
 
 impl Attempt {
@@ -52,7 +54,7 @@ impl Attempt {
                 flows: Vec::new(),
             },
             Judge::Relay(Some(flow)) => Origin::Flow(flow),
-            Judge::Relay(None) => Origin::Userspace,
+            Judge::Relay(None) | Judge::Request(_) => Origin::Userspace,
         }
     }
 }
@@ -94,14 +96,15 @@ impl Aggregate {
         }
     }
 
-    fn add(&mut self, attempt: &Attempt) {
-        self.first.get_or_insert(*attempt);
+    fn add(&mut self, attempt: Attempt) {
         self.last_time = self.last_time.max(attempt.time);
         self.attempts += 1;
         match attempt.judge {
             Judge::Kernel { counter, .. } => *self.accounted.entry(counter).or_default() += 1,
             Judge::Relay(flow) => self.flows.extend(flow),
+            Judge::Request(_) => {}
         }
+        self.first.get_or_insert(attempt);
     }
 
     /// What its record stands for.
@@ -156,15 +159,22 @@ impl Limiter {
 
     /// Whether the attempt may have a record of its own; else it is in an aggregate.
     pub(super) fn admit(&mut self, attempt: &Attempt) -> bool {
-        if self.taken < self.singles {
-            self.taken += 1;
-            return true;
+        let is_single = self.take_single();
+        if !is_single {
+            self.aggregate(attempt.clone());
         }
-        self.aggregate(attempt);
-        false
+        is_single
     }
 
-    fn aggregate(&mut self, attempt: &Attempt) {
+    /// Whether one more attempt may have a record of its own.
+    pub(super) fn take_single(&mut self) -> bool {
+        let is_single = self.taken < self.singles;
+        self.taken += u32::from(is_single);
+        is_single
+    }
+
+    /// Takes an attempt that has no record of its own.
+    pub(super) fn aggregate(&mut self, attempt: Attempt) {
         let group = (attempt.service, attempt.reason);
         let prefix = prefix_of(attempt.key.client.into());
         let room = self.prefixes.len() < MOST_PREFIXES;

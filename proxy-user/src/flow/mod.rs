@@ -11,6 +11,7 @@ mod past;
 mod rejudge;
 mod relayed;
 mod report;
+mod requests;
 mod services;
 mod sessions;
 mod tracker;
@@ -26,5 +27,6 @@ pub use past::{FlowPast, RefusedByNumber, UdpPast, Unreported};
 pub use report::{
     Admission, Bytes, Datagrams, Ended, Failure, Fate, Introduction, Opened, Outcome,
 };
+pub use requests::{RequestCounts, Requests};
 pub use services::{Directory, ServiceInfo};
 pub use tracker::{FlowTable, Output, Tracker, TrackerStats};

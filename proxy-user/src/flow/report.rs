@@ -6,7 +6,7 @@ use proxy_common::{address::FlowKey, reason::Reason};
 
 use crate::{
     config::Service,
-    record::{CloseReason, TlsVersion},
+    record::{CloseReason, Protocol, TlsVersion},
 };
 
 /// A session whose target is about to be dialled.
@@ -92,13 +92,20 @@ pub enum Outcome {
         /// How it went on.
         fate: Fate,
     },
+    /// It was led to HTTP, and its requests have made their records: it makes none.
+    Recorded,
 }
 
-/// Why a connection ended before its client was judged for a service.
+/// Why a connection ended before its client was judged for a service, or before its first
+/// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What kind.
     pub reason: Reason,
+    /// What the record calls it, where that is not what the service speaks: of a listener
+    /// that HTTP shares, a connection may fail as one of TLS. `None`: what the service
+    /// speaks; where there is none, what its listener does.
+    pub protocol: Option<Protocol>,
     /// More of it in words, or "".
     pub error: String,
     /// How it ended, where Weir was not the first to end it for that reason.
@@ -108,7 +115,7 @@ pub struct Failure {
 impl Failure {
     /// One of which nothing else is to be said.
     pub fn of(reason: Reason) -> Self {
-        Self { reason, error: String::new(), close_reason: None }
+        Self { reason, protocol: None, error: String::new(), close_reason: None }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Ended, FlowTable, Now, Outcome, Tracker, drafts, relayed::View, tracker::close_reason,
     udp::is_udp,
 };
-use crate::record::{CloseReason, FlowId, KeyedSet, Origin};
+use crate::record::{CloseReason, Draft, FlowId, KeyedSet, Origin};
 
 /// A connection that the relay is done with may have bytes on their way: its flow goes
 /// on until it ends, or is silent for longer than a host waits to send again (Linux's
@@ -71,13 +71,21 @@ impl Tracker {
                 let state = live(&self.recorded, &report.flow, table);
                 self.session(&report, state.as_ref(), now);
             }
-            View::Flow(key, state) => {
-                let why = close_reason(&state);
-                self.recorded_as(key, &state, |service| {
-                    drafts::unserved(&key, &state, service, (Reason::ClientAborted, why), now)
-                });
-            }
+            View::Flow(key, state) => self.unaccepted(key, &state, close_reason(&state), now),
         }
+    }
+
+    /// Records a connection that the relay never took.
+    pub(super) fn unaccepted(
+        &mut self,
+        key: FlowKey,
+        state: &FlowState,
+        why: CloseReason,
+        now: &Now,
+    ) {
+        self.recorded_as(key, state, |service| {
+            drafts::unserved(&key, state, service, (Reason::ClientAborted, why), now)
+        });
     }
 
     pub(super) fn session(&mut self, report: &Ended, state: Option<&FlowState>, now: &Now) {
@@ -92,10 +100,44 @@ impl Tracker {
             self.note_unmet(report.flow, now);
             Origin::Userspace
         };
-        if state.is_none() && matches!(report.outcome, Outcome::Admitted { .. }) {
+        let was_served = matches!(report.outcome, Outcome::Admitted { .. } | Outcome::Recorded);
+        if state.is_none() && was_served {
             self.stats.without_flow += 1;
         }
-        self.record(drafts::session(report, state, now), origin);
+        if report.outcome == Outcome::Recorded {
+            self.committed(origin.flows());
+        } else {
+            self.record(self.session_draft(report, state, now), origin);
+        }
+    }
+
+    pub(super) fn session_draft(
+        &self,
+        report: &Ended,
+        state: Option<&FlowState>,
+        now: &Now,
+    ) -> Draft {
+        let unled = self.services.protocol_of_unled(&report.flow);
+        drafts::session(report, state, unled, now)
+    }
+
+    /// Settles a relayed connection of which no report comes. What HTTP alone was spoken by
+    /// makes no record of its own: its requests made theirs.
+    pub(super) fn unreported(
+        &mut self,
+        key: FlowKey,
+        state: &FlowState,
+        why: CloseReason,
+        now: &Now,
+    ) {
+        if !self.service(state.service).speaks_http_only(&key) {
+            self.flow_record(key, state, why, now);
+            return;
+        }
+        let flow = FlowId { key, started: state.started };
+        if self.recorded.insert(flow) {
+            self.committed(&[flow]);
+        }
     }
 
     /// Whether the kernel may still see its end: it does not follow services that are

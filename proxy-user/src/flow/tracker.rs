@@ -12,7 +12,7 @@ use proxy_common::{
 };
 
 use super::{
-    Count, Directory, Now, ServiceInfo, drafts,
+    Count, Directory, Now, RequestCounts, ServiceInfo, drafts,
     elsewhere::Elsewhere,
     ledger::Ledger,
     limiter::{Aggregate, Attempt, Judge, Limiter},
@@ -92,6 +92,7 @@ pub struct Tracker {
     pub(super) unread_from: Option<u64>,
     pub(super) stats: TrackerStats,
     recorded_flows: BTreeMap<ServiceSlot, u64>,
+    pub(super) requests: BTreeMap<String, RequestCounts>,
     pub(super) out: Vec<Output>,
 }
 
@@ -117,6 +118,7 @@ impl Tracker {
             accepting: true,
             stats: TrackerStats::default(),
             recorded_flows: BTreeMap::new(),
+            requests: BTreeMap::new(),
             out: Vec::new(),
         }
     }
@@ -156,6 +158,11 @@ impl Tracker {
     /// Flows recorded since the start, by service.
     pub fn recorded_flows(&self) -> &BTreeMap<ServiceSlot, u64> {
         &self.recorded_flows
+    }
+
+    /// Requests since the start, by the service's name.
+    pub fn requests(&self) -> &BTreeMap<String, RequestCounts> {
+        &self.requests
     }
 
     /// Whether denied packets to the service are answered.

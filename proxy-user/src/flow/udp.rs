@@ -67,11 +67,11 @@ impl Tracker {
             // Counted in the flow of the session before.
             None if self.udp.is_shared(&key, began) => {
                 let counted = FlowState { started: began, ..FlowState::default() };
-                self.record(drafts::session(report, Some(&counted), now), Origin::Userspace);
+                self.record(self.session_draft(report, Some(&counted), now), Origin::Userspace);
             }
             // Counted in the flow of an attempt that was refused.
             None if self.udp.was_refused(&key) => {
-                self.record(drafts::session(report, None, now), Origin::Userspace);
+                self.record(self.session_draft(report, None, now), Origin::Userspace);
             }
             None => self.session(report, None, now),
         }
@@ -102,7 +102,7 @@ impl Tracker {
         };
         self.turn(now);
         if self.limiter.admit(&attempt) {
-            self.record(drafts::session(report, state, now), attempt.origin());
+            self.record(self.session_draft(report, state, now), attempt.origin());
         }
     }
 
@@ -280,6 +280,6 @@ fn refusal(outcome: &Outcome) -> Option<Reason> {
         Outcome::Refused | Outcome::Admitted { fate: Fate::ConnectionLimit, .. } => {
             Some(Reason::ConnectionLimit)
         }
-        Outcome::Admitted { .. } | Outcome::Unserved(_) => None,
+        Outcome::Admitted { .. } | Outcome::Unserved(_) | Outcome::Recorded => None,
     }
 }

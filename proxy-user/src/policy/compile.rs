@@ -195,6 +195,26 @@ impl Policy {
         let address = Address::from(client.to_canonical());
         verdict::judge(self, self.global(), self.rules(service), &address)
     }
+
+    /// As [`Self::judge`], for an address that others stand behind: it is never exempt from
+    /// country rules.
+    pub fn judge_proxy(&self, service: &str, proxy: IpAddr) -> Judgement {
+        let address = Address::from(proxy.to_canonical());
+        verdict::judge(&NotExempt(self), self.global(), self.rules(service), &address)
+    }
+}
+
+/// A policy that exempts nobody from its country rules.
+struct NotExempt<'a>(&'a Policy);
+
+impl Tables for NotExempt<'_> {
+    fn cidr(&self, table: TableId, address: &Address) -> CidrFlags {
+        self.0.cidr(table, address).without(CidrFlags::EXEMPT)
+    }
+
+    fn country(&self, table: TableId, address: &Address) -> Option<Country> {
+        self.0.country(table, address)
+    }
 }
 
 impl Tables for Policy {

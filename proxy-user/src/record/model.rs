@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use proxy_common::{country::Country, flow::FlowId, reason::Reason};
 use uuid::Uuid;
 
+use super::HttpPart;
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(
     Clone,
@@ -55,17 +57,18 @@ pub struct Draft {
     pub protocol: Protocol,
     /// How it ended for the client.
     pub verdict: Verdict,
-    /// The service's domain, else its name.
+    /// The host that a request asked for, without port; else the service's domain, else
+    /// its name.
     pub host: String,
     /// Port of this host that was addressed.
     pub listen_port: u16,
-    /// Client to target, payload bytes.
+    /// Client to target, payload bytes; of a request, its body's.
     pub bytes_upload: u64,
-    /// Target to client, payload bytes.
+    /// Target to client, payload bytes; of a request, the answer's body's.
     pub bytes_download: u64,
-    /// Client to service, wire packets.
+    /// Client to service, wire packets; not shown of HTTP.
     pub packets_upload: u64,
-    /// Service to client, wire packets.
+    /// Service to client, wire packets; not shown of HTTP.
     pub packets_download: u64,
     /// Who.
     pub source: Source,
@@ -81,10 +84,38 @@ pub struct Draft {
     pub close_reason: Option<CloseReason>,
     /// The target that served it, as dialled.
     pub target: String,
-    /// The highest version that the client's handshake asked for.
+    /// The version that was agreed on; where Weir only read along, the highest that the
+    /// client's handshake asked for.
     pub tls_version: Option<TlsVersion>,
+    /// Of a request. A connection for HTTP that ended before one has none.
+    pub http: Option<Box<HttpPart>>,
     /// What else is worth knowing; values are strings.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl Draft {
+    /// The request's method, else the protocol's name.
+    pub fn method(&self) -> &str {
+        self.http.as_ref().map_or(self.protocol.method(), |http| &http.method)
+    }
+
+    /// The request's path, else "".
+    pub fn path(&self) -> &str {
+        self.http.as_ref().map_or("", |http| &http.path)
+    }
+
+    /// The answer's status, else 0.
+    pub fn status_code(&self) -> u16 {
+        self.http.as_ref().map_or(0, |http| http.status_code)
+    }
+
+    /// Host and path of HTTP, host and port of the rest.
+    pub fn url(&self) -> String {
+        match self.protocol {
+            Protocol::Http => format!("{}{}", self.host, self.path()),
+            _ => format!("{}:{}", self.host, self.listen_port),
+        }
+    }
 }
 
 /// Who a record is about.
@@ -114,9 +145,9 @@ pub enum Protocol {
     Tcp,
     /// A relayed or guarded UDP service.
     Udp,
-    /// A TLS passthrough.
+    /// A TLS passthrough, or a handshake that failed.
     Tls,
-    /// Requests.
+    /// A request, or a connection that ended before its first.
     Http,
 }
 
@@ -134,7 +165,7 @@ impl Protocol {
         }
     }
 
-    /// The record's `method`; each request has its own.
+    /// The record's `method` where there is no request.
     pub const fn method(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",

@@ -11,7 +11,7 @@ use super::first_words::FirstWords;
 
 /// Why there is no connection to a target.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
+pub(crate) enum DialError {
     /// The name has no address, or the last address refused.
     #[error(transparent)]
     Unreachable(#[from] io::Error),
@@ -21,12 +21,12 @@ pub(super) enum DialError {
 }
 
 impl DialError {
-    pub(super) fn no_address() -> Self {
+    pub(crate) fn no_address() -> Self {
         Self::Unreachable(io::Error::other("the target has no address"))
     }
 
     /// Whether it says something of this host alone: files, memory or ports run short.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         let Self::Unreachable(error) = self else { return false };
         let short = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EADDRNOTAVAIL];
         error.raw_os_error().is_some_and(|number| short.contains(&number))
@@ -65,7 +65,7 @@ pub(super) async fn connect(
 }
 
 /// The end of an equal share of the time left, for the first of `left`.
-pub(super) fn share(deadline: Instant, left: usize) -> Instant {
+pub(crate) fn share(deadline: Instant, left: usize) -> Instant {
     let now = Instant::now();
     let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
     now + deadline.saturating_duration_since(now) / left

@@ -9,8 +9,24 @@ use crate::config::{Service, Target};
 
 /// The policy in force.
 pub trait Gate: Send + Sync + 'static {
-    /// Judges `client`, a v4-mapped address unwrapped, for the service of that name.
-    fn judge(&self, service: &str, client: IpAddr) -> Judgement;
+    /// Judges `client` for the service of that name.
+    fn judge(&self, service: &str, client: Client) -> Judgement;
+}
+
+/// Whom a gate is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// A v4-mapped address unwrapped.
+    pub address: IpAddr,
+    /// Whether nobody else stands behind it: where somebody may, no address is exempt from
+    /// country rules.
+    pub is_itself: bool,
+}
+
+impl From<IpAddr> for Client {
+    fn from(address: IpAddr) -> Self {
+        Self { address, is_itself: true }
+    }
 }
 
 /// Who hears of sessions. Its methods are called from the tasks that serve traffic and

@@ -1,18 +1,18 @@
 //! How a running session is told to end.
 
 use std::{
-    net::IpAddr,
     sync::OnceLock,
     task::{Context, Poll},
 };
 
 use futures_util::task::AtomicWaker;
 
+use super::contract::Client;
 use crate::record::CloseReason;
 
 /// Why a session is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     PolicyChanged,
     ServiceRemoved,
     Shutdown,
@@ -30,19 +30,19 @@ impl From<Cut> for CloseReason {
 
 /// The line to one session.
 #[derive(Debug)]
-pub(super) struct Control {
-    client: IpAddr,
+pub(crate) struct Control {
+    client: Client,
     cut: OnceLock<Cut>,
     waker: AtomicWaker,
 }
 
 impl Control {
-    pub(super) fn new(client: IpAddr) -> Self {
+    pub(super) fn new(client: Client) -> Self {
         Self { client, cut: OnceLock::new(), waker: AtomicWaker::new() }
     }
 
     /// Who is served.
-    pub(super) fn client(&self) -> IpAddr {
+    pub(super) fn client(&self) -> Client {
         self.client
     }
 
@@ -57,8 +57,13 @@ impl Control {
         self.waker.wake();
     }
 
+    /// The order to end, where there is one.
+    pub(crate) fn order(&self) -> Option<Cut> {
+        self.cut.get().copied()
+    }
+
     /// Ready with the order to end, once there is one.
-    pub(super) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
+    pub(crate) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Cut> {
         self.waker.register(cx.waker());
         match self.cut.get() {
             Some(cut) => Poll::Ready(*cut),

@@ -8,7 +8,7 @@ use tokio::net::TcpSocket;
 
 /// Who will speak first to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FirstWords {
+pub(crate) enum FirstWords {
     /// The client: it has sent something already, which goes out with the last ACK.
     Waiting,
     /// Perhaps the target: it gets its ACK at once.
@@ -41,7 +41,7 @@ impl FirstWords {
 
 /// Ends the delay, once the first words are sent: a target that writes its answer piece
 /// by piece may wait for each ACK (Nagle's algorithm).
-pub(super) fn ack_at_once(target: &impl AsFd) {
+pub(crate) fn ack_at_once(target: &impl AsFd) {
     // It fails only for a socket that is no TCP socket.
     let _ = SockRef::from(target).set_tcp_quickack(true);
 }

@@ -73,7 +73,7 @@ impl Inherited {
         plan: &Plan,
     ) -> impl Iterator<Item = (SocketAddr, TcpListener)> {
         let all = std::mem::take(&mut self.streams).into_iter();
-        all.filter(|(address, _)| !plan.heirs_of(*address).is_empty())
+        all.filter(|(address, _)| plan.has_heirs(*address))
     }
 
     /// Takes the sockets of datagrams.

@@ -67,9 +67,6 @@ pub(super) struct Budget {
     used: AtomicUsize,
 }
 
-/// Of a session of datagrams: towards the target.
-const FILES_FOR_DATAGRAMS: usize = 1;
-
 impl Budget {
     pub(super) fn new(sessions: usize) -> Arc<Self> {
         let capacity = sessions.saturating_mul(FILES_PER_SESSION);
@@ -81,9 +78,10 @@ impl Budget {
         self.take_files(FILES_PER_SESSION)
     }
 
-    /// The right to one more session of datagrams.
-    pub(super) fn take_for_datagrams(self: &Arc<Self>) -> Option<Permit> {
-        self.take_files(FILES_FOR_DATAGRAMS)
+    /// The right to one more file: of a session of datagrams, or of who brings requests or
+    /// answers them.
+    pub(super) fn take_file(self: &Arc<Self>) -> Option<Permit> {
+        self.take_files(1)
     }
 
     fn take_files(self: &Arc<Self>, files: usize) -> Option<Permit> {
@@ -95,7 +93,7 @@ impl Budget {
 
 /// What a session takes of the budget, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     budget: Arc<Budget>,
     files: usize,
 }
@@ -127,9 +125,9 @@ mod tests {
         assert!(permit.is_some());
         assert!(budget.take().is_none());
         drop(permit);
-        let permits = [budget.take_for_datagrams(), budget.take_for_datagrams()];
+        let permits = [budget.take_file(), budget.take_file()];
         assert!(permits.iter().all(Option::is_some));
-        assert!(budget.take_for_datagrams().is_none());
+        assert!(budget.take_file().is_none());
         drop(permits);
         assert!(budget.take().is_some());
     }

@@ -12,7 +12,7 @@ use tokio::{
     sync::{Mutex, MutexGuard, watch},
     time::sleep,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     contract::{Gate, Journal, Lookout},
@@ -20,16 +20,17 @@ use super::{
     copy::PipePool,
     descriptor::Descriptor,
     front::Routes,
+    guest::Host,
     inherited::Inherited,
     intake::Intake,
     limits::{Budget, Limits},
     listening::{Bound, GRACE, ListenError, Listening},
-    plan::Plan,
-    published::Published,
+    plan::{Plan, Reached},
+    published::{Behind, Published},
     rebind::{Held, STREAMS, bind_missing},
     receive::Shared,
     stats::Stats,
-    targets::{Pool, TargetState},
+    targets::TargetState,
     udp,
     workers::Workers,
 };
@@ -72,13 +73,15 @@ impl Change<'_> {
     pub async fn commit(mut self) {
         let (listeners, plan, sockets) = (self.listeners, &self.plan, &mut *self.sockets);
         let published = listeners.publish(plan.services().chain(self.datagrams.services()));
-        let routes = |names: &[String]| {
-            let services = names.iter().filter_map(|name| published.get(name).cloned());
-            Routes::new(services.collect())
+        let services = |names: &[String]| {
+            names.iter().filter_map(|name| published.get(name).cloned()).collect::<Vec<_>>()
         };
-        for (address, names) in plan.sockets() {
+        let routes = |reached: Reached<'_>| {
+            Routes::new(services(reached.services), &services(reached.redirects))
+        };
+        for (address, reached) in plan.sockets() {
             if let Some(socket) = sockets.get_mut(&address) {
-                socket.hand_to(routes(names));
+                socket.hand_to(routes(reached));
             }
         }
         for (address, socket) in self.bound {
@@ -121,12 +124,15 @@ impl Listeners {
     pub fn new(
         gate: Arc<dyn Gate>,
         (journal, lookout): (Arc<dyn Journal>, Arc<dyn Lookout>),
+        host: Arc<dyn Host>,
         limits: Limits,
     ) -> io::Result<Self> {
         let workers = Workers::start()?;
         let shared = Shared {
             gate,
             journal,
+            host,
+            draining: CancellationToken::new(),
             limits,
             budget: Budget::new(limits.sessions),
             pipes: PipePool::new(limits.pipes),
@@ -229,7 +235,7 @@ impl Listeners {
     /// How the targets are, by service name, in the configuration's order.
     pub fn targets(&self) -> BTreeMap<String, Vec<TargetState>> {
         let services = self.services.read();
-        services.iter().map(|(name, service)| (name.clone(), service.pool().states())).collect()
+        services.iter().map(|(name, service)| (name.clone(), service.targets())).collect()
     }
 
     /// Where connections are accepted and datagrams received, and the name of each service
@@ -261,6 +267,7 @@ impl Listeners {
         for service in self.services.read().values() {
             service.nudge();
         }
+        self.shared.draining.cancel();
         self.shared.sessions.close();
         let finished = tokio::select! {
             biased;
@@ -280,20 +287,18 @@ impl Listeners {
     }
 
     /// Settings in force for every one of the services: those that stay keep their
-    /// counters and sessions. One that changes between streams and datagrams does not
-    /// stay.
+    /// counters and sessions. One that changes between streams, datagrams and requests does
+    /// not stay.
     fn publish<'a>(&self, services: impl Iterator<Item = &'a Arc<Service>>) -> Services {
         let old = self.services.read();
         let publish = |service: &Arc<Service>| {
             let known = old.get(&service.name);
-            let transport = service.mode.transport();
-            if let Some(known) = known.filter(|k| k.settings().mode.transport() == transport) {
+            if let Some(known) = known.filter(|known| known.could_be(service)) {
                 known.update(service);
                 return Arc::clone(known);
             }
             let runtime = self.shared.runtimes.beside().clone();
-            let pool = Pool::new(service, Arc::clone(&self.lookout), runtime);
-            Published::new(Arc::clone(service), pool)
+            Published::new(service, Behind { lookout: Arc::clone(&self.lookout), runtime })
         };
         services.map(|service| (service.name.clone(), publish(service))).collect()
     }

@@ -1,39 +1,74 @@
 //! A service as it is published now, and the sessions it has.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::runtime::Handle;
 
 use super::{
-    contract::Gate,
+    contract::{Client, Gate, Lookout},
     control::{Control, Cut},
     roll::{Entry, Roll},
+    site::Site,
     stats::Counters,
-    targets::Pool,
+    targets::{Pool, TargetState},
 };
-use crate::config::Service;
+use crate::config::{Destination, Mode, Service};
 
 /// A published service. It outlives reloads, its settings do not.
-pub(super) struct Published {
+pub(crate) struct Published {
     settings: ArcSwap<Service>,
+    /// Of one over HTTP there is nothing in it.
     pool: Pool,
+    /// Of one over HTTP.
+    site: ArcSwapOption<Site>,
     counters: Arc<Counters>,
     roll: Arc<Roll>,
+    behind: Behind,
+}
+
+/// What targets are followed with.
+#[derive(Clone)]
+pub(super) struct Behind {
+    pub(super) lookout: Arc<dyn Lookout>,
+    /// Where names are resolved and targets looked at.
+    pub(super) runtime: Handle,
 }
 
 impl Published {
-    pub(super) fn new(service: Arc<Service>, pool: Pool) -> Arc<Self> {
-        Arc::new(Self {
-            settings: ArcSwap::new(service),
-            pool,
+    pub(super) fn new(service: &Arc<Service>, behind: Behind) -> Arc<Self> {
+        let published = Self {
+            settings: ArcSwap::new(Arc::clone(service)),
+            pool: behind.pool(&service.name),
+            site: ArcSwapOption::empty(),
             counters: Arc::default(),
             roll: Arc::default(),
-        })
+            behind,
+        };
+        published.follow(service);
+        Arc::new(published)
+    }
+
+    /// Whether these settings are of a service that this one could be after a reload.
+    pub(super) fn could_be(&self, service: &Service) -> bool {
+        let mode = self.settings().mode;
+        let is_web = |mode| mode == Mode::Http;
+        mode.transport() == service.mode.transport() && is_web(mode) == is_web(service.mode)
     }
 
     /// The settings in force.
-    pub(super) fn settings(&self) -> Arc<Service> {
+    pub(crate) fn settings(&self) -> Arc<Service> {
         self.settings.load_full()
+    }
+
+    /// What requests meet, where it is a service over HTTP.
+    pub(crate) fn site(&self) -> Option<Arc<Site>> {
+        self.site.load_full()
+    }
+
+    /// How its targets are, in the configuration's order.
+    pub(super) fn targets(&self) -> Vec<TargetState> {
+        self.site().map_or_else(|| self.pool.states(), |site| site.states())
     }
 
     /// What is behind it.
@@ -41,17 +76,26 @@ impl Published {
         &self.pool
     }
 
-    pub(super) fn counters(&self) -> &Arc<Counters> {
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
     /// Puts new settings in force, for running sessions too.
     pub(super) fn update(&self, service: &Arc<Service>) {
-        self.pool.update(service);
+        self.follow(service);
         let old = self.settings.swap(Arc::clone(service));
         if old.idle_timeout != service.idle_timeout {
             self.nudge();
         }
+    }
+
+    fn follow(&self, service: &Arc<Service>) {
+        if let Destination::Targets(targets) = &service.destination {
+            self.pool.update(targets);
+        }
+        let before = self.site.load();
+        let site = Site::of(service, before.as_deref(), || self.behind.pool(&service.name));
+        self.site.store(site.map(Arc::new));
     }
 
     /// Makes every session look at its settings again.
@@ -61,7 +105,7 @@ impl Published {
 
     /// Enters a session of `client`. This must come before it is judged: either
     /// the judgement or [`Self::rejudge`] then sees a new policy.
-    pub(super) fn enter(self: &Arc<Self>, client: IpAddr) -> Entered {
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Entered {
         Entered { entry: self.roll.enter(client), published: Arc::clone(self) }
     }
 
@@ -81,18 +125,24 @@ impl Published {
     }
 }
 
+impl Behind {
+    fn pool(&self, service: &str) -> Pool {
+        Pool::new(service, Arc::clone(&self.lookout), self.runtime.clone())
+    }
+}
+
 /// A session's entry, removed when dropped.
-pub(super) struct Entered {
+pub(crate) struct Entered {
     entry: Entry,
     published: Arc<Published>,
 }
 
 impl Entered {
-    pub(super) fn control(&self) -> &Arc<Control> {
+    pub(crate) fn control(&self) -> &Arc<Control> {
         self.entry.control()
     }
 
-    pub(super) fn published(&self) -> &Arc<Published> {
+    pub(crate) fn published(&self) -> &Arc<Published> {
         &self.published
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use socket2::SockRef;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{listening::ListenError, plan::Plan, socket, udp};
 
@@ -44,6 +44,9 @@ pub(super) fn bind_missing<S>(
             Ok(socket) => bound.push((address, socket)),
             Err(error) if plan.is_optional(address) && socket::is_without_ipv6(&error) => {
                 info!(%address, "this host has no IPv6: IPv4 alone is served");
+            }
+            Err(error) if plan.only_redirects(address) => {
+                warn!(%address, %error, "http:// is not redirected to https:// here");
             }
             Err(source) => return Err(plan.refused(address, source)),
         }

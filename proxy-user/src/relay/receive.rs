@@ -1,7 +1,7 @@
 //! What becomes of an accepted connection: a session, a few words before that, or a reset.
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::Arc,
     time::Instant,
 };
@@ -11,13 +11,14 @@ use proxy_common::{
     reason::Reason,
 };
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Admission, Ended, Failure, Fate, Opened, Outcome,
-    contract::{Gate, Journal},
+    contract::{Client, Gate, Journal},
     copy::PipePool,
-    front::{Front, Newcomer, Routes, Visit, header},
+    front::{Front, Newcomer, Routes, Visit, Web, header},
+    guest::{Guest, Host, Stay},
     intake::Intake,
     limits::{Budget, Limits, Permit},
     published::{Entered, Published},
@@ -33,10 +34,14 @@ use crate::config::{SendProxy, Service};
 pub(super) struct Shared {
     pub(super) gate: Arc<dyn Gate>,
     pub(super) journal: Arc<dyn Journal>,
+    /// Who reads requests.
+    pub(super) host: Arc<dyn Host>,
     pub(super) limits: Limits,
     pub(super) budget: Arc<Budget>,
     pub(super) pipes: Arc<PipePool>,
     pub(super) intake: watch::Sender<Intake>,
+    /// Cancelled when nothing new is begun any more.
+    pub(super) draining: CancellationToken,
     pub(super) sessions: TaskTracker,
     /// Of the workers, who end with the [`super::Listeners`].
     pub(super) runtimes: Runtimes,
@@ -58,10 +63,39 @@ pub(super) type TurnedAway = (Option<Arc<Service>>, Outcome);
 pub(super) fn receive(client: TcpStream, ends: Ends, front: &Arc<Front>, shared: &Arc<Shared>) {
     let routes = front.routes();
     let proxied = routes.proxies_for(socket::client_address(ends.peer));
-    match routes.alone() {
-        Some(owner) if !proxied && !routes.reads_names() => serve(client, ends, owner, shared),
+    let introduces_itself = proxied || routes.reads_names();
+    match (routes.alone(), routes.web()) {
+        (Some(owner), _) if !introduces_itself => serve(client, ends, owner, shared),
+        (_, Some(web)) if !introduces_itself => host(client, ends, (front, web), shared),
         _ => introduce(client, ends, (front, &routes, proxied), shared),
     }
+}
+
+/// Whom it is for, its requests say.
+fn host(client: TcpStream, ends: Ends, (front, web): (&Arc<Front>, Web), shared: &Arc<Shared>) {
+    let flow = FlowKey::between(ends.peer, ends.service, PROTOCOL_TCP.into());
+    let mut newcomer = Newcomer::new(Arc::clone(&shared.journal), flow, None);
+    let Some(permit) = shared.budget.take_file() else {
+        socket::reset_on_close(&client);
+        return newcomer.ends(None, Outcome::Unserved(Failure::of(Reason::ConnectionLimit)));
+    };
+    let runtime = shared.runtimes.least_busy(ends.home);
+    let stay = Stay {
+        newcomer,
+        front: Arc::clone(front),
+        shared: Arc::clone(shared),
+        entry: front.roll().enter(socket::client(ends.peer)),
+        _permit: permit,
+        _thread: runtime.enter(),
+    };
+    let host = Arc::clone(&shared.host);
+    let serving = async move {
+        // Where the poller takes no more, it is over before it began.
+        let Ok(stream) = tokio::net::TcpStream::from_std(client) else { return };
+        let (client, local) = (ends.peer, ends.service);
+        host.serve(Guest { stream, ahead: Vec::new(), client, local, web, stay }).await;
+    };
+    shared.sessions.spawn_on(serving, runtime.handle());
 }
 
 /// Nobody else could be meant: it is judged before a byte is read.
@@ -76,7 +110,7 @@ fn serve(client: TcpStream, ends: Ends, owner: &Arc<Published>, shared: &Arc<Sha
     if *shared.intake.borrow() == Intake::Refuse {
         return turn_away(owner.settings(), Outcome::Refused);
     }
-    let judged = match judge(owner, socket::client_address(ends.peer), shared) {
+    let judged = match judge(owner, socket::client(ends.peer), shared) {
         Ok(judged) => judged,
         Err((service, reason)) => return turn_away(service, Outcome::Denied(reason)),
     };
@@ -139,7 +173,7 @@ fn admit(
         return Err((None, Outcome::Refused));
     }
     let judged = routes.alone().filter(|_| !proxied);
-    let judged = judged.map(|owner| judge(owner, socket::client_address(ends.peer), shared));
+    let judged = judged.map(|owner| judge(owner, socket::client(ends.peer), shared));
     let judged = match judged.transpose() {
         Ok(judged) => judged,
         Err((service, reason)) => return Err((Some(service), Outcome::Denied(reason))),
@@ -155,10 +189,10 @@ fn admit(
 }
 
 /// A client that a service's policy lets pass.
-pub(super) struct Judged {
-    pub(super) service: Arc<Service>,
-    pub(super) entered: Entered,
-    pub(super) admission: Admission,
+pub(crate) struct Judged {
+    pub(crate) service: Arc<Service>,
+    pub(crate) entered: Entered,
+    pub(crate) admission: Admission,
 }
 
 /// Judges `client` for a service, and enters it into its roll.
@@ -167,7 +201,7 @@ pub(super) struct Judged {
 /// What the policy denies it for.
 pub(super) fn judge(
     owner: &Arc<Published>,
-    client: IpAddr,
+    client: Client,
     shared: &Shared,
 ) -> Result<Judged, (Arc<Service>, Reason)> {
     let service = owner.settings();
@@ -189,7 +223,7 @@ impl Judged {
     }
 
     /// One of the service's places, where there is one left.
-    pub(super) fn seat(&self) -> Option<Place> {
+    pub(crate) fn seat(&self) -> Option<Place> {
         let counters = self.entered.published().counters();
         counters.enter(self.service.max_connections.get())
     }

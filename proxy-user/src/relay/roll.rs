@@ -1,10 +1,13 @@
 //! Who is connected, and can be told to end.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::control::{Control, Cut};
+use super::{
+    contract::Client,
+    control::{Control, Cut},
+};
 
 /// Connections that end by the same orders.
 #[derive(Debug, Default)]
@@ -20,7 +23,7 @@ struct Open {
 
 impl Roll {
     /// Enters a connection of `client`.
-    pub(super) fn enter(self: &Arc<Self>, client: IpAddr) -> Entry {
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Entry {
         let control = Arc::new(Control::new(client));
         let mut open = self.0.lock();
         if let Some(cut) = open.closed {

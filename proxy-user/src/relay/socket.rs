@@ -10,6 +10,7 @@ use std::{
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
+use super::contract::Client;
 use crate::config::{Listen, ListenAddress};
 
 /// More than any `somaxconn`, by which the kernel bounds it.
@@ -126,6 +127,11 @@ pub(super) fn is_without_ipv6(error: &io::Error) -> bool {
 /// The address that policies know a peer by.
 pub(super) fn client_address(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
+}
+
+/// Whom a gate is asked about, where that is the peer.
+pub(super) fn client(peer: SocketAddr) -> Client {
+    client_address(peer).into()
 }
 
 /// The next connection of a listening socket, not blocking as it is not.

@@ -28,7 +28,7 @@ pub struct Stats {
 
 /// The counters themselves.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     active: AtomicU32,
     opened: AtomicU64,
     up: AtomicU64,
@@ -52,7 +52,7 @@ impl Counters {
     }
 
     /// Adds payload that was passed on.
-    pub(super) fn add(&self, bytes: Bytes) {
+    pub(crate) fn add(&self, bytes: Bytes) {
         if bytes.up != 0 {
             self.up.fetch_add(bytes.up, Relaxed);
         }
@@ -73,7 +73,7 @@ impl Counters {
 
 /// One of a service's `max_connections`, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Counters>);
+pub(crate) struct Place(Arc<Counters>);
 
 impl Drop for Place {
     fn drop(&mut self) {

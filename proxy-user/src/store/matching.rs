@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Filter, Status};
-use crate::record::{Record, Source, Verdict};
+use crate::record::{Draft, HttpPart, Protocol, Record, Source, Verdict};
 
 impl Filter {
     /// Whether `record` matches every field that is set.
@@ -25,27 +25,30 @@ impl Filter {
             Source::Address(address) => net.contains(&address),
             Source::Many => false,
         };
-        let verdict_is_success = draft.verdict == Verdict::Allowed;
         any_of(&self.source_ip, in_prefix)
             && any_of(&self.host, |host| is_host(host, record))
-            && any_of(&self.method, |method| *method == draft.protocol.method())
-            && any_of(&self.status_code, |status| *status == 0)
+            && any_of(&self.method, |method| method.eq_ignore_ascii_case(draft.method()))
+            && any_of(&self.status_code, |status| *status == draft.status_code())
             && any_of(&self.service_id, |service| *service == draft.service_id)
-            && any_of(&self.protocol, |protocol| *protocol == draft.protocol.as_str())
+            && any_of(&self.protocol, |protocol| *protocol == draft.protocol)
             && any_of(&self.country_code, |code| draft.location.country == Some(*code))
             && any_of(&self.reason, |reason| draft.reason == Some(*reason))
             && any_of(&self.verdict, |verdict| draft.verdict == *verdict)
             && self.observed.is_none_or(|asked| asked == draft.observed_reason.is_some())
-            && self.status.is_none_or(|status| (status == Status::Success) == verdict_is_success)
-            // No L4 record has these.
-            && self.user_id.is_empty()
-            && self.auth_method.is_empty()
-            && self.user_email.is_none()
+            && self.status.is_none_or(|status| (status == Status::Success) == is_success(draft))
+            && any_of(&self.auth_method, |method| {
+                draft.http.as_ref().is_some_and(|http| http.auth == *method)
+            })
+            && any_of(&self.user_id, |user| {
+                draft.http.as_ref().is_some_and(|http| http.user_id.to_lowercase() == *user)
+            })
     }
 
     fn matches_texts(&self, record: &Record) -> bool {
-        // Every string contains the empty one, and nothing else is in an empty path.
-        self.path.as_ref().is_none_or(String::is_empty)
+        let draft = &record.draft;
+        let email = draft.http.as_ref().map_or("", |http| &http.user_email);
+        self.path.as_ref().is_none_or(|part| draft.path().to_lowercase().contains(part))
+            && self.user_email.as_ref().is_none_or(|part| email.to_lowercase().contains(part))
             && self.search.as_ref().is_none_or(|search| found(search, record))
     }
 }
@@ -63,10 +66,25 @@ fn is_host(asked: &str, record: &Record) -> bool {
         })
 }
 
+fn is_success(draft: &Draft) -> bool {
+    let is_answered = draft.protocol != Protocol::Http || draft.status_code() < 400;
+    draft.verdict == Verdict::Allowed && is_answered
+}
+
 fn found(search: &str, record: &Record) -> bool {
-    record.draft.host.to_lowercase().contains(search)
+    let draft = &record.draft;
+    // Host, path, and what begins in one and ends in the other.
+    let place = draft.host.to_lowercase() + &draft.path().to_lowercase();
+    place.contains(search)
         || id_begins(record.id, search)
-        || record.draft.source.to_string().starts_with(search)
+        || draft.source.to_string().starts_with(search)
+        || draft.http.as_ref().is_some_and(|http| found_in_request(search, http))
+}
+
+fn found_in_request(search: &str, http: &HttpPart) -> bool {
+    http.user_id.to_lowercase().contains(search)
+        || http.user_email.to_lowercase().contains(search)
+        || id_begins(http.request_id, search)
 }
 
 fn id_begins(id: Uuid, search: &str) -> bool {

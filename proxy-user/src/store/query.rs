@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use proxy_common::{country::Country, reason::Reason};
 use uuid::Uuid;
 
-use crate::record::{Protocol, Record, Timestamp, Verdict};
+use crate::record::{AuthMethod, Protocol, Record, Timestamp, Verdict};
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub struct Filter {
     pub source_ip: Vec<IpNet>,
     /// Lower case, with or without `:port`.
     pub host: Vec<String>,
-    /// Upper case.
+    /// In any case.
     pub method: Vec<String>,
     /// 0 for L4.
     pub status_code: Vec<u16>,
@@ -116,12 +116,12 @@ pub struct Filter {
     pub user_id: Vec<String>,
     /// Lower case.
     pub service_id: Vec<String>,
-    /// Protocols by name, lower case, also those that no record has yet.
-    pub protocol: Vec<String>,
+    /// Protocols.
+    pub protocol: Vec<Protocol>,
     /// Countries.
     pub country_code: Vec<Country>,
-    /// Lower case; no L4 record has one.
-    pub auth_method: Vec<String>,
+    /// Of requests; no L4 record has one.
+    pub auth_method: Vec<AuthMethod>,
     /// Why denied or failed.
     pub reason: Vec<Reason>,
     /// Verdicts.
@@ -152,7 +152,3 @@ pub enum Status {
     /// The rest.
     Failed,
 }
-
-/// Names of protocols that a filter may ask for; some come with later services.
-pub const PROTOCOLS: [&str; 4] =
-    ["http", Protocol::Tcp.as_str(), Protocol::Udp.as_str(), Protocol::Tls.as_str()];

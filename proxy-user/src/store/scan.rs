@@ -10,7 +10,7 @@ use super::{
     partition::Partition,
     series::Kind,
 };
-use crate::record::{Record, Source};
+use crate::record::{Draft, HttpPart, Record, Source};
 
 /// What records are ordered by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,9 +25,13 @@ fn key(sort: Sort, record: &Record) -> Key {
     let draft = &record.draft;
     match sort {
         Sort::Timestamp => Key::Number(draft.timestamp.0.into()),
-        Sort::Url => Key::Text(record.url()),
+        Sort::Url => Key::Text(draft.url()),
         Sort::Host => Key::Text(draft.host.clone()),
-        Sort::Method => Key::Text(draft.protocol.method().to_owned()),
+        Sort::Method => Key::Text(draft.method().to_owned()),
+        Sort::Path => Key::Text(draft.path().to_owned()),
+        Sort::StatusCode => Key::Number(draft.status_code().into()),
+        Sort::UserId => Key::Text(of_request(draft, |http| &http.user_id).to_owned()),
+        Sort::AuthMethod => Key::Text(of_request(draft, |http| http.auth.as_str()).to_owned()),
         Sort::Duration => Key::Number(draft.duration_ms.into()),
         Sort::SourceIp => Key::Address(match draft.source {
             Source::Address(address) => Some(address),
@@ -36,9 +40,12 @@ fn key(sort: Sort, record: &Record) -> Key {
         Sort::Reason => Key::Text(draft.reason.map_or("", |reason| reason.as_str()).to_owned()),
         Sort::BytesUpload => Key::Number(draft.bytes_upload.into()),
         Sort::BytesDownload => Key::Number(draft.bytes_download.into()),
-        // What no L4 record has is equal in all of them.
-        Sort::Path | Sort::StatusCode | Sort::UserId | Sort::AuthMethod => Key::Number(0),
     }
+}
+
+/// What a request has, and no other record.
+fn of_request(draft: &Draft, text: impl Fn(&HttpPart) -> &str) -> &str {
+    draft.http.as_deref().map_or("", text)
 }
 
 /// A candidate for a page. The greatest is the one that a better one displaces.

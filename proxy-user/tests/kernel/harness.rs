@@ -134,6 +134,7 @@ pub(crate) fn guard(name: &str, transport: u8, port: u16, rules: &Rules) -> Serv
         rules: *rules,
         listen: vec![Listen { address: ListenAddress::Any, port }],
         relayed: false,
+        by_request: false,
         reset: false,
     }
 }

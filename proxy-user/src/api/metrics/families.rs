@@ -1,10 +1,12 @@
 //! Which metrics there are.
 
+use std::collections::BTreeMap;
+
 use super::sheet::Sheet;
 use crate::{
     api::model::{
-        GeoipStatus, InterfaceStatus, MapStatus, ServiceStatus, SinkStatus, Status, TargetStatus,
-        WriterStatus,
+        GeoipStatus, InterfaceStatus, MapStatus, RequestStatus, ServiceStatus, SinkStatus, Status,
+        TargetStatus, WriterStatus,
     },
     record::Timestamp,
 };
@@ -15,6 +17,7 @@ pub(super) fn sheet(status: &Status, ready: bool) -> Sheet {
     daemon(&mut sheet, status, ready);
     interfaces(&mut sheet, &status.interfaces);
     services(&mut sheet, &status.services);
+    requests(&mut sheet, &status.requests);
     targets(&mut sheet, &status.services);
     maps(&mut sheet, &status.maps);
     writer(&mut sheet, &status.writer);
@@ -61,6 +64,16 @@ fn services(sheet: &mut Sheet, services: &[ServiceStatus]) {
         })
     });
     sheet.counters("service_denied", "Denied attempts", denied);
+}
+
+fn requests(sheet: &mut Sheet, requests: &BTreeMap<String, RequestStatus>) {
+    let by_verdict = requests.iter().flat_map(|(service, requests)| {
+        let RequestStatus { allowed, denied, error } = *requests;
+        [("allowed", allowed), ("denied", denied), ("error", error)].map(|(verdict, count)| {
+            ([("service", service.clone()), ("verdict", verdict.to_owned())], count)
+        })
+    });
+    sheet.counters("service_requests", "Requests of HTTP", by_verdict);
 }
 
 fn name(service: &ServiceStatus) -> [(&'static str, String); 2] {

@@ -36,6 +36,9 @@ pub struct Status {
     pub losses: Vec<Loss>,
     /// What became of the packets, by the kernel's name for it.
     pub outcomes: BTreeMap<String, u64>,
+    /// Requests of HTTP since the daemon started, by service; of an unknown host, by "".
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, RequestStatus>,
     /// What the operator should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -73,6 +76,17 @@ pub struct ServiceStatus {
     pub denied: BTreeMap<String, u64>,
     /// Its restrictions in words.
     pub access: String,
+}
+
+/// Requests of a service by verdict; also those that share a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestStatus {
+    /// Served.
+    pub allowed: u64,
+    /// Refused by policy.
+    pub denied: u64,
+    /// Failed.
+    pub error: u64,
 }
 
 /// A target of a service.

@@ -9,12 +9,9 @@ use super::{
 };
 use crate::{
     api::error::ApiError,
-    record::{Timestamp, Verdict},
-    store::{Filter, PROTOCOLS, Status},
+    record::{AuthMethod, Protocol, Timestamp, Verdict},
+    store::{Filter, Status},
 };
-
-/// `auth_method` by name; no record of an L4 service has one.
-const AUTH_METHODS: [&str; 5] = ["oidc", "password", "pin", "header", "none"];
 
 /// Takes every filter out of `params`.
 pub(in crate::api) fn filter(params: &mut Params) -> Result<Filter, ApiError> {
@@ -22,13 +19,13 @@ pub(in crate::api) fn filter(params: &mut Params) -> Result<Filter, ApiError> {
         search: params.take("search")?.map(|text| text.to_lowercase()),
         source_ip: list(params, "source_ip", prefix)?,
         host: list(params, "host", lower)?,
-        method: list(params, "method", |_, value| Ok(value.to_uppercase()))?,
+        method: list(params, "method", |_, value| Ok(value.to_owned()))?,
         status_code: list(params, "status_code", status_code)?,
         user_id: list(params, "user_id", lower)?,
         service_id: list(params, "service_id", lower)?,
-        protocol: list(params, "protocol", |name, value| one_of(name, value, &PROTOCOLS))?,
+        protocol: list(params, "protocol", protocol)?,
         country_code: list(params, "country_code", country)?,
-        auth_method: list(params, "auth_method", |name, value| one_of(name, value, &AUTH_METHODS))?,
+        auth_method: list(params, "auth_method", auth_method)?,
         reason: list(params, "reason", reason)?,
         verdict: list(params, "verdict", verdict)?,
         observed: params.take("observed")?.map(|value| flag("observed", &value)).transpose()?,
@@ -69,12 +66,25 @@ fn lower(_: &str, value: &str) -> Result<String, ApiError> {
     Ok(value.to_lowercase())
 }
 
-fn one_of(name: &str, value: &str, known: &[&str]) -> Result<String, ApiError> {
-    let value = value.to_lowercase();
-    if known.contains(&value.as_str()) {
-        return Ok(value);
-    }
-    Err(bad(name, &value, &format!("one of {}", known.join(", "))))
+/// One of `all`, by its name in any case.
+fn one_of<T: Copy>(
+    (name, value): (&str, &str),
+    all: &[T],
+    shown: impl Fn(T) -> &'static str,
+) -> Result<T, ApiError> {
+    let known = all.iter().copied().find(|known| shown(*known).eq_ignore_ascii_case(value));
+    known.ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|known| shown(*known)).collect();
+        bad(name, value, &format!("one of {}", names.join(", ")))
+    })
+}
+
+fn protocol(name: &str, value: &str) -> Result<Protocol, ApiError> {
+    one_of((name, value), &Protocol::ALL, Protocol::as_str)
+}
+
+fn auth_method(name: &str, value: &str) -> Result<AuthMethod, ApiError> {
+    one_of((name, value), &AuthMethod::ALL, AuthMethod::as_str)
 }
 
 fn status_code(name: &str, value: &str) -> Result<u16, ApiError> {

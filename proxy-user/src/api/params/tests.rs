@@ -5,7 +5,7 @@ use proxy_common::reason::Reason;
 use super::*;
 use crate::{
     api::error::ApiError,
-    record::Verdict,
+    record::{AuthMethod, Protocol, Verdict},
     store::{Cursor, Order, Paging, Query, Sort, Status},
 };
 
@@ -46,13 +46,13 @@ fn lists_are_any_of_and_any_case() {
     )
     .filter;
     assert_eq!(filter.host, ["a.example", "b.example:443"]);
-    assert_eq!(filter.method, ["TCP"]);
+    assert_eq!(filter.method, ["tcp"]);
     assert_eq!(filter.status_code, [0, 404]);
     assert_eq!(filter.user_id, ["ann"]);
     assert_eq!(filter.service_id, ["ssh"]);
-    assert_eq!(filter.protocol, ["tcp", "udp"]);
+    assert_eq!(filter.protocol, [Protocol::Tcp, Protocol::Udp]);
     assert_eq!(filter.country_code[0].code(), *b"DE");
-    assert_eq!(filter.auth_method, ["oidc"]);
+    assert_eq!(filter.auth_method, [AuthMethod::Oidc]);
     assert_eq!(filter.reason, [Reason::IpRestricted, Reason::GeoUnavailable]);
     assert_eq!(filter.verdict, [Verdict::Denied, Verdict::Error]);
 }

@@ -122,6 +122,7 @@ async fn metrics_show_the_status() {
         "weir_service_connections_open{service=\"ssh\",plane=\"guard\"} 2",
         "weir_service_accepted_total{service=\"ssh\",plane=\"guard\"} 9",
         "weir_service_denied_total{service=\"ssh\",reason=\"ip_restricted\"} 5",
+        "weir_service_requests_total{service=\"wiki\",verdict=\"denied\"} 2",
         "weir_target_up{service=\"db\",target=\"10.0.0.5:5432\"} 1",
         "weir_target_up{service=\"db\",target=\"10.0.0.6:5432\"} 0",
         "weir_target_sessions{service=\"db\",target=\"10.0.0.5:5432\"} 1",

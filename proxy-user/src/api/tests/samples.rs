@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     api::model::{
-        AuditEvent, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, ServiceStatus,
-        SinkStatus, Status, TargetStatus, WriterStatus,
+        AuditEvent, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, RequestStatus,
+        ServiceStatus, SinkStatus, Status, TargetStatus, WriterStatus,
     },
     config::{
         Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
@@ -16,6 +16,7 @@ use crate::{
     },
     record::{
         CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, TlsVersion, Verdict,
+        tests::request,
     },
 };
 
@@ -53,7 +54,7 @@ pub(super) fn config(directory: &Path) -> Config {
             control_group: "no-such-group-anywhere".to_owned(),
         },
         http: crate::config::Http::default(),
-        tls: crate::config::Tls::default(),
+        tls: crate::config::Tls::default().into(),
         sinks: Vec::new(),
         services: Vec::new(),
         digest: [0; 32],
@@ -87,6 +88,7 @@ pub(super) fn record(service: &str, verdict: Verdict) -> Record {
         close_reason: Some(CloseReason::ClientClosed),
         target: "10.0.0.5:5432".to_owned(),
         tls_version: Some(TlsVersion::Tls12),
+        http: request().http,
         metadata: BTreeMap::from([("hook".to_owned(), "relay".to_owned())]),
     };
     Record { id: Uuid::now_v7(), draft }
@@ -191,6 +193,10 @@ pub(super) fn status() -> Status {
             meaning: "events found by the counters".to_owned(),
         }],
         outcomes: BTreeMap::from([("denied".to_owned(), 5)]),
+        requests: BTreeMap::from([(
+            "wiki".to_owned(),
+            RequestStatus { allowed: 7, denied: 2, error: 1 },
+        )]),
         warnings: vec!["one warning".to_owned()],
     }
 }

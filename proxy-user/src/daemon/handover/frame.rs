@@ -14,11 +14,12 @@ use super::{
     name::Named,
     past::{FlowPast, RefusedByNumber},
     report::{Report, Served},
+    request::Request,
 };
 
 /// Of what follows [`Frame::Hello`]. Any change of it takes another number: two
 /// versions of Weir may talk.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Flows in one frame: it stays well below what a datagram may hold.
 pub(super) const MOST_FLOWS: usize = 200;
@@ -52,6 +53,8 @@ pub(super) enum Frame {
     Yours,
     /// A connection ended.
     Report(Box<Report>),
+    /// A request of HTTP is over.
+    Request(Request),
     /// So many clients' datagrams were turned away.
     Refused {
         /// By this service, of the predecessor's configuration.

@@ -17,6 +17,7 @@ use super::{
     frame::Frame,
     name::Named,
     report::{Report, Served},
+    request::Request,
     wire::Wire,
 };
 use crate::{
@@ -102,6 +103,10 @@ fn forward(
                 Message::Opened(flow) | Message::OpenedElsewhere(flow) => {
                     wire.send_flows(Frame::Expected, [flow]).await
                 }
+                Message::Request(draft) => match Request::of(&draft) {
+                    Some(request) => wire.send(&Frame::Request(request), &[]).await,
+                    None => Ok(()),
+                },
                 Message::Lost(flows) => wire.send_flows(Frame::Lost, flows).await,
                 Message::Refused(service, reason, attempts) => {
                     let (service, reason) = (Served::of(&service), Named(reason));

@@ -14,7 +14,7 @@
 //!                                                lets go of everything
 //!                <-----------------------------  Expected ..., Past ..., Yours
 //!   accepts                                      serves what is open to its end
-//!                <-----------------------------  Report, Lost ..., Done
+//!                <-----------------------------  Report, Request, Lost ..., Done
 //! ```
 //!
 //! Until `Ready` either may end, and the predecessor goes on as if nothing had been. It
@@ -29,6 +29,7 @@ mod name;
 mod offer;
 mod past;
 mod report;
+mod request;
 mod take;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::{
     config::Mode,
-    record::{CloseReason, TlsVersion},
+    record::{CloseReason, Protocol, TlsVersion},
 };
 
 /// Goes by the name that records show.
@@ -47,13 +47,23 @@ impl Name for TlsVersion {
     }
 }
 
+impl Name for Protocol {
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+}
+
 impl Name for Mode {
     fn name(self) -> &'static str {
         self.protocol().as_str()
     }
 
     fn all() -> Vec<Self> {
-        vec![Self::Tcp, Self::Udp, Self::Tls]
+        vec![Self::Tcp, Self::Udp, Self::Tls, Self::Http]
     }
 }
 

@@ -14,7 +14,7 @@ use super::{flow::Flow, name::Named};
 use crate::{
     config::{Access, Denial, Destination, Mode, ProxyProtocol, Service},
     flow::{Admission, Bytes, Datagrams, Ended, Failure, Fate, Introduction, Now, Outcome},
-    record::{CloseReason, TlsVersion},
+    record::{CloseReason, Protocol, TlsVersion},
 };
 
 /// As [`Ended`]. Times are the kernel's: `CLOCK_MONOTONIC`, nanoseconds, which is the same
@@ -50,10 +50,20 @@ struct Introduced {
 /// As [`Outcome`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Upshot {
-    Unserved { reason: Named<Reason>, error: String, close_reason: Option<Named<CloseReason>> },
+    Unserved {
+        reason: Named<Reason>,
+        protocol: Option<Named<Protocol>>,
+        error: String,
+        close_reason: Option<Named<CloseReason>>,
+    },
     Denied(Named<Reason>),
     Refused,
-    Admitted { observed: Option<Named<Reason>>, country_exempt: bool, fate: End },
+    Admitted {
+        observed: Option<Named<Reason>>,
+        country_exempt: bool,
+        fate: End,
+    },
+    Recorded,
 }
 
 /// As [`Fate`].
@@ -163,13 +173,17 @@ impl Introduced {
 impl Upshot {
     fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Unserved(Failure { reason, error, close_reason }) => Self::Unserved {
-                reason: Named(*reason),
-                error: error.clone(),
-                close_reason: close_reason.map(Named),
-            },
+            Outcome::Unserved(Failure { reason, protocol, error, close_reason }) => {
+                Self::Unserved {
+                    reason: Named(*reason),
+                    protocol: protocol.map(Named),
+                    error: error.clone(),
+                    close_reason: close_reason.map(Named),
+                }
+            }
             Outcome::Denied(reason) => Self::Denied(Named(*reason)),
             Outcome::Refused => Self::Refused,
+            Outcome::Recorded => Self::Recorded,
             Outcome::Admitted { admission: Admission { observed, country_exempt }, fate } => {
                 Self::Admitted {
                     observed: observed.map(Named),
@@ -182,12 +196,14 @@ impl Upshot {
 
     fn read(self) -> Outcome {
         match self {
-            Self::Unserved { reason: Named(reason), error, close_reason } => {
+            Self::Unserved { reason: Named(reason), protocol, error, close_reason } => {
+                let protocol = protocol.map(|Named(protocol)| protocol);
                 let close_reason = close_reason.map(|Named(reason)| reason);
-                Outcome::Unserved(Failure { reason, error, close_reason })
+                Outcome::Unserved(Failure { reason, protocol, error, close_reason })
             }
             Self::Denied(Named(reason)) => Outcome::Denied(reason),
             Self::Refused => Outcome::Refused,
+            Self::Recorded => Outcome::Recorded,
             Self::Admitted { observed, country_exempt, fate } => {
                 let observed = observed.map(|Named(reason)| reason);
                 let admission = Admission { observed, country_exempt };

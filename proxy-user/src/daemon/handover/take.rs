@@ -194,6 +194,10 @@ impl Legacy {
                     settle(owed, &ended.flow);
                     inbox.tell(Message::Ended(Box::new(ended)));
                 }
+                Frame::Request(request) => {
+                    let draft = request.read().ok_or_else(unexpected)?;
+                    inbox.tell(Message::Request(Box::new(draft)));
+                }
                 Frame::Lost(flows) => {
                     let flows: Vec<FlowKey> = flows.into_iter().map(FlowKey::from).collect();
                     for flow in &flows {

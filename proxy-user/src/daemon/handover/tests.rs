@@ -22,6 +22,7 @@ use super::{
     give::give,
     name::Named,
     report::{Report, Served},
+    request::Request,
     take::{Legacy, Predecessor},
     wire::{MOST_FILES, Wire},
 };
@@ -33,9 +34,9 @@ use crate::{
     },
     flow::{
         Admission, Bytes, Datagrams, Ended, Failure, Fate, FlowPast, Introduction, Now, Outcome,
-        RefusedByNumber, UdpPast, Unreported,
+        RefusedByNumber, Requests, UdpPast, Unreported,
     },
-    record::{CloseReason, TlsVersion},
+    record::{CloseReason, Draft, HttpPart, Protocol, TlsVersion, tests::request},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -82,11 +83,16 @@ fn outcomes() -> Vec<Outcome> {
     let admitted = fates.map(|fate| Outcome::Admitted { admission, fate });
     let failure = Failure {
         reason: Reason::TlsHandshakeFailed,
+        protocol: Some(Protocol::Http),
         error: "no hello".into(),
         close_reason: Some(CloseReason::ClientClosed),
     };
-    let others =
-        [Outcome::Unserved(failure), Outcome::Denied(Reason::IpRestricted), Outcome::Refused];
+    let others = [
+        Outcome::Unserved(failure),
+        Outcome::Denied(Reason::IpRestricted),
+        Outcome::Refused,
+        Outcome::Recorded,
+    ];
     others.into_iter().chain(admitted).collect()
 }
 
@@ -124,22 +130,24 @@ fn a_report_is_the_same_at_the_other_end() {
     assert!(read.service.is_none() && read.introduction.is_none());
 }
 
-/// Two versions of Weir may talk: what this says must stay what [`VERSION`] 1 means.
+/// Two versions of Weir may talk: what this says must stay what [`VERSION`] 2 means.
 #[test]
-fn the_words_of_version_1_are_these() {
-    assert_eq!(VERSION, 1);
+fn the_words_of_version_2_are_these() {
+    assert_eq!(VERSION, 2);
     let mut now = Now::read();
     now.monotonic = 9_000_000_000;
     let report = Report::of(&ended(outcomes().pop().unwrap(), &now), &now);
     let service = Served::of(&ended(Outcome::Refused, &now).service.unwrap());
+    let failed = Report::of(&ended(outcomes().swap_remove(0), &now), &now);
+    let recorded = Report::of(&ended(Outcome::Recorded, &now), &now);
     let past = FlowPast { flow: flow(7), shared_until: 8, refused_until: 9, refused_at: 5 };
     let by_number = RefusedByNumber { service: "dns".into(), attempts: 2, until: 9 };
     let (address, one) = (([192, 0, 2, 1], 22).into(), Flow::from(flow(7)));
     let words = [
-        (Frame::Hello { version: 1, estate: None }, r#"{"Hello":{"version":1}}"#),
+        (Frame::Hello { version: 2, estate: None }, r#"{"Hello":{"version":2}}"#),
         (
-            Frame::Hello { version: 1, estate: Some(estate()) },
-            r#"{"Hello":{"version":1,"estate":{"maps":"/sys/fs/bpf/weir/4/v3","data_dir":"/nowhere"}}}"#,
+            Frame::Hello { version: 2, estate: Some(estate()) },
+            r#"{"Hello":{"version":2,"estate":{"maps":"/sys/fs/bpf/weir/4/v3","data_dir":"/nowhere"}}}"#,
         ),
         (Frame::Take, r#""Take""#),
         (
@@ -166,6 +174,14 @@ fn the_words_of_version_1_are_these() {
             r#"{"Report":{"flow":{"client":"198.51.100.2:5000","service":"[2001:db8::1]:443","protocol":6},"service":{"name":"db","host":"db.example.com","protocol":"tcp","idle_timeout":{"secs":3600,"nanos":0}},"introduction":{"client":"203.0.113.9:999","header":28,"server_name":"db.example.com","tls_version":"1.3"},"started":2000000000,"ended":9000000000,"outcome":{"Admitted":{"observed":"geo_unavailable","country_exempt":true,"fate":{"Served":{"target":"192.0.2.9:80","bytes":{"up":1,"down":18446744073709551615},"datagrams":{"up":3,"down":4,"undelivered":5},"close_reason":"policy_changed"}}}}}}"#,
         ),
         (
+            Frame::Report(Box::new(failed)),
+            r#"{"Report":{"flow":{"client":"198.51.100.2:5000","service":"[2001:db8::1]:443","protocol":6},"service":{"name":"db","host":"db.example.com","protocol":"tcp","idle_timeout":{"secs":3600,"nanos":0}},"introduction":{"client":"203.0.113.9:999","header":28,"server_name":"db.example.com","tls_version":"1.3"},"started":2000000000,"ended":9000000000,"outcome":{"Unserved":{"reason":"tls_handshake_failed","protocol":"http","error":"no hello","close_reason":"client_closed"}}}}"#,
+        ),
+        (
+            Frame::Report(Box::new(recorded)),
+            r#"{"Report":{"flow":{"client":"198.51.100.2:5000","service":"[2001:db8::1]:443","protocol":6},"service":{"name":"db","host":"db.example.com","protocol":"tcp","idle_timeout":{"secs":3600,"nanos":0}},"introduction":{"client":"203.0.113.9:999","header":28,"server_name":"db.example.com","tls_version":"1.3"},"started":2000000000,"ended":9000000000,"outcome":"Recorded"}}"#,
+        ),
+        (
             Frame::Refused { service, reason: Named(Reason::IpRestricted), attempts: 3 },
             r#"{"Refused":{"service":{"name":"db","host":"db.example.com","protocol":"tcp","idle_timeout":{"secs":3600,"nanos":0}},"reason":"ip_restricted","attempts":3}}"#,
         ),
@@ -179,6 +195,48 @@ fn the_words_of_version_1_are_these() {
         assert_eq!(serde_json::to_string(&frame).unwrap(), json);
         assert_eq!(serde_json::from_str::<Frame>(json).unwrap(), frame);
     }
+    // As the store's version 3 has it.
+    let bytes = include_bytes!("../../store/tests/record.v3");
+    let frame = Frame::Request(Request::of(&request()).unwrap());
+    let json = serde_json::json!({ "Request": bytes.as_slice() });
+    assert_eq!(serde_json::to_value(frame).unwrap(), json);
+}
+
+/// A request whose texts are as long as they may be.
+fn longest() -> Draft {
+    let text = |bytes: usize| "\u{7f}".repeat(bytes);
+    let http = HttpPart {
+        method: text(HttpPart::MOST_METHOD),
+        path: text(HttpPart::MOST_PATH),
+        user_id: text(HttpPart::MOST_USER),
+        user_email: text(HttpPart::MOST_USER),
+        user_agent: text(HttpPart::MOST_USER_AGENT),
+        ..*request().http.unwrap()
+    };
+    let metadata = [("error".to_owned(), text(2048))].into();
+    Draft { host: text(255), target: text(255), http: Some(http.into()), metadata, ..request() }
+}
+
+#[tokio::test]
+async fn a_request_that_ends_after_a_takeover_is_the_successor_s_to_record() {
+    let (near, far) = pair().await;
+    let (inbox, told) = Inbox::channel();
+    let (reporting, reports) = Inbox::channel();
+    for draft in [request(), longest()] {
+        Requests::ended(&reporting, draft);
+    }
+    reporting.tell(Message::Finish(Queues::Kept));
+    let left = Left { unreported: Unreported::default(), inbox: reports };
+    let giving = tokio::spawn(give(Successor(near), left));
+    let legacy = Predecessor { wire: far, has_kernel: false }.succeed().await.unwrap();
+    legacy.follow(inbox, CancellationToken::new()).await;
+    giving.await.unwrap().unwrap().end().await.unwrap();
+    let told: Vec<Message> = told.try_iter().collect();
+    let [Message::Request(first), Message::Request(second), Message::Lost(lost)] = &*told else {
+        panic!("{} messages", told.len());
+    };
+    assert_eq!((&**first, &**second), (&request(), &longest()));
+    assert!(lost.is_empty());
 }
 
 /// A later version may say more with it.

@@ -3,6 +3,7 @@
 
 mod database;
 mod reload;
+mod requests;
 mod status;
 
 use std::{

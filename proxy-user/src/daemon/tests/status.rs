@@ -50,6 +50,7 @@ fn snapshot(recorded: u64) -> Snapshot {
         outcomes: Vec::new(),
         tracker: TrackerStats::default(),
         recorded: [(0, recorded)].into(),
+        requests: std::collections::BTreeMap::new(),
         resets_suppressed: 0,
         now: Now::read(),
     }

@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod datagrams;
+mod http;
 mod maps;
+mod requests;
 mod rows;
 mod simulation;
 mod takeover;

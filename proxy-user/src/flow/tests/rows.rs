@@ -112,6 +112,7 @@ fn a_connection_that_no_service_was_chosen_for_is_an_error_of_none() {
         report.introduction = Some(Box::new(introduction()));
         report.outcome = Outcome::Unserved(Failure {
             reason: Reason::UnknownHost,
+            protocol: None,
             error: "why".into(),
             close_reason: Some(CloseReason::Shutdown),
         });

@@ -32,6 +32,8 @@ pub(super) const GUARD: u16 = 0;
 pub(super) const RELAY: u16 = 1;
 pub(super) const UDP_GUARD: u16 = 2;
 pub(super) const UDP_RELAY: u16 = 3;
+/// Of a listener of HTTP alone, which the kernel lets everyone in to.
+pub(super) const HTTP: u16 = 4;
 pub(super) const LIMIT: u32 = 3;
 
 pub(super) struct World {
@@ -66,12 +68,16 @@ pub(super) fn key(client: u8, port: u16, service: u16) -> FlowKey {
 }
 
 fn mode(slot: u16) -> Mode {
-    if slot < UDP_GUARD { Mode::Tcp } else { Mode::Udp }
+    match slot {
+        UDP_GUARD | UDP_RELAY => Mode::Udp,
+        HTTP => Mode::Http,
+        _ => Mode::Tcp,
+    }
 }
 
 pub(super) fn service(slot: u16) -> Service {
     Service {
-        name: ["guard", "relay", "udp-guard", "udp-relay"][usize::from(slot)].into(),
+        name: ["guard", "relay", "udp-guard", "udp-relay", "http"][usize::from(slot)].into(),
         domain: None,
         listen: vec![Listen { address: ListenAddress::Any, port: 1000 + slot }],
         destination: if [GUARD, UDP_GUARD].contains(&slot) {
@@ -90,6 +96,20 @@ pub(super) fn service(slot: u16) -> Service {
         proxy_protocol: ProxyProtocol::default(),
         mode: mode(slot),
     }
+}
+
+/// How a connection of it ends, mostly.
+fn outcome(service: &Service) -> Outcome {
+    if service.mode == Mode::Http {
+        return Outcome::Recorded;
+    }
+    let fate = Fate::Served {
+        target: ([192, 0, 2, 9], 80).into(),
+        bytes: Bytes { up: 1, down: 2 },
+        datagrams: crate::flow::Datagrams::default(),
+        close_reason: CloseReason::TargetClosed,
+    };
+    Outcome::Admitted { admission: Admission::default(), fate }
 }
 
 impl World {
@@ -128,7 +148,9 @@ impl World {
         self.tracker = Tracker::new(1, LIMIT);
         let slots = [GUARD, RELAY, UDP_GUARD, UDP_RELAY];
         let services = slots.map(|slot| (slot, ServiceInfo::from(&service(slot))));
-        self.tracker.set_services(services.to_vec());
+        let http_only = ServiceInfo::shared(std::iter::once(&service(HTTP)));
+        let services = services.into_iter().chain([(HTTP, http_only)]);
+        self.tracker.set_services(services.collect());
         let served = left.is_some();
         if let Some((expected, past)) = left {
             self.tracker.take_over(expected, past);
@@ -194,7 +216,8 @@ impl World {
             }
         }
         let time = self.now().monotonic;
-        let relayed = if service == RELAY { FlowState::RELAYED } else { 0 };
+        let is_relayed = [RELAY, HTTP].contains(&service);
+        let relayed = if is_relayed { FlowState::RELAYED } else { 0 };
         let half = Half { packets: 3, ..Half::default() };
         let state = FlowState {
             started: time,
@@ -207,10 +230,10 @@ impl World {
             ..FlowState::default()
         };
         self.table.insert(key, state);
-        if service == RELAY {
+        if is_relayed {
             let session = Opened {
                 flow: key,
-                service: Arc::new(self::service(RELAY)),
+                service: Arc::new(self::service(service)),
                 introduction: None,
                 admission: Admission::default(),
                 started: self.now().instant,
@@ -245,19 +268,13 @@ impl World {
         let Some(at) = self.sessions.iter().position(|session| session.flow == key) else { return };
         let session = self.sessions.remove(at);
         let now = self.now();
-        let fate = Fate::Served {
-            target: ([192, 0, 2, 9], 80).into(),
-            bytes: Bytes { up: 1, down: 2 },
-            datagrams: crate::flow::Datagrams::default(),
-            close_reason: CloseReason::TargetClosed,
-        };
         let mut report = Ended {
             flow: key,
+            outcome: outcome(&session.service),
             service: Some(session.service),
             introduction: session.introduction,
             started: session.started,
             ended: now.instant,
-            outcome: Outcome::Admitted { admission: Admission::default(), fate },
         };
         tell(&mut report);
         self.drain();

@@ -145,7 +145,7 @@ pub(super) fn config(global: GlobalAccess, own: Access) -> Config {
             control_group: String::new(),
         },
         http: crate::config::Http::default(),
-        tls: crate::config::Tls::default(),
+        tls: crate::config::Tls::default().into(),
         sinks: Vec::new(),
         services: vec![Arc::new(service)],
         digest: [0; 32],

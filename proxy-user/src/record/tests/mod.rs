@@ -1,12 +1,18 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod json;
+mod text;
 
 use std::collections::BTreeMap;
 
 use proxy_common::{country::Country, reason::Reason};
 
-use super::{CloseReason, Draft, Location, Protocol, Source, Timestamp, TlsVersion, Verdict};
+use uuid::Uuid;
+
+use super::{
+    AuthMethod, CloseReason, Draft, HttpPart, HttpVersion, Location, Protocol, Source, Timestamp,
+    TlsVersion, Verdict,
+};
 
 pub(crate) fn draft() -> Draft {
     Draft {
@@ -34,6 +40,36 @@ pub(crate) fn draft() -> Draft {
         close_reason: Some(CloseReason::ClientClosed),
         target: "10.0.0.5:5432".into(),
         tls_version: Some(TlsVersion::Tls13),
+        http: None,
         metadata: BTreeMap::from([("partial".into(), "true".into())]),
+    }
+}
+
+/// Of a request by somebody who signed in.
+pub(crate) fn request() -> Draft {
+    let http = HttpPart {
+        request_id: Uuid::from_u128(7),
+        method: "GET".into(),
+        path: "/index.html".into(),
+        status_code: 200,
+        auth: AuthMethod::Oidc,
+        user_id: "u-17".into(),
+        user_email: "ann@example.com".into(),
+        http_version: Some(HttpVersion::Http2),
+        user_agent: "curl/8.5.0".into(),
+    };
+    Draft {
+        service_id: "wiki".into(),
+        protocol: Protocol::Http,
+        host: "wiki.example.com".into(),
+        listen_port: 443,
+        packets_upload: 0,
+        packets_download: 0,
+        observed_reason: None,
+        close_reason: None,
+        target: "10.0.0.7:8080".into(),
+        http: Some(Box::new(http)),
+        metadata: BTreeMap::new(),
+        ..draft()
     }
 }

@@ -49,6 +49,6 @@ impl Stage {
             Stop::Silent => (format!("no {awaited} within {patience:?}"), None),
             Stop::Cut(cut) => (String::new(), Some(cut.into())),
         };
-        Failure { reason: self.reason(), error, close_reason }
+        Failure { error, close_reason, ..Failure::of(self.reason()) }
     }
 }

@@ -7,7 +7,7 @@ use proxy_common::reason::Reason;
 use tokio::net::TcpStream;
 
 use super::{
-    Front, Newcomer, Routes,
+    Front, Lead, Newcomer, Routes, Web,
     failure::Stage,
     header,
     hello::{self, Hello},
@@ -17,9 +17,9 @@ use crate::{
     flow::{Failure, Fate, Introduction, Outcome},
     relay::{
         control::Control,
+        guest::{Guest, Stay},
         intake::Intake,
         limits::Permit,
-        published::Published,
         receive::{Ends, Judged, Shared, TurnedAway, judge},
         session::{Places, Session},
         socket,
@@ -43,6 +43,14 @@ pub(in crate::relay) struct Visit {
     pub(in crate::relay) shared: Arc<Shared>,
 }
 
+/// Where a connection goes on.
+enum Way {
+    /// To a service.
+    Service(Led),
+    /// To who reads its requests.
+    Web { web: Web, sides: header::Ends, ahead: Vec<u8> },
+}
+
 /// A connection that has a service.
 struct Led {
     judged: Judged,
@@ -57,7 +65,8 @@ impl Visit {
     pub(in crate::relay) async fn run(mut self, client: net::TcpStream) {
         let Ok(client) = TcpStream::from_std(client) else { return };
         match self.introduce(&client).await {
-            Ok(led) => self.open(led).run(client).await,
+            Ok(Way::Service(led)) => self.open(led).run(client).await,
+            Ok(Way::Web { web, sides, ahead }) => self.lodge(client, web, (sides, ahead)).await,
             Err((service, outcome)) => {
                 socket::reset_on_close(&client);
                 self.newcomer.ends(service, outcome);
@@ -65,12 +74,12 @@ impl Visit {
         }
     }
 
-    async fn introduce(&mut self, client: &TcpStream) -> Result<Led, TurnedAway> {
+    async fn introduce(&mut self, client: &TcpStream) -> Result<Way, TurnedAway> {
         let entry;
         let control = if let Some(judged) = &self.judged {
             judged.entered.control()
         } else {
-            entry = self.front.roll().enter(socket::client_address(self.ends.peer));
+            entry = self.front.roll().enter(socket::client(self.ends.peer));
             entry.control()
         };
         let patience = self.shared.limits.patience;
@@ -88,12 +97,16 @@ impl Visit {
             asked = read_hello(&mut reader, patience).await.map_err(unserved)?;
         }
         intake(&self.shared, control, stage).await.map_err(|outcome| (None, outcome))?;
-        let owner = choose(&self.front.routes(), asked, introduction).map_err(unserved)?;
         let ahead = reader.into_bytes();
-        let judged = self.judged.take().filter(|known| known.is_for(&owner));
+        let routes = self.front.routes();
+        let owner = match choose(&routes, asked, introduction).map_err(unserved)? {
+            Lead::Service(owner) => owner,
+            Lead::Web(web) => return Ok(Way::Web { web, sides, ahead }),
+        };
+        let judged = self.judged.take().filter(|known| known.is_for(owner));
         let judged = match judged {
             Some(judged) => judged,
-            None => judge(&owner, socket::client_address(sides.client), &self.shared)
+            None => judge(owner, socket::client(sides.client), &self.shared)
                 .map_err(|(service, reason)| (Some(service), Outcome::Denied(reason)))?,
         };
         let Some(place) = judged.seat() else {
@@ -101,7 +114,7 @@ impl Visit {
             let outcome = Outcome::Admitted { admission: judged.admission, fate };
             return Err((Some(judged.service), outcome));
         };
-        Ok(Led { judged, place, sides, ahead })
+        Ok(Way::Service(Led { judged, place, sides, ahead }))
     }
 
     fn open(self, led: Led) -> Session {
@@ -109,6 +122,17 @@ impl Visit {
         let opened = self.newcomer.open(Arc::clone(&judged.service), judged.admission);
         let places = Places { _permit: self.permit, _service: place, _thread: self.thread };
         judged.open(opened, places, (sides, ahead), &self.shared)
+    }
+}
+
+impl Visit {
+    async fn lodge(self, stream: TcpStream, web: Web, (sides, ahead): (header::Ends, Vec<u8>)) {
+        let Self { front, newcomer, permit, thread, shared, .. } = self;
+        let host = Arc::clone(&shared.host);
+        let entry = front.roll().enter(socket::client(sides.client));
+        let stay = Stay { newcomer, front, shared, entry, _permit: permit, _thread: thread };
+        let (client, local) = (sides.client, sides.destination);
+        host.serve(Guest { stream, ahead, client, local, web, stay }).await;
     }
 }
 
@@ -150,11 +174,11 @@ async fn read_hello(reader: &mut Reader<'_>, patience: Duration) -> Result<Asked
 }
 
 /// Who is to serve it.
-fn choose(
-    routes: &Routes,
+fn choose<'a>(
+    routes: &'a Routes,
     asked: Asked,
     introduction: &mut Introduction,
-) -> Result<Arc<Published>, Failure> {
+) -> Result<Lead<'a>, Failure> {
     let (found, failure) = match asked {
         Asked::Nothing => (routes.unnamed(), Failure::of(Reason::UnknownHost)),
         Asked::Other(broken) => {
@@ -170,7 +194,7 @@ fn choose(
             (routes.named(name), Failure { error, ..Failure::of(Reason::UnknownHost) })
         }
     };
-    found.cloned().ok_or(failure)
+    found.ok_or(failure)
 }
 
 /// Waits while no connection is to be taken: another policy comes in force, or records

@@ -16,12 +16,13 @@ use arc_swap::{ArcSwap, Guard};
 
 pub(super) use introduction::Visit;
 pub(super) use newcomer::Newcomer;
-pub(super) use routes::Routes;
+use routes::Lead;
+pub(crate) use routes::{Routes, Web};
 
 use super::roll::Roll;
 
 /// What is to be reached on a socket, and who has not been led there yet.
-pub(super) struct Front {
+pub(crate) struct Front {
     routes: ArcSwap<Routes>,
     roll: Arc<Roll>,
 }

@@ -1,4 +1,4 @@
-//! Which service a connection is for.
+//! Which service a connection is for, or a request.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -7,12 +7,38 @@ use ipnet::IpNet;
 use crate::{config::Mode, relay::published::Published};
 
 /// The services that are reached on one socket.
-pub(in crate::relay) struct Routes {
+#[derive(Default)]
+pub(crate) struct Routes {
     services: Vec<Arc<Published>>,
-    /// Where server names are read.
-    names: Option<Names>,
+    /// By the name that clients ask for.
+    names: Names,
+    /// Takes connections that ask for none of them.
+    fallback: Option<Arc<Published>>,
+    /// Whether connections are told apart by the name in their handshake.
+    reads_names: bool,
+    /// Services of other ports, to which requests are redirected.
+    redirects: Names,
+    web: Option<Web>,
     /// Peers that send a PROXY header; the same for all services of a socket.
     proxies: Vec<IpNet>,
+}
+
+/// How requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Web {
+    /// As they are.
+    Plain,
+    /// Within TLS.
+    Tls,
+}
+
+/// Whom a connection is led to.
+#[derive(Clone)]
+pub(in crate::relay) enum Lead<'a> {
+    /// A service whose payload is not read.
+    Service(&'a Arc<Published>),
+    /// Who reads requests.
+    Web(Web),
 }
 
 #[derive(Default)]
@@ -20,17 +46,37 @@ struct Names {
     exact: HashMap<String, Arc<Published>>,
     /// By what follows the first label.
     wildcards: HashMap<String, Arc<Published>>,
-    /// Takes what asks for none of them.
-    fallback: Option<Arc<Published>>,
 }
 
 impl Routes {
-    pub(in crate::relay) fn new(services: Vec<Arc<Published>>) -> Self {
+    /// `redirects`: services of another port that requests are redirected to.
+    pub(in crate::relay) fn new(
+        services: Vec<Arc<Published>>,
+        redirects: &[Arc<Published>],
+    ) -> Self {
         let first = services.first().map(|first| first.settings());
         let proxies = first.map(|first| first.proxy_protocol.accept_from.clone());
-        let is_tls = |service: &Arc<Published>| service.settings().mode == Mode::Tls;
-        let names = services.iter().any(is_tls).then(|| Names::of(&services));
-        Self { services, names, proxies: proxies.unwrap_or_default() }
+        let mut routes = Self {
+            redirects: Names::of(redirects),
+            names: Names::of(&services),
+            proxies: proxies.unwrap_or_default(),
+            ..Self::default()
+        };
+        for service in &services {
+            let settings = service.settings();
+            match (settings.mode, settings.web()) {
+                (Mode::Http, Some(web)) => {
+                    routes.web = Some(if web.tls { Web::Tls } else { Web::Plain });
+                }
+                (Mode::Tls, _) => routes.reads_names = true,
+                _ => routes.fallback = Some(Arc::clone(service)),
+            }
+        }
+        routes.reads_names |= routes.web == Some(Web::Tls) && routes.fallback.is_some();
+        if routes.web.is_none() && !redirects.is_empty() {
+            routes.web = Some(Web::Plain);
+        }
+        Self { services, ..routes }
     }
 
     /// Every service.
@@ -38,14 +84,17 @@ impl Routes {
         &self.services
     }
 
-    /// The only service, where that is so.
+    /// The only service, where that is so and its payload is not read.
     pub(in crate::relay) fn alone(&self) -> Option<&Arc<Published>> {
-        if let [alone] = self.services.as_slice() { Some(alone) } else { None }
+        match self.services.as_slice() {
+            [alone] if self.web.is_none() => Some(alone),
+            _ => None,
+        }
     }
 
     /// Whether the server name is to be read.
     pub(in crate::relay) fn reads_names(&self) -> bool {
-        self.names.is_some()
+        self.reads_names
     }
 
     /// Whether this peer must send a PROXY header.
@@ -53,19 +102,36 @@ impl Routes {
         self.proxies.iter().any(|proxies| proxies.contains(&peer))
     }
 
-    /// The service of that server name, in lower case.
-    pub(in crate::relay) fn named(&self, name: Option<&str>) -> Option<&Arc<Published>> {
-        let names = self.names.as_ref();
-        let found = names.zip(name).and_then(|(names, name)| names.find(name));
-        found.or_else(|| self.unnamed())
+    /// Who takes connections that ask for that server name, in lower case.
+    pub(in crate::relay) fn named(&self, name: Option<&str>) -> Option<Lead<'_>> {
+        let found = name.and_then(|name| self.host(name));
+        match (found, self.web) {
+            (Some(found), Some(web)) if found.site().is_some() => Some(Lead::Web(web)),
+            (Some(found), _) => Some(Lead::Service(found)),
+            (None, _) => self.unnamed(),
+        }
     }
 
-    /// The service of those who ask for no name.
-    pub(in crate::relay) fn unnamed(&self) -> Option<&Arc<Published>> {
-        match &self.names {
-            Some(names) => names.fallback.as_ref(),
-            None => self.services.first(),
-        }
+    /// Who takes connections that ask for no name.
+    pub(in crate::relay) fn unnamed(&self) -> Option<Lead<'_>> {
+        let fallback = self.fallback.as_ref().map(Lead::Service);
+        fallback.or_else(|| self.web.map(Lead::Web))
+    }
+
+    /// How requests come here, where there are any.
+    pub(crate) fn web(&self) -> Option<Web> {
+        self.web
+    }
+
+    /// The service of that name, in lower case: one over HTTP, or one that TLS is passed
+    /// through to.
+    pub(crate) fn host(&self, name: &str) -> Option<&Arc<Published>> {
+        self.names.find(name)
+    }
+
+    /// The service of that name, in lower case, that requests are redirected to.
+    pub(crate) fn redirect(&self, name: &str) -> Option<&Arc<Published>> {
+        self.redirects.find(name)
     }
 }
 
@@ -74,14 +140,15 @@ impl Names {
         let mut names = Self::default();
         for service in services {
             let settings = service.settings();
-            let service = Arc::clone(service);
-            match (settings.mode, settings.domain.as_deref()) {
-                (Mode::Tls, Some(domain)) => match domain.strip_prefix("*.") {
-                    Some(parent) => names.wildcards.insert(parent.to_owned(), service),
-                    None => names.exact.insert(domain.to_owned(), service),
-                },
-                _ => names.fallback.replace(service),
+            let Some(domain) = settings.domain.as_deref() else { continue };
+            if !matches!(settings.mode, Mode::Tls | Mode::Http) {
+                continue;
+            }
+            let (names, name) = match domain.strip_prefix("*.") {
+                Some(parent) => (&mut names.wildcards, parent),
+                None => (&mut names.exact, domain),
             };
+            names.insert(name.to_owned(), Arc::clone(service));
         }
         names
     }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A target. It outlives reloads that keep it.
-pub(in crate::relay) struct Member {
+pub(crate) struct Member {
     target: Target,
     /// Where the target is a name.
     names: Option<Names>,
@@ -89,7 +89,7 @@ impl Member {
         })
     }
 
-    pub(super) fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
@@ -163,7 +163,7 @@ impl Member {
     /// Dials its addresses in the resolver's order until one answers. An address that
     /// stays silent leaves its share of the time to each address after it. `tried` tells
     /// the last address that was dialled.
-    pub(in crate::relay) async fn connect(
+    pub(crate) async fn connect(
         &self,
         words: FirstWords,
         deadline: Instant,

@@ -9,6 +9,8 @@ mod pool;
 mod probe;
 mod seat;
 
+pub(crate) use member::Member;
+pub(super) use pool::Choice;
+pub(crate) use pool::Pool;
 pub use pool::TargetState;
-pub(super) use pool::{Choice, Pool};
-pub(super) use seat::Seat;
+pub(crate) use seat::Seat;

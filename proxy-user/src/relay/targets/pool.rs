@@ -19,7 +19,7 @@ use super::{
     seat::Seat,
 };
 use crate::{
-    config::{Balance, Destination, Service, Target, Targets},
+    config::{Balance, Target, Targets},
     record::Timestamp,
     relay::{
         connect::{Failed, share},
@@ -40,9 +40,9 @@ pub struct TargetState {
     pub error: Option<String>,
 }
 
-/// What a published service has behind it. It outlives reloads, and so do the targets
-/// that they keep, with all that is known of them.
-pub(in crate::relay) struct Pool {
+/// What a published service, or a route of it, has behind it. It outlives reloads, and so
+/// do the targets that they keep, with all that is known of them.
+pub(crate) struct Pool {
     service: Arc<str>,
     set: ArcSwap<Set>,
     /// Counts the clients.
@@ -67,22 +67,15 @@ pub(in crate::relay) struct Choice {
 }
 
 impl Pool {
-    pub(in crate::relay) fn new(
-        service: &Service,
-        lookout: Arc<dyn Lookout>,
-        runtime: Handle,
-    ) -> Self {
+    /// Of the service of that name; empty.
+    pub(in crate::relay) fn new(service: &str, lookout: Arc<dyn Lookout>, runtime: Handle) -> Self {
         let none = Set { members: Vec::new(), balance: Balance::RoundRobin, watched: false };
-        let name = service.name.as_str().into();
         let set = ArcSwap::from_pointee(none);
-        let pool = Self { service: name, set, turn: AtomicUsize::new(0), lookout, runtime };
-        pool.update(service);
-        pool
+        Self { service: service.into(), set, turn: AtomicUsize::new(0), lookout, runtime }
     }
 
     /// Puts other targets in force. Sessions of those that go are none of its business.
-    pub(in crate::relay) fn update(&self, service: &Service) {
-        let Destination::Targets(targets) = &service.destination else { return };
+    pub(in crate::relay) fn update(&self, targets: &Targets) {
         let set = Arc::new(self.set_of(targets));
         for member in &set.members {
             member.watch(targets.health, &self.runtime);
@@ -111,7 +104,7 @@ impl Pool {
 
     /// The targets for a session of `client`, best first: all of them, for where one
     /// fails.
-    pub(in crate::relay) fn order(&self, client: IpAddr) -> Vec<Arc<Member>> {
+    pub(crate) fn order(&self, client: IpAddr) -> Vec<Arc<Member>> {
         let set = self.set.load();
         let turn = self.turn.fetch_add(1, Relaxed);
         let candidates: Vec<Candidate> =

@@ -6,7 +6,7 @@ use super::member::Member;
 use crate::config::Target;
 
 /// Counts as a session of a target until it is dropped, and tells how the target does.
-pub(in crate::relay) struct Seat {
+pub(crate) struct Seat {
     member: Arc<Member>,
     /// Since when, where the target need never answer.
     unanswered: Option<Instant>,
@@ -14,7 +14,7 @@ pub(in crate::relay) struct Seat {
 
 impl Seat {
     /// For a session whose target answers a dial.
-    pub(in crate::relay) fn new(member: Arc<Member>) -> Self {
+    pub(crate) fn new(member: Arc<Member>) -> Self {
         member.enter();
         Self { member, unanswered: None }
     }
@@ -27,17 +27,17 @@ impl Seat {
     }
 
     /// Whose it is.
-    pub(in crate::relay) fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         self.member.target()
     }
 
     /// The target cannot be reached: others come before it, until it works again.
-    pub(in crate::relay) fn failed(&self, error: &dyn fmt::Display) {
+    pub(crate) fn failed(&self, error: &dyn fmt::Display) {
         self.member.failed(error);
     }
 
     /// The target answered.
-    pub(in crate::relay) fn worked(&self) {
+    pub(crate) fn worked(&self) {
         self.member.worked();
     }
 }

@@ -6,12 +6,20 @@ use tokio::runtime::Handle;
 
 use super::{backends::*, support::*};
 use crate::{
-    config::Target,
+    config::{Destination, Service, Target},
     relay::{connect::DialError, targets::Pool},
 };
 
 fn pool(targets: &[SocketAddr]) -> Pool {
-    Pool::new(&behind("dns", targets, None), Arc::<Notes>::default(), Handle::current())
+    of(&behind("dns", targets, None))
+}
+
+fn of(service: &Service) -> Pool {
+    let pool = Pool::new("dns", Arc::<Notes>::default(), Handle::current());
+    if let Destination::Targets(targets) = &service.destination {
+        pool.update(targets);
+    }
+    pool
 }
 
 fn address(host: u8) -> SocketAddr {
@@ -70,8 +78,7 @@ async fn a_name_that_has_no_address_gives_its_turn_to_the_next() {
     let mut service = behind("dns", &[address(1)], None);
     let name = Target::Name { host: "weir-test.invalid".to_owned(), port: 53 };
     service.destination = name.clone().into();
-    let notes = Arc::<Notes>::default();
-    let pool = Pool::new(&service, notes, Handle::current());
+    let pool = of(&service);
     let failed = pool.choose(LOCALHOST, Duration::from_millis(300)).await.err().expect("no target");
     assert_eq!(failed.target, name.to_string());
     assert!(matches!(failed.error, DialError::Timeout | DialError::Unreachable(_)));

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -26,7 +27,7 @@ use crate::{
     config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
     record::CloseReason,
     relay::{
-        Bytes, Ended, Fate, Gate, Journal, Limits, ListenError, Listeners, Lookout, Opened, Outcome,
+        Bytes, Client, Ended, Fate, Gate, Guest, Host, Journal, Limits, ListenError, Listeners, Lookout, Opened, Outcome,
     },
 };
 
@@ -60,7 +61,8 @@ impl Door {
 }
 
 impl Gate for Door {
-    fn judge(&self, service: &str, client: IpAddr) -> Judgement {
+    fn judge(&self, service: &str, client: Client) -> Judgement {
+        let client = client.address;
         let denied = self.denied.lock();
         let matches = |(at, who): &(Option<&str>, IpAddr)| {
             *who == client && at.is_none_or(|at| at == service)
@@ -146,6 +148,15 @@ async fn wait(changed: &Notify, done: impl Fn() -> bool) {
     timeout(PATIENCE, waiting).await.expect("too little was heard");
 }
 
+/// Reads no requests.
+struct Nobody;
+
+impl Host for Nobody {
+    fn serve(&self, _: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async {})
+    }
+}
+
 pub(super) struct Relay {
     pub(super) listeners: Listeners,
     pub(super) door: Arc<Door>,
@@ -176,7 +187,7 @@ impl Relay {
     pub(super) fn with(limits: Limits) -> Self {
         let (door, notes) = (Arc::<Door>::default(), Arc::<Notes>::default());
         let witnesses = (Arc::clone(&notes) as _, Arc::clone(&notes) as _);
-        let listeners = Listeners::new(Arc::clone(&door) as _, witnesses, limits);
+        let listeners = Listeners::new(Arc::clone(&door) as _, witnesses, Arc::new(Nobody), limits);
         let listeners = listeners.expect("threads");
         Self { listeners, door, notes }
     }

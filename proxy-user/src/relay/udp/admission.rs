@@ -30,15 +30,15 @@ impl Receiver {
             return self.refuse(flow, &owner, &service, started, Refusal::Intake);
         }
         let address = socket::client_address(peers.client);
-        let entered = owner.enter(address);
-        let judgement = self.shared.gate.judge(&service.name, address);
+        let entered = owner.enter(address.into());
+        let judgement = self.shared.gate.judge(&service.name, address.into());
         if let Some(reason) = judgement.denied {
             return self.refuse(flow, &owner, &service, started, Refusal::Denied(reason));
         }
         let admission =
             Admission { observed: judgement.observed, country_exempt: judgement.country_exempt };
         let runtime = self.shared.runtimes.least_busy(self.home);
-        let permit = self.shared.budget.take_for_datagrams();
+        let permit = self.shared.budget.take_file();
         let place = permit.and_then(|permit| {
             Some((permit, owner.counters().enter(service.max_connections.get())?))
         });

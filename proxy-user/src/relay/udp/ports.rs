@@ -20,7 +20,7 @@ use crate::{
         descriptor::Descriptor,
         inherited::held,
         listening::ListenError,
-        plan::Plan,
+        plan::{Plan, Reached},
         published::Published,
         rebind::{DATAGRAMS, bind_missing},
         receive::Shared,
@@ -110,7 +110,7 @@ impl Change<'_> {
         join_all(gone.into_iter().map(|(_, port)| port.retire(successors.clone()))).await;
         drop(successors);
         let mut bound: BTreeMap<_, _> = bound.into_iter().collect();
-        for (address, services) in plan.sockets() {
+        for (address, Reached { services, .. }) in plan.sockets() {
             let Some(owner) = services.iter().find_map(|name| published.get(name)) else {
                 continue;
             };

@@ -87,7 +87,7 @@ impl Course {
         for _ in service.targets() {
             let control = entered.control();
             let pool = entered.published().pool();
-            let choice = pool.choose(control.client(), service.connect_timeout);
+            let choice = pool.choose(control.client().address, service.connect_timeout);
             let Choice { address, seat } = match or_cut(control, choice).await {
                 Ok(Ok(choice)) => choice,
                 Ok(Err(failed)) => return End::Failed(failed),

@@ -66,7 +66,7 @@ mod tests {
         let session = |number: u32| {
             let client = std::net::Ipv4Addr::from(number).into();
             let peers = Peers { client: (client, 53).into(), local: client };
-            let control = Arc::new(Control::new(client));
+            let control = Arc::new(Control::new(client.into()));
             Arc::new(Uplink::new(peers, Arc::clone(&listener), control, Arc::default()))
         };
         let sessions: Vec<_> = (0..20_000).map(session).collect();

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     record::{
-        CloseReason, Draft, Location, Protocol, Record, Source, Timestamp, TlsVersion, Verdict,
-        tests::draft,
+        AuthMethod, CloseReason, Draft, HttpPart, HttpVersion, Location, Protocol, Record, Source,
+        Timestamp, TlsVersion, Verdict,
+        tests::{draft, request},
     },
     store::codec::{decode, encode},
 };
@@ -29,6 +30,30 @@ fn locations() -> impl Strategy<Value = Location> {
 }
 
 prop_compose! {
+    fn requests()(
+        request_id: u128,
+        (method, path, user_agent) in any::<(String, String, String)>(),
+        (user_id, user_email) in any::<(String, String)>(),
+        status_code: u16,
+        auth in select(&AuthMethod::ALL),
+        http_version in option::of(select(&HttpVersion::ALL)),
+    ) -> Box<HttpPart> {
+        let request_id = Uuid::from_u128(request_id);
+        Box::new(HttpPart {
+            request_id,
+            method,
+            path,
+            status_code,
+            auth,
+            user_id,
+            user_email,
+            http_version,
+            user_agent,
+        })
+    }
+}
+
+prop_compose! {
     fn drafts()(
         (service_id, host, target) in any::<(String, String, String)>(),
         (timestamp, started_at, duration_ms) in any::<(i64, i64, u64)>(),
@@ -43,6 +68,7 @@ prop_compose! {
             (option::of(select(Reason::ALL)), option::of(select(Reason::ALL))),
         close_reason in option::of(select(&CloseReason::ALL)),
         tls_version in option::of(select(&TlsVersion::ALL)),
+        http in option::of(requests()),
         metadata in btree_map(any::<String>(), any::<String>(), 0..4),
     ) -> Draft {
         Draft {
@@ -66,6 +92,7 @@ prop_compose! {
             close_reason,
             target,
             tls_version,
+            http,
             metadata,
         }
     }
@@ -86,6 +113,19 @@ fn records_of_version_1_stay_readable() {
     assert_eq!(decode(Uuid::nil(), bytes), Some(expected));
 }
 
+/// As they were written before records could be of requests.
+#[test]
+fn records_of_version_2_stay_readable() {
+    let expected = Record { id: Uuid::nil(), draft: draft() };
+    assert_eq!(decode(Uuid::nil(), include_bytes!("record.v2")), Some(expected));
+}
+
+#[test]
+fn records_of_version_3_stay_readable() {
+    let expected = Record { id: Uuid::nil(), draft: request() };
+    assert_eq!(decode(Uuid::nil(), include_bytes!("record.v3")), Some(expected));
+}
+
 proptest! {
     #[test]
     fn a_record_is_read_as_it_was_written(draft in drafts()) {
@@ -102,13 +142,13 @@ proptest! {
     #[test]
     fn a_record_of_an_unknown_version_is_none(draft in drafts(), version: u8) {
         let mut bytes = encode(&draft, Vec::new());
-        prop_assume!(!(1..=2).contains(&version));
+        prop_assume!(!(1..=3).contains(&version));
         bytes[0] = version;
         prop_assert_eq!(decode(Uuid::nil(), &bytes), None);
     }
 
     #[test]
-    fn bytes_of_any_kind_are_read_or_refused(mut bytes: Vec<u8>, version in 0..3_u8) {
+    fn bytes_of_any_kind_are_read_or_refused(mut bytes: Vec<u8>, version in 0..4_u8) {
         if let (1.., Some(first)) = (version, bytes.first_mut()) {
             *first = version;
         }

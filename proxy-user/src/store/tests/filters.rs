@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::support::{BY_COMMIT, DAY, Dice, HOUR, NOON, Opened, all, files, open, served, varied};
 use crate::{
-    record::{Draft, Entry, Record, Source, Timestamp, Verdict},
+    record::{AuthMethod, Draft, Entry, HttpPart, Protocol, Record, Source, Timestamp, Verdict},
     store::{Cursor, Filter, Order, Page, Paging, Query, Sort, Status},
 };
 
@@ -40,6 +40,15 @@ fn case(filter: Filter, means: impl Fn(&Draft) -> bool + 'static) -> (Filter, Me
     (filter, Box::new(means))
 }
 
+fn asked(draft: &Draft, is: impl Fn(&HttpPart) -> bool) -> bool {
+    draft.http.as_ref().is_some_and(|http| is(http))
+}
+
+fn is_success(draft: &Draft) -> bool {
+    draft.verdict == Verdict::Allowed
+        && !asked(draft, |http| [404, 502].contains(&http.status_code))
+}
+
 fn v4(draft: &Draft) -> [u8; 4] {
     match draft.source {
         Source::Address(IpAddr::V4(address)) => address.octets(),
@@ -49,6 +58,10 @@ fn v4(draft: &Draft) -> [u8; 4] {
 
 /// Filters, and what each means; every field is in at least one.
 fn filters() -> Vec<(Filter, Means)> {
+    filters_of_all().into_iter().chain(filters_of_requests()).collect()
+}
+
+fn filters_of_all() -> Vec<(Filter, Means)> {
     let all = Filter::default;
     let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|&t| t.into()).collect() };
     let nets = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
@@ -60,7 +73,9 @@ fn filters() -> Vec<(Filter, Means)> {
     let v6: Ipv6Addr = "2001:db8::7".parse().unwrap();
     vec![
         case(all(), |_| true),
-        case(Filter { search: Some("example".into()), ..all() }, |d| d.host.contains("ample")),
+        case(Filter { search: Some("example".into()), ..all() }, |d| {
+            d.host.contains("ample") || asked(d, |http| http.user_email == "Ann@example.com")
+        }),
         case(Filter { search: Some("web.".into()), ..all() }, |d| {
             d.host.len() > 14 || d.host.ends_with("test")
         }),
@@ -80,19 +95,11 @@ fn filters() -> Vec<(Filter, Means)> {
         case(Filter { host: texts(&["ssh:22", "db.example.com"]), ..all() }, |d| {
             (d.host == "ssh" && d.listen_port == 22) || d.host == "db.example.com"
         }),
-        case(Filter { method: texts(&["TCP"]), ..all() }, |_| true),
-        case(Filter { method: texts(&["GET"]), ..all() }, |_| false),
-        case(Filter { status_code: vec![404, 0], ..all() }, |_| true),
-        case(Filter { status_code: vec![200], ..all() }, |_| false),
-        case(Filter { user_id: texts(&["someone"]), ..all() }, |_| false),
         case(Filter { service_id: texts(&["db", "ssh"]), ..all() }, |d| {
             d.service_id == "db" || d.service_id == "ssh"
         }),
-        case(Filter { protocol: texts(&["udp", "tcp"]), ..all() }, |_| true),
-        case(Filter { protocol: texts(&["udp"]), ..all() }, |_| false),
         case(Filter { country_code: vec![de], ..all() }, move |d| d.location.country == Some(de)),
         case(Filter { country_code: vec![fr, de], ..all() }, |d| d.location.country.is_some()),
-        case(Filter { auth_method: texts(&["pin"]), ..all() }, |_| false),
         case(
             Filter { reason: vec![Reason::GeoUnavailable, Reason::BackendTimeout], ..all() },
             |d| {
@@ -104,11 +111,9 @@ fn filters() -> Vec<(Filter, Means)> {
         case(Filter { verdict: vec![Verdict::Error], ..all() }, |d| d.verdict.as_str() == "error"),
         case(Filter { observed: Some(true), ..all() }, |d| d.observed_reason.is_some()),
         case(Filter { observed: Some(false), ..all() }, |d| d.observed_reason.is_none()),
-        case(Filter { path: Some("/".into()), ..all() }, |_| false),
-        case(Filter { path: Some(String::new()), ..all() }, |_| true),
-        case(Filter { user_email: Some("@".into()), ..all() }, |_| false),
-        case(Filter { status: Some(Status::Success), ..all() }, |d| d.verdict == Verdict::Allowed),
-        case(Filter { status: Some(Status::Failed), ..all() }, |d| d.verdict != Verdict::Allowed),
+        case(Filter { user_email: Some("ann@".into()), ..all() }, |d| {
+            asked(d, |http| http.user_email == "Ann@example.com")
+        }),
         case(Filter { start: Some(from), ..all() }, move |d| d.timestamp.0 >= from.0),
         case(Filter { end: Some(until), ..all() }, move |d| d.timestamp.0 <= until.0),
         case(Filter { start: Some(from), end: Some(until), ..all() }, move |d| {
@@ -139,6 +144,52 @@ fn filters() -> Vec<(Filter, Means)> {
     ]
 }
 
+/// The same of fields that only requests have, or have otherwise.
+fn filters_of_requests() -> Vec<(Filter, Means)> {
+    let all = Filter::default;
+    let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|&t| t.into()).collect() };
+    vec![
+        case(Filter { search: Some("com/in".into()), ..all() }, |d| {
+            d.host.ends_with("com") && asked(d, |http| http.path == "/Index.html")
+        }),
+        case(Filter { search: Some("/a".into()), ..all() }, |d| asked(d, |h| h.path == "/a/b")),
+        case(Filter { search: Some("u-1".into()), ..all() }, |d| {
+            asked(d, |h| !h.user_id.is_empty())
+        }),
+        case(Filter { search: Some("01000000-0000".into()), ..all() }, |d| {
+            asked(d, |http| http.request_id.as_bytes()[0] == 1)
+        }),
+        case(Filter { method: texts(&["tcp"]), ..all() }, |d| d.http.is_none()),
+        case(Filter { method: texts(&["get", "BREW"]), ..all() }, |d| {
+            asked(d, |http| http.method != "POST")
+        }),
+        case(Filter { status_code: vec![404, 0], ..all() }, |d| {
+            !asked(d, |http| [200, 302, 502].contains(&http.status_code))
+        }),
+        case(Filter { status_code: vec![200], ..all() }, |d| asked(d, |h| h.status_code == 200)),
+        case(Filter { user_id: texts(&["u-17", "someone"]), ..all() }, |d| {
+            asked(d, |http| http.user_id == "U-17")
+        }),
+        case(Filter { protocol: vec![Protocol::Udp, Protocol::Tcp], ..all() }, |d| {
+            d.http.is_none()
+        }),
+        case(Filter { protocol: vec![Protocol::Http], ..all() }, |d| d.http.is_some()),
+        case(Filter { protocol: vec![Protocol::Udp], ..all() }, |_| false),
+        case(Filter { auth_method: vec![AuthMethod::Pin, AuthMethod::None], ..all() }, |d| {
+            asked(d, |http| http.auth.as_str() == "pin" || http.auth.as_str() == "none")
+        }),
+        case(Filter { path: Some("/".into()), ..all() }, |d| {
+            asked(d, |http| !http.path.is_empty())
+        }),
+        case(Filter { path: Some("index".into()), ..all() }, |d| {
+            asked(d, |http| http.path == "/Index.html")
+        }),
+        case(Filter { path: Some(String::new()), ..all() }, |_| true),
+        case(Filter { status: Some(Status::Success), ..all() }, is_success),
+        case(Filter { status: Some(Status::Failed), ..all() }, |d| !is_success(d)),
+    ]
+}
+
 /// IPv4 by number, then IPv6; what has none comes first.
 fn place(draft: &Draft) -> (u8, u128) {
     match draft.source {
@@ -149,7 +200,16 @@ fn place(draft: &Draft) -> (u8, u128) {
 }
 
 fn compare(sort: Sort, a: &Draft, b: &Draft) -> Ordering {
-    let url = |draft: &Draft| format!("{}:{}", draft.host, draft.listen_port);
+    let url = |draft: &Draft| match &draft.http {
+        Some(http) => format!("{}{}", draft.host, http.path),
+        None => format!("{}:{}", draft.host, draft.listen_port),
+    };
+    let text = |of: fn(&HttpPart) -> &str| {
+        let shown = |draft: &Draft| draft.http.as_ref().map_or(String::new(), |h| of(h).into());
+        shown(a).cmp(&shown(b))
+    };
+    let method = |draft: &Draft| draft.http.as_ref().map_or("TCP".into(), |h| h.method.clone());
+    let status = |draft: &Draft| draft.http.as_ref().map_or(0, |http| http.status_code);
     let reason = |draft: &Draft| draft.reason.map_or("", Reason::as_str);
     match sort {
         Sort::Timestamp => a.timestamp.cmp(&b.timestamp),
@@ -160,10 +220,11 @@ fn compare(sort: Sort, a: &Draft, b: &Draft) -> Ordering {
         Sort::Reason => reason(a).cmp(reason(b)),
         Sort::BytesUpload => a.bytes_upload.cmp(&b.bytes_upload),
         Sort::BytesDownload => a.bytes_download.cmp(&b.bytes_download),
-        // The same in all of these records.
-        Sort::Path | Sort::Method | Sort::StatusCode | Sort::UserId | Sort::AuthMethod => {
-            Ordering::Equal
-        }
+        Sort::Path => text(|http| &http.path),
+        Sort::Method => method(a).cmp(&method(b)),
+        Sort::StatusCode => status(a).cmp(&status(b)),
+        Sort::UserId => text(|http| &http.user_id),
+        Sort::AuthMethod => text(|http| http.auth.as_str()),
     }
 }
 
@@ -211,7 +272,7 @@ fn the_filters_of_this_test_tell_records_apart() {
     let matching = |means: &Means| records.iter().filter(|record| means(&record.draft)).count();
     let some =
         filters().iter().filter(|(_, means)| (1..records.len()).contains(&matching(means))).count();
-    assert_eq!(some, 24);
+    assert_eq!(some, 39);
 }
 
 #[test]
@@ -223,10 +284,12 @@ fn a_record_is_found_by_the_beginning_of_its_id() {
         let begin = asked[..length].to_owned();
         let same = records.iter().filter(|record| record.id.to_string().starts_with(&begin));
         let filter = Filter { search: Some(begin.clone()), ..Filter::default() };
-        // Equal in all of them, so that the ids decide.
-        let by = (Sort::Path, Order::Ascending);
-        let page = ask(&opened, &filter, by, Paging::Page(1), 1000);
-        assert!(ids(&page).eq(same.map(|record| record.id)));
+        let mut same: Vec<Uuid> = same.map(|record| record.id).collect();
+        same.sort();
+        let page = ask(&opened, &filter, (Sort::Host, Order::Ascending), Paging::Page(1), 1000);
+        let mut found: Vec<Uuid> = ids(&page).collect();
+        found.sort();
+        assert_eq!(found, same);
     }
     assert_eq!(opened.store.get(records[77].id).unwrap().as_ref(), Some(&records[77]));
     assert_eq!(opened.store.get(Uuid::max()).unwrap(), None);

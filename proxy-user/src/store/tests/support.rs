@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::{
     record::{
-        Accounted, Batch, CloseReason, Commit, Committing, CounterId, Draft, Entry, FlowId, Ids,
-        Location, Origin, Protocol, Record, Source, Timestamp, Verdict, tests::draft,
+        Accounted, AuthMethod, Batch, CloseReason, Commit, Committing, CounterId, Draft, Entry,
+        FlowId, HttpPart, Ids, Location, Origin, Protocol, Record, Source, Timestamp, Verdict,
+        tests::draft,
     },
     store::{Filter, Store, StoreError, StoreOptions, StoreWriter},
 };
@@ -164,12 +165,13 @@ pub(super) fn varied(dice: &mut Dice, timestamp: Timestamp) -> Entry {
         0 => BTreeMap::from([("suppressed".into(), dice.below(900).to_string())]),
         _ => BTreeMap::new(),
     };
+    let http = (dice.below(2) == 0).then(|| Box::new(asked(dice)));
     let draft = Draft {
         service_id: dice.pick(&["db", "web", "ssh", ""]).into(),
         timestamp,
         started_at: Timestamp(timestamp.0 - i64::try_from(duration).unwrap()),
         duration_ms: duration,
-        protocol: Protocol::Tcp,
+        protocol: if http.is_some() { Protocol::Http } else { Protocol::Tcp },
         verdict,
         host: dice.pick(&["db.example.com", "Web.Example.com", "ssh", "web.test"]).into(),
         listen_port: dice.pick(&[22, 443, 5432]),
@@ -191,7 +193,22 @@ pub(super) fn varied(dice: &mut Dice, timestamp: Timestamp) -> Entry {
         close_reason: Some(dice.pick(&CloseReason::ALL)),
         target: "10.0.0.5:5432".into(),
         tls_version: None,
+        http,
         metadata,
     };
     Entry { draft, origin: Origin::Userspace }
+}
+
+fn asked(dice: &mut Dice) -> HttpPart {
+    HttpPart {
+        request_id: Uuid::from_u128(u128::from(dice.below(3)) << 120 | 7),
+        method: dice.pick(&["GET", "POST", "brew"]).into(),
+        path: dice.pick(&["/", "/Index.html", "/a/b", ""]).into(),
+        status_code: dice.pick(&[0, 200, 302, 404, 502]),
+        auth: dice.pick(&AuthMethod::ALL),
+        user_id: dice.pick(&["", "U-17", "u-18"]).into(),
+        user_email: dice.pick(&["", "Ann@example.com", "bob@test"]).into(),
+        http_version: None,
+        user_agent: String::new(),
+    }
 }

@@ -35,11 +35,11 @@ pub(super) const FAULTS: &[Faulty] = &[
     // The PROXY protocol.
     (
         "[service.a]\nmode = \"udp\"\nlisten = 53\ntarget = \"db:5\"\nproxy_protocol = { send = \"v1\" }",
-        &["5:1: proxy_protocol is for tcp and tls services whose target Weir dials"],
+        &["5:1: proxy_protocol is for tcp, tls and http services that Weir listens for"],
     ),
     (
         "[service.a]\nmode = \"tcp\"\nlisten = 53\ntarget = \"host\"\nproxy_protocol = { accept_from = [\"10.0.0.7\"] }",
-        &["5:1: proxy_protocol is for tcp and tls services whose target Weir dials"],
+        &["5:1: proxy_protocol is for tcp, tls and http services that Weir listens for"],
     ),
     (
         "[service.a]\nmode = \"tcp\"\nlisten = 53\ntarget = \"db:5\"\nproxy_protocol = { send = \"v3\" }",

@@ -15,7 +15,7 @@ pub(super) const FAULTS: &[Faulty] = &[
     ),
     (
         "[service.a]\nmode = \"ssh\"\nlisten = 22\ntarget = \"host\"",
-        &["2:8: mode is \"tcp\" or \"udp\" or \"tls\", not \"ssh\""],
+        &["2:8: mode is \"http\" or \"tcp\" or \"udp\" or \"tls\", not \"ssh\""],
     ),
     (
         "[service.a]\nmode = \"tcp\"\ntarget = \"host\"",

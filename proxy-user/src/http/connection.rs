@@ -1,0 +1,229 @@
+//! One client's connection, from accept to its end.
+
+use std::{
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use hyper::{
+    rt::{Read, Write},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use proxy_common::reason::Reason;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Duration, Instant, sleep_until},
+};
+
+use super::{
+    Inner,
+    answer::answer,
+    exchange::Exchange,
+    forward::Switch,
+    handshake::{TlsFacts, handshake},
+    malformed,
+    pulse::{Health, Pulse, Watched},
+    rewound::Rewound,
+    tunnel::tunnel,
+};
+use crate::{
+    flow::{Failure, Outcome},
+    record::{CloseReason, Protocol},
+    relay::{Cut, Guest, House, Stay, Web},
+};
+
+/// A head may be so large,
+const MOST_HEAD: usize = 64 * 1024;
+/// and have so many lines.
+const MOST_HEADERS: usize = 128;
+/// Requests that a client may have under way on one connection.
+const MOST_STREAMS: u32 = 128;
+/// What a client may send on a connection of HTTP/2 before it is taken on, and of one
+/// request.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+const STREAM_WINDOW: u32 = 256 << 10;
+/// What waits to be sent of one answer.
+const SEND_BUFFER: usize = 128 << 10;
+
+/// What requests of a connection share.
+pub(super) struct Connection {
+    pub(super) http: Arc<Inner>,
+    pub(super) house: House,
+    pub(super) client: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) tls: Option<TlsFacts>,
+    pub(super) pulse: Arc<Pulse>,
+    /// Where it goes on with another protocol.
+    switch: Mutex<Option<(Switch, Box<Exchange>)>>,
+    /// Whether a request came: from then on, requests make the records.
+    pub(super) asked: AtomicBool,
+}
+
+/// Why a connection is over.
+enum End {
+    /// By itself.
+    Over(hyper::Result<()>),
+    /// By an order.
+    Cut(Cut),
+    /// A time limit passed.
+    Late(Health),
+}
+
+/// Serves a guest to the end.
+pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
+    let Guest { stream, ahead, client, local, web, mut stay } = guest;
+    let stream = Rewound::new(stream, ahead);
+    let house = stay.house();
+    let pulse = Pulse::new(stay.started());
+    let connection = Connection {
+        http,
+        house,
+        client,
+        local,
+        tls: None,
+        pulse,
+        switch: Mutex::default(),
+        asked: AtomicBool::new(false),
+    };
+    let outcome = match web {
+        Web::Plain => converse(connection, stream).await,
+        Web::Tls => match handshake(&connection, stream, stay.introduction()).await {
+            Ok((stream, tls)) => {
+                converse(Connection { tls: Some(tls), ..connection }, stream).await
+            }
+            Err(failure) => Outcome::Unserved(failure),
+        },
+    };
+    end(stay, outcome);
+}
+
+fn end(mut stay: Stay, outcome: Outcome) {
+    stay.ends(outcome);
+}
+
+/// Answers requests in the protocol that was agreed on.
+async fn converse<S>(connection: Connection, stream: S) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let is_http2 = connection.tls.as_ref().is_some_and(|tls| tls.is_http2);
+    let connection = Arc::new(connection);
+    let pulse = Arc::clone(&connection.pulse);
+    let io = TokioIo::new(Watched { stream, pulse });
+    let end = if is_http2 { http2(&connection, io).await } else { http1(&connection, io).await };
+    let switch = connection.switch.lock().take();
+    if let Some((switch, exchange)) = switch {
+        tunnel(&connection, switch, exchange).await;
+    }
+    outcome(&connection, end)
+}
+
+impl Connection {
+    /// It goes on with another protocol.
+    pub(super) fn switches(&self, switch: Switch, exchange: Box<Exchange>) {
+        *self.switch.lock() = Some((switch, exchange));
+    }
+}
+
+async fn http1<I>(connection: &Arc<Connection>, io: I) -> End
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let answering = Arc::clone(connection);
+    let service = service_fn(move |request| answer(Arc::clone(&answering), request));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(MOST_HEAD)
+        .max_headers(MOST_HEADERS)
+        .half_close(false);
+    let serving = pin!(builder.serve_connection(io, service).with_upgrades());
+    drive(connection, serving, |serving| serving.graceful_shutdown()).await
+}
+
+async fn http2<I>(connection: &Arc<Connection>, io: I) -> End
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let answering = Arc::clone(connection);
+    let service = service_fn(move |request| answer(Arc::clone(&answering), request));
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(u32::try_from(MOST_HEAD).unwrap_or(u32::MAX))
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let serving = pin!(builder.serve_connection(io, service));
+    drive(connection, serving, |serving| serving.graceful_shutdown()).await
+}
+
+/// Drives a connection until it is over or has to be.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: &Connection,
+    mut serving: Pin<&mut C>,
+    finish: impl Fn(Pin<&mut C>),
+) -> End {
+    let house = &connection.house;
+    let mut look = pin!(sleep_until(Instant::now()));
+    let mut finishing = false;
+    loop {
+        tokio::select! {
+            biased;
+            cut = house.cut() => return End::Cut(cut),
+            over = serving.as_mut() => return End::Over(over),
+            () = house.draining().cancelled(), if !finishing => {
+                finishing = true;
+                finish(serving.as_mut());
+            }
+            () = look.as_mut() => match connection.pulse.health() {
+                Health::Good(next) => look.as_mut().reset(next.into()),
+                Health::Idle if !finishing => {
+                    finishing = true;
+                    finish(serving.as_mut());
+                    look.as_mut().reset(Instant::now() + Duration::from_secs(5));
+                }
+                late => return End::Late(late),
+            },
+        }
+    }
+}
+
+/// What the connection itself is recorded as: nothing where requests were.
+fn outcome(connection: &Arc<Connection>, end: End) -> Outcome {
+    if let End::Over(Err(error)) = &end
+        && (error.is_parse() || error.is_parse_too_large())
+    {
+        malformed::record(connection, error);
+        return Outcome::Recorded;
+    }
+    if connection.asked.load(Relaxed) {
+        return Outcome::Recorded;
+    }
+    let (error, close_reason) = match end {
+        End::Over(Ok(())) => (String::new(), CloseReason::ClientClosed),
+        End::Over(Err(error)) => (error.to_string(), CloseReason::ClientClosed),
+        End::Cut(cut) => (String::new(), cut.into()),
+        End::Late(Health::SlowHead) => {
+            ("the request's head did not end".to_owned(), CloseReason::IdleTimeout)
+        }
+        End::Late(_) => ("no request came".to_owned(), CloseReason::IdleTimeout),
+    };
+    Outcome::Unserved(Failure {
+        protocol: Some(Protocol::Http),
+        error,
+        close_reason: Some(close_reason),
+        ..Failure::of(Reason::ClientAborted)
+    })
+}

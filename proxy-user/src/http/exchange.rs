@@ -1,0 +1,410 @@
+//! A request's record while the request is under way. It is handed over exactly once: when
+//! this is dropped, however that comes about.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use hyper::{Method, Request, StatusCode, Version, header::USER_AGENT};
+use proxy_common::reason::Reason;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use uuid::Uuid;
+
+use super::{connection::Connection, forwarded_for::Client, pulse::Serving, refusal::Refusal};
+use crate::{
+    config::Service,
+    flow::Requests,
+    record::{
+        AuthMethod, CloseReason, Draft, HttpPart, HttpVersion, Location, Protocol, Source,
+        Timestamp, Verdict, shown,
+    },
+    relay::{Bytes, Counters, Cut, Judged, Place},
+};
+
+/// What passes in both directions, counted by those who pass it on.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    up: AtomicU64,
+    down: AtomicU64,
+    /// Of the service.
+    counters: OnceLock<Arc<Counters>>,
+    /// How the request's body ended, as [`BodyEnd`].
+    body: AtomicU8,
+}
+
+/// How the body of a request ended, where that was before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum BodyEnd {
+    /// It did not.
+    Whole,
+    /// The client went away, or broke its own framing.
+    Broken,
+    /// The client was silent for too long.
+    Silent,
+}
+
+impl Traffic {
+    /// Bytes pass on, so many of them to the target and from it.
+    pub(super) fn moves(&self, bytes: Bytes) {
+        self.up.fetch_add(bytes.up, Relaxed);
+        self.down.fetch_add(bytes.down, Relaxed);
+        if let Some(counters) = self.counters.get() {
+            counters.add(bytes);
+        }
+    }
+
+    /// All that has passed, in bytes.
+    pub(super) fn total(&self) -> u64 {
+        self.up.load(Relaxed).wrapping_add(self.down.load(Relaxed))
+    }
+
+    pub(super) fn body_ends(&self, end: BodyEnd) {
+        self.body.store(end as u8, Relaxed);
+    }
+
+    pub(super) fn body_end(&self) -> BodyEnd {
+        match self.body.load(Relaxed) {
+            1 => BodyEnd::Broken,
+            2 => BodyEnd::Silent,
+            _ => BodyEnd::Whole,
+        }
+    }
+}
+
+/// A request and its answer.
+pub(super) struct Exchange {
+    requests: Arc<dyn Requests>,
+    connection: Arc<Connection>,
+    draft: Option<Draft>,
+    began: Instant,
+    traffic: Arc<Traffic>,
+    /// Whether the answer went out whole, or was none of which anything is left to send.
+    complete: bool,
+    judged: Option<Judged>,
+    /// Of the session that it is part of.
+    lease: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    _place: Option<Place>,
+    _serving: Serving,
+}
+
+impl Exchange {
+    /// A request whose head is complete.
+    pub(super) fn begin<B>(connection: &Arc<Connection>, request: &Request<B>) -> Box<Self> {
+        let (began, serving) = connection.pulse.begin();
+        let now = Timestamp::now();
+        let before = i64::try_from(began.elapsed().as_millis()).unwrap_or_default();
+        let agent = request.headers().get(USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+        let http = HttpPart {
+            request_id: Uuid::now_v7(),
+            method: shown(request.method().as_str().as_bytes(), HttpPart::MOST_METHOD),
+            path: shown(request.uri().path().as_bytes(), HttpPart::MOST_PATH),
+            status_code: 0,
+            auth: AuthMethod::None,
+            user_id: String::new(),
+            user_email: String::new(),
+            http_version: version(request.version()),
+            user_agent: shown(agent, HttpPart::MOST_USER_AGENT),
+        };
+        let draft = Draft {
+            service_id: String::new(),
+            timestamp: now,
+            started_at: Timestamp(now.0 - before),
+            duration_ms: 0,
+            protocol: Protocol::Http,
+            verdict: Verdict::Allowed,
+            host: String::new(),
+            listen_port: connection.local.port(),
+            bytes_upload: 0,
+            bytes_download: 0,
+            packets_upload: 0,
+            packets_download: 0,
+            source: Source::Address(connection.client.ip().to_canonical()),
+            source_port: connection.client.port(),
+            location: Location::default(),
+            reason: None,
+            observed_reason: None,
+            close_reason: None,
+            target: String::new(),
+            tls_version: connection.tls.as_ref().and_then(|tls| tls.version),
+            http: Some(Box::new(http)),
+            metadata: BTreeMap::new(),
+        };
+        Box::new(Self {
+            requests: Arc::clone(&connection.http.requests),
+            connection: Arc::clone(connection),
+            draft: Some(draft),
+            began,
+            traffic: Arc::default(),
+            complete: false,
+            judged: None,
+            lease: None,
+            _place: None,
+            _serving: serving,
+        })
+    }
+
+    /// Its id, which the client and the target learn, too.
+    pub(super) fn id(&self) -> Uuid {
+        self.draft
+            .as_ref()
+            .and_then(|draft| draft.http.as_ref())
+            .map_or(Uuid::nil(), |h| h.request_id)
+    }
+
+    /// Counts what passes.
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// Changes what is recorded.
+    pub(super) fn note(&mut self, change: impl FnOnce(&mut Draft)) {
+        if let Some(draft) = &mut self.draft {
+            change(draft);
+        }
+    }
+
+    fn note_http(&mut self, change: impl FnOnce(&mut HttpPart)) {
+        if let Some(http) = self.draft.as_mut().and_then(|draft| draft.http.as_mut()) {
+            change(http);
+        }
+    }
+
+    /// Nothing of it could be read.
+    pub(super) fn is_unread(&mut self) {
+        self.note_http(|http| {
+            http.method.clear();
+            http.path.clear();
+            http.http_version = None;
+        });
+    }
+
+    /// Which host was asked for.
+    pub(super) fn is_for(&mut self, host: &str) {
+        self.note(|draft| draft.host = shown(host.as_bytes(), 253));
+    }
+
+    /// Which service that is.
+    pub(super) fn is_of(&mut self, service: &Service) {
+        self.note(|draft| draft.service_id.clone_from(&service.name));
+    }
+
+    /// Who sent it.
+    pub(super) fn is_from(&mut self, client: &Client, peer: SocketAddr) {
+        self.note(|draft| {
+            draft.source = Source::Address(client.address);
+            draft.source_port = client.port;
+            if client.address != peer.ip().to_canonical() {
+                draft.metadata.insert("proxy".to_owned(), peer.to_string());
+            }
+        });
+    }
+
+    /// The policy lets it pass.
+    pub(super) fn is_admitted(&mut self, judged: Judged) {
+        let admission = judged.admission;
+        self.note(|draft| {
+            draft.observed_reason = admission.observed;
+            if admission.country_exempt {
+                draft.metadata.insert("country_exempt".to_owned(), "true".to_owned());
+            }
+        });
+        let _ = self.traffic.counters.set(Arc::clone(judged.entered.published().counters()));
+        self.judged = Some(judged);
+    }
+
+    /// It has one of the service's places.
+    pub(super) fn takes(&mut self, place: Place) {
+        self._place = Some(place);
+    }
+
+    /// The service's line to it, where it is admitted.
+    pub(super) fn judged(&self) -> Option<&Judged> {
+        self.judged.as_ref()
+    }
+
+    /// Who signed in, and how.
+    pub(super) fn is_by(&mut self, method: AuthMethod, user: Option<(&str, Option<&str>)>) {
+        self.note_http(|http| {
+            http.auth = method;
+            if let Some((id, email)) = user {
+                http.user_id = shown(id.as_bytes(), HttpPart::MOST_USER);
+                http.user_email = shown(email.unwrap_or("").as_bytes(), HttpPart::MOST_USER);
+            }
+        });
+    }
+
+    /// Which target it goes to.
+    pub(super) fn goes_to(&mut self, target: String) {
+        self.note(|draft| draft.target = target);
+    }
+
+    /// It is answered by Weir, and why.
+    pub(super) fn is_refused(&mut self, refusal: &Refusal) {
+        self.note(|draft| {
+            draft.reason = refusal.reason;
+            draft.verdict = refusal.reason.map_or(Verdict::Allowed, verdict);
+            if !refusal.error.is_empty() {
+                draft.metadata.insert("error".to_owned(), refusal.error.clone());
+            }
+        });
+    }
+
+    /// It failed after its head was answered.
+    pub(super) fn fails(&mut self, reason: Reason, error: &dyn std::fmt::Display) {
+        self.complete = true;
+        self.note(|draft| {
+            draft.reason = Some(reason);
+            draft.verdict = Verdict::Error;
+            draft.metadata.insert("error".to_owned(), error.to_string());
+        });
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn is_answered(&mut self, status: StatusCode) {
+        self.note_http(|http| http.status_code = status.as_u16());
+    }
+
+    /// A target answered so.
+    pub(super) fn is_answered_by_target(&mut self, status: StatusCode) {
+        self.is_answered(status);
+        if status.is_server_error() {
+            self.note(|draft| {
+                draft.reason = Some(Reason::BackendError);
+                draft.verdict = Verdict::Error;
+            });
+        }
+    }
+
+    /// Ready with the order to end it, once there is one.
+    pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(lease) = &mut self.lease
+            && lease.as_mut().poll(cx).is_ready()
+        {
+            self.note(|draft| {
+                draft.metadata.insert("cut".to_owned(), "session_ended".to_owned());
+            });
+            return Poll::Ready(());
+        }
+        match &self.judged {
+            Some(judged) => judged.entered.control().poll_cut(cx).map(|_| ()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// It lasts no longer than what the client signed in by.
+    pub(super) fn is_leased(&mut self, lease: CancellationToken) {
+        self.lease = Some(Box::pin(lease.cancelled_owned()));
+    }
+
+    /// How long its client and its target may both be silent, once they speak another
+    /// protocol.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        let judged = self.judged.as_ref();
+        judged.map_or(Duration::MAX, |judged| judged.entered.published().settings().idle_timeout)
+    }
+
+    /// It went on with another protocol, and ends so.
+    pub(super) fn closes(&mut self, why: CloseReason) {
+        self.complete = true;
+        self.note(|draft| draft.close_reason = Some(why));
+    }
+
+    /// Everything went out.
+    pub(super) fn is_complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// What it makes of an end that came too early.
+    fn is_incomplete(&self, draft: &mut Draft) {
+        let cut = self.judged.as_ref().and_then(|judged| judged.entered.control().order());
+        let cut = cut.or_else(|| self.connection.house.order());
+        let status = draft.http.as_mut().map(|http| &mut http.status_code);
+        if let Some(cut) = cut {
+            draft.metadata.insert("cut".to_owned(), cut_name(cut).to_owned());
+            draft.verdict = Verdict::Error;
+            return;
+        }
+        draft.reason.get_or_insert(Reason::ClientAborted);
+        if let Some(status) = status.filter(|status| **status == 0) {
+            *status = 499;
+            draft.verdict = Verdict::Error;
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(mut draft) = self.draft.take() else { return };
+        if !self.complete {
+            self.is_incomplete(&mut draft);
+        }
+        draft.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration = i64::try_from(draft.duration_ms).unwrap_or_default();
+        draft.timestamp = Timestamp(draft.started_at.0.saturating_add(duration));
+        if draft.verdict != Verdict::Denied {
+            draft.bytes_upload = self.traffic.up.load(Relaxed);
+            draft.bytes_download = self.traffic.down.load(Relaxed);
+        }
+        self.requests.ended(draft);
+    }
+}
+
+fn cut_name(cut: Cut) -> &'static str {
+    match cut {
+        Cut::PolicyChanged => "policy_changed",
+        Cut::ServiceRemoved => "service_removed",
+        Cut::Shutdown => "shutdown",
+    }
+}
+
+fn version(version: Version) -> Option<HttpVersion> {
+    match version {
+        Version::HTTP_10 => Some(HttpVersion::Http10),
+        Version::HTTP_11 => Some(HttpVersion::Http11),
+        Version::HTTP_2 => Some(HttpVersion::Http2),
+        _ => None,
+    }
+}
+
+/// What a reason makes of a request (SPEC 4).
+fn verdict(reason: Reason) -> Verdict {
+    match reason {
+        Reason::IpRestricted
+        | Reason::CountryRestricted
+        | Reason::GeoUnavailable
+        | Reason::SsoDenied
+        | Reason::LoginRequired
+        | Reason::MissingSsoSession
+        | Reason::InvalidPassword
+        | Reason::InvalidPin
+        | Reason::InvalidHeader
+        | Reason::LockedOut => Verdict::Denied,
+        Reason::BadRequest
+        | Reason::UnknownHost
+        | Reason::ConnectionLimit
+        | Reason::BackendUnreachable
+        | Reason::BackendTimeout
+        | Reason::BackendError
+        | Reason::ClientAborted
+        | Reason::TlsHandshakeFailed => Verdict::Error,
+    }
+}
+
+/// Whether a request may be sent a second time though nobody knows what became of the
+/// first (RFC 9110, 9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}

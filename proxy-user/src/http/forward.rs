@@ -1,0 +1,280 @@
+//! A request's way to one of its targets, and the head of the answer's way back.
+
+use std::{future::poll_fn, net::SocketAddr, sync::Arc};
+
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::{Body, Incoming},
+    header::HeaderName,
+    upgrade::OnUpgrade,
+};
+use proxy_common::reason::Reason;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    body::Upload,
+    connection::Connection,
+    exchange::{BodyEnd, Exchange, is_idempotent},
+    forwarded::{Hop, Said},
+    headers,
+    outbound::{Outbound, outbound},
+    pages::Hop as Place,
+    redirects,
+    refusal::Refusal,
+    upstream::{self, Key, Reach, Sender},
+};
+use crate::{
+    config::{Route, Scheme},
+    relay::{Member, Pool, Seat, Site, share},
+};
+
+/// A request that is about to go to one of a route's targets.
+pub(super) struct Going<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) site: &'a Site,
+    pub(super) route: &'a Route,
+    pub(super) pool: &'a Pool,
+    pub(super) hop: Hop<'a>,
+    pub(super) said: Said,
+    /// Headers that hold what clients sign in with.
+    pub(super) credentials: Arc<[HeaderName]>,
+    /// Who signed in, for the target.
+    pub(super) identity: HeaderMap,
+}
+
+/// The head of an answer, and what follows it.
+pub(super) enum Answered {
+    /// A body.
+    Streams(Response<Incoming>, Way),
+    /// Another protocol.
+    Switches(Response<()>, Switch),
+}
+
+/// The connection that an answer comes over.
+pub(super) struct Way {
+    _seat: Seat,
+    /// One that can be used again when the answer has been read.
+    kept: Option<(Key, Sender)>,
+}
+
+impl Way {
+    /// The answer has been read to its end.
+    pub(super) fn is_free(&mut self) {
+        if let Some((key, sender)) = self.kept.take() {
+            upstream::keep(key, sender);
+        }
+    }
+}
+
+/// Both ends of a connection that goes on with another protocol.
+pub(super) struct Switch {
+    pub(super) client: OnUpgrade,
+    pub(super) target: OnUpgrade,
+    pub(super) way: Way,
+}
+
+/// What became of a try.
+enum Tried {
+    Answered(Response<Incoming>, Way),
+    /// Nothing was sent, or it does not matter.
+    Again(Request<Upload>),
+    Failed(Refusal),
+}
+
+/// Sends the request to one of the targets: to the next where one fails and nothing was
+/// sent, or it may be sent again. Gives the head of the answer.
+pub(super) async fn forward(
+    exchange: &mut Exchange,
+    mut request: Request<Incoming>,
+    going: Going<'_>,
+) -> Result<Answered, Refusal> {
+    let client = headers::upgrade(request.headers()).map(|_| hyper::upgrade::on(&mut request));
+    let repeatable = is_idempotent(request.method()) && request.body().is_end_stream();
+    let Outbound { mut request, hosts } = outbound(request, &going, exchange)?;
+    let client_address = going.hop.client.address;
+    let members = going.pool.order(client_address);
+    let patience = going.site.settings().connect_timeout;
+    let deadline = Instant::now() + patience;
+    let mut failed = unreachable(&"the route has no target", false);
+    for (index, member) in members.iter().enumerate() {
+        let until = share(deadline, members.len() - index);
+        loop {
+            let sender = match reach(&going, exchange, member, until).await {
+                Ok(sender) => sender,
+                Err(refusal) => {
+                    failed = refusal;
+                    break;
+                }
+            };
+            let was_used = sender.is_used();
+            hosts.address(&mut request, member, sender.is_http2());
+            match send(&going, exchange, (sender, member), request, repeatable).await {
+                Tried::Answered(response, way) => {
+                    return answered(response, way, client, &going, exchange);
+                }
+                Tried::Failed(refusal) => return Err(refusal),
+                Tried::Again(again) => request = again,
+            }
+            if !was_used {
+                failed = Refusal::of_target(Reason::BackendError, "it closed the connection");
+                break;
+            }
+        }
+    }
+    Err(failed)
+}
+
+/// A connection to a target, one that is there or a new one.
+async fn reach(
+    going: &Going<'_>,
+    exchange: &mut Exchange,
+    member: &Arc<Member>,
+    until: Instant,
+) -> Result<Sender, Refusal> {
+    let (scheme, verify) = spoken(going.route, member);
+    let key = Key::of(member, scheme, verify);
+    if let Some(sender) = upstream::take(&key) {
+        exchange.goes_to(sender.address().to_string());
+        return Ok(sender);
+    }
+    let Some(permit) = going.connection.house.file() else {
+        let text = "So many requests are under way that this one has to wait. Try again soon.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text));
+    };
+    let tls = &going.connection.http.client_tls;
+    let mut tried = None;
+    let reach = Reach { scheme, verify, tls };
+    let connected = upstream::connect((member, permit), reach, until, &mut tried).await;
+    let shown = |tried: Option<SocketAddr>| {
+        tried.map_or_else(|| member.target().to_string(), |address| address.to_string())
+    };
+    exchange.goes_to(shown(tried));
+    let seat = Seat::new(Arc::clone(member));
+    match connected {
+        Ok(sender) => {
+            seat.worked();
+            if let Some(shared) = sender.shared() {
+                upstream::keep(key, shared);
+            }
+            Ok(sender)
+        }
+        Err(error) => {
+            if !error.is_ours() {
+                seat.failed(&error);
+            }
+            Err(unreachable(&error, error.is_timeout()))
+        }
+    }
+}
+
+fn unreachable(error: &dyn std::fmt::Display, is_timeout: bool) -> Refusal {
+    let reason = if is_timeout { Reason::BackendTimeout } else { Reason::BackendUnreachable };
+    Refusal::of_target(reason, error)
+}
+
+async fn send(
+    going: &Going<'_>,
+    exchange: &mut Exchange,
+    (mut sender, member): (Sender, &Arc<Member>),
+    request: Request<Upload>,
+    repeatable: bool,
+) -> Tried {
+    let spare = repeatable.then(|| head(&request));
+    let seat = Seat::new(Arc::clone(member));
+    let limit = going.route.timeout;
+    let sent = tokio::select! {
+        biased;
+        () = poll_fn(|cx| exchange.poll_cut(cx)) => return Tried::Failed(cut()),
+        sent = timeout(limit, sender.send(request)) => sent,
+    };
+    let Ok(sent) = sent else {
+        let error = format!("no answer within {limit:?}");
+        return Tried::Failed(Refusal::of_target(Reason::BackendTimeout, error));
+    };
+    match sent {
+        Ok(response) => {
+            let (scheme, verify) = spoken(going.route, member);
+            let key = Key::of(member, scheme, verify);
+            let kept = (!sender.is_http2()).then_some((key, sender));
+            Tried::Answered(response, Way { _seat: seat, kept })
+        }
+        Err(unsent) => {
+            let (error, unsent) = (unsent.error, unsent.request);
+            match (unsent, spare, exchange.traffic().body_end()) {
+                (Some(request), _, _) => Tried::Again(request),
+                (None, Some(head), _) => {
+                    Tried::Again(head.map(|()| Upload::none(exchange.traffic())))
+                }
+                (None, None, BodyEnd::Whole) => {
+                    Tried::Failed(Refusal::of_target(Reason::BackendError, error))
+                }
+                (None, None, end) => Tried::Failed(broken(end, &error)),
+            }
+        }
+    }
+}
+
+/// Who asked may not have the answer any more.
+fn cut() -> Refusal {
+    let (status, text) = (StatusCode::SERVICE_UNAVAILABLE, "The request was cut off by Weir.");
+    Refusal { reason: None, ..Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text) }
+}
+
+/// The client did not send all of what it had announced.
+fn broken(end: BodyEnd, error: &hyper::Error) -> Refusal {
+    match end {
+        BodyEnd::Silent => {
+            let (status, text) = (StatusCode::REQUEST_TIMEOUT, "The request's body did not come.");
+            let refusal = Refusal::of(Reason::BadRequest, status, Place::Client, text);
+            refusal.because(error.to_string())
+        }
+        BodyEnd::Whole | BodyEnd::Broken => {
+            Refusal::bad_request("The request's body broke off.").because(error.to_string())
+        }
+    }
+}
+
+/// A copy of a request without body.
+fn head(request: &Request<Upload>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    head
+}
+
+/// How a target of a route is spoken to, and whether its certificate must be good.
+pub(super) fn spoken(route: &Route, member: &Member) -> (Scheme, bool) {
+    let target = route.targets.iter().find(|target| target.target == *member.target());
+    (target.map_or(Scheme::Http, |target| target.scheme), !route.skip_tls_verify)
+}
+
+fn answered(
+    mut response: Response<Incoming>,
+    mut way: Way,
+    client: Option<OnUpgrade>,
+    going: &Going<'_>,
+    exchange: &mut Exchange,
+) -> Result<Answered, Refusal> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(client) = client else {
+            let error = "it changed the protocol unasked";
+            return Err(Refusal::of_target(Reason::BackendError, error));
+        };
+        way.kept = None;
+        exchange.is_answered(response.status());
+        let target = hyper::upgrade::on(&mut response);
+        let upgrade = headers::upgrade(response.headers());
+        headers::remove_hop_by_hop(response.headers_mut());
+        headers::set_upgrade(response.headers_mut(), upgrade);
+        let (parts, _) = response.into_parts();
+        let switch = Switch { client, target, way };
+        return Ok(Answered::Switches(Response::from_parts(parts, ()), switch));
+    }
+    exchange.is_answered_by_target(response.status());
+    headers::remove_hop_by_hop(response.headers_mut());
+    redirects::rewrite(&mut response, going);
+    Ok(Answered::Streams(response, way))
+}

@@ -1,0 +1,184 @@
+//! Headers on their way through: what concerns one connection alone stays behind, and so
+//! does what a client might make a target believe.
+
+use hyper::{
+    HeaderMap,
+    header::{
+        CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers of one connection (RFC 9110, 7.6.1), whether `Connection` names them or not.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What Weir alone tells targets, as [`folded`].
+const OURS: [&str; 9] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Removes what concerns the connection that `headers` came on.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Removes what a client may not tell a target: what Weir says of it, and the headers that
+/// hold its `credentials`.
+pub(super) fn remove_claims<'a>(
+    headers: &mut HeaderMap,
+    credentials: impl Iterator<Item = &'a HeaderName> + Clone,
+) {
+    let is_claim = |name: &HeaderName| {
+        let name = name.as_str();
+        is_ours(name) || credentials.clone().any(|credential| is_same(name, credential.as_str()))
+    };
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    const PREFIX: &str = "x-weir-";
+    let begins = name.get(..PREFIX.len()).is_some_and(|start| is_same(start, PREFIX));
+    begins || OURS.iter().any(|ours| is_same(name, ours))
+}
+
+/// Whether they are one name to a target that takes `_` for `-`, as CGI does (RFC 3875,
+/// 4.1.18). Both are in lower case.
+fn is_same(one: &str, other: &str) -> bool {
+    let folded = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
+}
+
+/// Which protocol the client wants to go on with, where that is so (RFC 9110, 7.8).
+pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asks = headers.get_all(CONNECTION).iter().any(|line| {
+        line.as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()))
+    });
+    headers.get(UPGRADE).filter(|_| asks).cloned()
+}
+
+/// Asks for, or announces, the protocol to go on with.
+pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: Option<HeaderValue>) {
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+}
+
+/// Whether `Via` says that a message has passed there before (RFC 9110, 7.6.3).
+pub(super) fn passed(headers: &HeaderMap, pseudonym: &HeaderValue) -> bool {
+    let entries = headers.get_all(VIA).iter();
+    let mut entries = entries.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    entries.any(|entry| entry.trim_ascii() == pseudonym.as_bytes())
+}
+
+/// Whether the client takes trailers, which gRPC's servers want to know (RFC 9110, 10.1.4).
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(TE).iter().any(|line| {
+        line.as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn headers(list: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn what_concerns_one_connection_stays_behind() {
+        let mut all = headers(&[
+            ("Connection", "close, X-Secret"),
+            ("Connection", "upgrade ,"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Authorization", "Basic eA=="),
+            ("TE", "trailers"),
+            ("Trailer", "X-Sum"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "websocket"),
+            ("X-Secret", "1"),
+            ("X-Sum", "2"),
+        ]);
+        remove_hop_by_hop(&mut all);
+        assert_eq!(names(&all), ["x-sum"]);
+    }
+
+    #[test]
+    fn a_client_cannot_speak_for_weir_however_it_writes_it() {
+        let mut all = headers(&[
+            ("X-Weir-User", "root"),
+            ("x_weir_groups", "admins"),
+            ("X-WEIR-ANYTHING", "1"),
+            ("X_Forwarded_For", "1"),
+            ("X-Forwarded_Host", "1"),
+            ("Forwarded", "for=x"),
+            ("X-Real-IP", "1"),
+            ("X_Request_ID", "1"),
+            ("X_Api-Key", "key"),
+            ("X-Weird", "kept"),
+            ("X-Api-Keys", "kept"),
+        ]);
+        let credential = HeaderName::from_static("x-api-key");
+        remove_claims(&mut all, std::iter::once(&credential));
+        assert_eq!(names(&all), ["x-api-keys", "x-weird"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_one_only_where_connection_says_so() {
+        let asked = headers(&[("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket")]);
+        assert_eq!(upgrade(&asked).unwrap(), "websocket");
+        assert_eq!(upgrade(&headers(&[("Upgrade", "websocket")])), None);
+        assert!(takes_trailers(&headers(&[("TE", "gzip, Trailers")])));
+        assert!(!takes_trailers(&headers(&[("TE", "gzip")])));
+    }
+}

@@ -1,0 +1,119 @@
+//! Requests to a provider. No redirect is followed: an endpoint is where the provider says
+//! it is.
+
+use std::{error::Error, fmt::Write as _, io, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::StatusCode;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio::time::timeout;
+
+use crate::config::SsoProvider;
+
+/// For a whole answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const MOST_BYTES: usize = 1 << 20;
+
+/// Asks one provider.
+pub(super) struct Web {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WebError {
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    Slow,
+    #[error("an answer of more than {} MiB", MOST_BYTES >> 20)]
+    Long,
+    #[error("{0}")]
+    Connection(String),
+    /// It has trouble of its own, or too much to do.
+    #[error("it answers {0}")]
+    Status(StatusCode),
+}
+
+impl Web {
+    /// Blocks, for it reads certificates.
+    pub(super) fn new(provider: &SsoProvider) -> io::Result<Self> {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(authorities(provider)?)
+            .with_no_client_auth();
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config);
+        let connector = if provider.issuer.starts_with("https:") {
+            builder.https_only().enable_http1().build()
+        } else {
+            builder.https_or_http().enable_http1().build()
+        };
+        // A code is good for one request, which must not meet a connection that is about
+        // to be closed: none is kept.
+        let client =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Ok(Self { client })
+    }
+
+    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, WebError> {
+        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let answer = self.client.request(request).await.map_err(|error| chain(&error))?;
+        let status = answer.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(WebError::Status(status));
+        }
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MOST_BYTES).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { WebError::Long } else { chain(&*error) }
+        })?;
+        Ok(HttpResponse::from_parts(head, body.to_bytes().into()))
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Web {
+    type Error = WebError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, WebError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async { timeout(TIMEOUT, self.ask(request)).await.unwrap_or(Err(WebError::Slow)) })
+    }
+}
+
+/// Hyper says what went wrong in an error's sources only.
+fn chain(error: &(dyn Error + 'static)) -> WebError {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        // Writing into a string cannot fail.
+        let _ = write!(text, ": {source}");
+        next = source.source();
+    }
+    WebError::Connection(text)
+}
+
+fn authorities(provider: &SsoProvider) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = &provider.ca_file else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        let none = || io::Error::other("this system has no authorities to trust");
+        return if roots.is_empty() { Err(none()) } else { Ok(roots) };
+    };
+    let named = |why: String| io::Error::other(format!("{}: {why}", path.display()));
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| named(e.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| named(error.to_string()))?;
+        roots.add(certificate).map_err(|error| named(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(named("no certificate in it".to_owned())) } else { Ok(roots) }
+}

@@ -1,0 +1,80 @@
+//! Connections that wait for another request. Each thread has its own: a connection lives
+//! where it was made, and no lock is taken.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::sender::Sender;
+use crate::{config::Scheme, relay::Member};
+
+/// How long a connection may wait: less than most servers do.
+const WAITS: Duration = Duration::from_secs(30);
+/// How many may wait for a target, on each thread.
+const MOST: usize = 128;
+
+/// What a connection is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::http) struct Key {
+    /// The target's place in memory, which no other can have while a connection to it waits.
+    member: usize,
+    scheme: Scheme,
+    verified: bool,
+}
+
+impl Key {
+    /// For requests to that target, spoken to so.
+    pub(in crate::http) fn of(member: &Arc<Member>, scheme: Scheme, verified: bool) -> Self {
+        Self { member: Arc::as_ptr(member).addr(), scheme, verified }
+    }
+}
+
+/// By how long they wait, the longest first.
+type Waiting = VecDeque<(Instant, Sender)>;
+
+thread_local! {
+    static WAITING: RefCell<HashMap<Key, Waiting>> = RefCell::default();
+}
+
+/// A connection that takes a request at once.
+pub(in crate::http) fn take(key: &Key) -> Option<Sender> {
+    WAITING.with_borrow_mut(|all| {
+        let waiting = all.get_mut(key)?;
+        while waiting.front().is_some_and(|(since, sender)| is_over(*since, sender)) {
+            waiting.pop_front();
+        }
+        // One that was given back just now is not ready before its end is read.
+        let ready = waiting.iter().rposition(|(_, sender)| sender.is_ready());
+        if let Some((since, shared)) = ready.and_then(|at| waiting.get_mut(at))
+            && let Some(shared) = shared.shared()
+        {
+            *since = Instant::now();
+            return Some(shared);
+        }
+        let taken = ready.and_then(|at| waiting.remove(at)).map(|(_, sender)| sender);
+        if waiting.is_empty() {
+            all.remove(key);
+        }
+        taken
+    })
+}
+
+/// Keeps a connection for the next request; one of HTTP/2 as soon as it is there, one of
+/// HTTP/1.1 when its answer has been read.
+pub(in crate::http) fn keep(key: Key, mut sender: Sender) {
+    sender.used = true;
+    WAITING.with_borrow_mut(|all| {
+        let waiting = all.entry(key).or_default();
+        if waiting.len() >= MOST {
+            waiting.pop_front();
+        }
+        waiting.push_back((Instant::now(), sender));
+    });
+}
+
+fn is_over(since: Instant, sender: &Sender) -> bool {
+    sender.is_closed() || since.elapsed() > WAITS
+}

@@ -1,0 +1,11 @@
+//! Connections to targets: dialled, kept while they are of use, and spoken over.
+
+mod connect;
+mod idle;
+mod sender;
+mod tls;
+
+pub(super) use connect::{Reach, connect};
+pub(super) use idle::{Key, keep, take};
+pub(super) use sender::Sender;
+pub(super) use tls::ClientTls;
