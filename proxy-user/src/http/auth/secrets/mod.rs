@@ -38,7 +38,7 @@ impl Secrets {
     /// for every value of a length.
     pub(super) fn is_key(hash: &SecretHash, value: &[u8]) -> bool {
         match hash {
-            SecretHash::Sha256(hash) => Sha256::digest(value).ct_eq(&hash[..]).into(),
+            SecretHash::Sha256(hash) => Sha256::digest(value).as_slice().ct_eq(&hash[..]).into(),
             SecretHash::Argon2id(_) => false,
         }
     }
