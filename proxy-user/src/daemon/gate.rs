@@ -5,7 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use proxy_common::verdict::Judgement;
 
-use crate::{policy::Policy, relay::{Client, Gate}};
+use crate::{
+    policy::Policy,
+    relay::{Client, Gate},
+};
 
 /// The policy in force.
 pub(super) struct InForce(pub(super) ArcSwap<Policy>);

@@ -136,7 +136,8 @@ async fn dial_or_cut(
     tried: &mut Option<SocketAddr>,
 ) -> Result<Result<Dialled, Failed>, Cut> {
     let (pool, control) = (entered.published().pool(), entered.control());
-    let mut dial = pin!(dial(pool, control.client().address, service.connect_timeout, words, tried));
+    let mut dial =
+        pin!(dial(pool, control.client().address, service.connect_timeout, words, tried));
     poll_fn(|cx| match control.poll_cut(cx) {
         Poll::Ready(cut) => Poll::Ready(Err(cut)),
         Poll::Pending => dial.as_mut().poll(cx).map(Ok),

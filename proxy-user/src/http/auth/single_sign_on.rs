@@ -22,12 +22,11 @@ use super::{
     keys::Purpose,
     now::{Now, later},
     own::nothing_here,
-    permit::permits,
     random::{NoRandomness, decode, encode, random},
     return_to::{OWN, ReturnTo},
     secrets::Fingerprint,
     session::Opener,
-    sign_on::{Arrival, Departure, User, Wish},
+    sign_on::Wish,
     sign_on_failures::{failed, no_randomness, not_from_here},
     tickets::Ticket,
     view::provider,
@@ -35,7 +34,10 @@ use super::{
 };
 use crate::{
     config::{SsoProvider, SsoRule},
-    http::pages::redirect,
+    http::{
+        pages::redirect,
+        sso::{Arrival, Departure, User, permits},
+    },
     record::{AuthMethod, Timestamp},
 };
 

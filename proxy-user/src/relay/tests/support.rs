@@ -27,7 +27,8 @@ use crate::{
     config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
     record::CloseReason,
     relay::{
-        Bytes, Client, Ended, Fate, Gate, Guest, Host, Journal, Limits, ListenError, Listeners, Lookout, Opened, Outcome,
+        Bytes, Client, Ended, Fate, Gate, Guest, Host, Journal, Limits, ListenError, Listeners,
+        Lookout, Opened, Outcome,
     },
 };
 

@@ -2,9 +2,10 @@
 
 use proxy_common::reason::Reason;
 
-use super::{super::SignOnError, support::*};
+use super::support::*;
 use crate::{
     config::{Auth, SsoProvider},
+    http::sso::{SsoError, StateFault},
     record::AuthMethod,
 };
 
@@ -89,11 +90,11 @@ async fn each_failure_of_the_provider_is_told_apart() {
     let start = "/.weir/sso/start?return_to=/a";
     let mut browser = world.browser();
     for (error, status, reason) in [
-        (SignOnError::Unreachable("no route".into()), 503, Reason::MissingSsoSession),
-        (SignOnError::Refused("consent required".into()), 403, Reason::SsoDenied),
-        (SignOnError::Host("no disk".into()), 503, Reason::MissingSsoSession),
-        (SignOnError::State("expired".into()), 400, Reason::BadRequest),
-        (SignOnError::Invalid("bad signature".into()), 502, Reason::MissingSsoSession),
+        (unreachable(), 503, Reason::MissingSsoSession),
+        (refused(), 403, Reason::SsoDenied),
+        (SsoError::Host("no disk".into()), 503, Reason::MissingSsoSession),
+        (StateFault::Expired.into(), 400, Reason::BadRequest),
+        (invalid(), 502, Reason::MissingSsoSession),
     ] {
         *world.provider.user.lock() = Err(error.clone());
         let failed = browser.own("GET", start, "").await;

@@ -12,8 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::{
-    Arrival, Authenticator, Confirmed, Decision, Departure, Guarded, Identity, Later, SignOn,
-    SignOnError, Turned, User, Visitor, Wish,
+    Authenticator, Decision, Guarded, Identity, Later, SignOn, Turned, Visitor, Wish,
     now::{Now, later},
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
         SsoAllow, SsoProvider, SsoRule, Web,
     },
+    http::sso::{Arrival, Departure, SsoError, StateFault, User},
     record::AuthMethod,
     store::Audit,
 };
@@ -82,14 +82,26 @@ pub(super) fn user(groups: &[&str]) -> User {
     User { id: "7".into(), email: Some("ann@example.com".into()), groups }
 }
 
+pub(super) fn unreachable() -> SsoError {
+    SsoError::Unreachable { issuer: "corp".into(), why: "no route".into() }
+}
+
+pub(super) fn refused() -> SsoError {
+    SsoError::Refused { issuer: "corp".into(), error: "invalid_grant".into(), description: None }
+}
+
+pub(super) fn invalid() -> SsoError {
+    SsoError::Invalid { issuer: "corp".into(), why: "bad signature".into() }
+}
+
 /// Stands for single sign-on: whoever comes to the callback is `user`.
 pub(super) struct Provider {
-    pub(super) user: Mutex<Result<User, SignOnError>>,
+    pub(super) user: Mutex<Result<User, SsoError>>,
     pub(super) asked: Mutex<u32>,
 }
 
 impl Provider {
-    fn answer(&self) -> Result<User, SignOnError> {
+    fn answer(&self) -> Result<User, SsoError> {
         self.user.lock().clone()
     }
 }
@@ -125,7 +137,7 @@ impl SignOn for Provider {
             let state = pairs.find_map(|pair| pair.strip_prefix("__Host-weir-sso="));
             let parts: Vec<&str> = state.into_iter().flat_map(|state| state.split('|')).collect();
             let [origin, service, return_to] = parts[..] else {
-                return Err(SignOnError::State("no state".into()));
+                return Err(StateFault::Missing.into());
             };
             Ok(Arrival {
                 provider: Arc::clone(&providers[0]),
@@ -144,10 +156,10 @@ impl SignOn for Provider {
         _: &'a Arc<SsoProvider>,
         _: &'a str,
         _: &'a str,
-    ) -> Later<'a, Confirmed> {
+    ) -> Later<'a, (User, Option<String>)> {
         Box::pin(async move {
             *self.asked.lock() += 1;
-            Ok(Confirmed { user: self.answer()?, refresh: None })
+            Ok((self.answer()?, None))
         })
     }
 }
