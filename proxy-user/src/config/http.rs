@@ -111,6 +111,14 @@ impl Scheme {
         }
     }
 
+    /// As requests name it.
+    pub const fn of_requests(self) -> &'static str {
+        match self {
+            Self::Http | Self::H2c => "http",
+            Self::Https => "https",
+        }
+    }
+
     /// Where the target's URL names none.
     pub const fn default_port(self) -> u16 {
         match self {

@@ -31,7 +31,7 @@ use crate::{
     config::{self, Config, Keep},
     datapath::{Network, Resetter, follow, queued},
     flow::Tracker,
-    http::{Http, tls::Certificates},
+    http::{Http, auth::Authenticator, sso::Sso, tls::Certificates},
     policy::Policy,
     record::Timestamp,
     relay::{Inherited, Listeners, Transport, limits},
@@ -149,7 +149,8 @@ pub(super) async fn start(
     let witnesses = (Arc::new(inbox.clone()) as _, Arc::new(watchman) as _);
     let certificates = Certificates::open(&config.data_dir, &config.tls, domains(&config))
         .context("certificates cannot be made")?;
-    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates))
+    let auth = open_authenticator(&config, &audit)?;
+    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates), auth)
         .context("TLS to targets cannot be set up")?;
     let http = Arc::new(http);
     let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, Arc::clone(&http) as _, limits)
@@ -282,6 +283,18 @@ fn open_tokens(config: &Config) -> Tokens {
         tracing::error!(%error, "no API token is good until they can be read");
     }
     tokens
+}
+
+fn open_authenticator(config: &Config, audit: &Audit) -> Result<Arc<Authenticator>> {
+    let directory = &config.data_dir;
+    let sso = Sso::new(directory).context("the key of single sign-on")?;
+    let auth = Authenticator::new(directory, Arc::new(sso), audit.clone())
+        .context("authentication cannot be set up")?;
+    auth.reload(&config.services);
+    if let Err(error) = auth.load() {
+        tracing::info!(%error, "sessions are known as soon as they can be read");
+    }
+    Ok(Arc::new(auth))
 }
 
 fn open_resetter() -> Option<Resetter> {

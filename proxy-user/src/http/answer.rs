@@ -7,13 +7,14 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::Incoming,
     header::{ACCEPT, CONTENT_LENGTH, HeaderValue},
 };
 use proxy_common::reason::Reason;
 
 use super::{
+    auth,
     body::Download,
     connection::Connection,
     exchange::Exchange,
@@ -23,12 +24,15 @@ use super::{
     pages::{self, Hop as Place},
     path,
     refusal::{Answer, Refusal},
+    sign_in::{At, own, sign_in},
     target::{Asked, asked},
 };
-use crate::relay::{Intake, Published, Routes};
+use crate::relay::{Intake, Published, Routes, Site};
 
 /// Where authorities look for what shows control over a domain (RFC 8555, 8.3).
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
+/// What lies below it is Weir's own, on every service.
+const OWN: &str = "/.weir";
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -53,13 +57,13 @@ pub(super) async fn answer(
             let accept = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
             let response = refusal.into_response(id, &accept);
             exchange.is_answered(response.status());
-            own(response, is_head, exchange)
+            page(response, is_head, exchange)
         }
     })
 }
 
 /// An answer of Weir's own making.
-fn own(
+fn page(
     mut response: Response<Bytes>,
     is_head: bool,
     exchange: Box<Exchange>,
@@ -74,7 +78,7 @@ fn own(
 
 async fn handle(
     connection: &Arc<Connection>,
-    exchange: &mut Box<Exchange>,
+    exchange: &mut Exchange,
     request: Request<Incoming>,
 ) -> Result<Answered, Refusal> {
     let settings = connection.http.settings.load();
@@ -83,41 +87,65 @@ async fn handle(
     let asked = asked(&request)?;
     exchange.is_for(&asked.host);
     challenge(connection, &request)?;
-    let (owner, redirects) = service(connection, &asked)?;
+    let hop = Hop {
+        peer: connection.client,
+        client,
+        host: &asked.authority,
+        listen_port: connection.local.port(),
+        is_tls: connection.tls.is_some(),
+    };
+    let said = Said::of(request.headers(), &hop);
+    let at = At { connection, service: None, asked: &asked, hop, said: &said };
+    let (owner, redirects) = match service(connection, &asked) {
+        Ok(found) => found,
+        Err(_) if is_callback(connection, &asked, &request) => {
+            return Err(own(at, exchange, request).await);
+        }
+        Err(refusal) => return Err(refusal),
+    };
     exchange.is_of(&owner.settings());
     admit(connection, exchange, &owner, &client).await?;
     if redirects {
         return Err(elsewhere(exchange, &asked, &request));
     }
     let Some(site) = owner.site() else { return Err(gone()) };
-    let judged = exchange.judged().and_then(|judged| judged.seat());
-    let Some(place) = judged else {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        let text = "So many requests are under way that this one has to wait. Try again soon.";
-        return Err(Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text));
+    let at = At { service: Some(site.settings()), ..at };
+    let place = exchange.judged().and_then(|judged| judged.seat());
+    exchange.takes(place.ok_or_else(busy)?);
+    let Some(place) = route(&site, &request)? else {
+        return Err(own(at, exchange, request).await);
     };
-    exchange.takes(place);
-    let routes = site.routes().map(|(route, _)| route.path.as_str());
-    let route = path::choose(request.uri().path(), routes).map_err(|path::Ambiguous| {
-        Refusal::bad_request("The request's path can be read in more than one way.")
-    })?;
-    let Some((route, pool)) = route.and_then(|place| site.routes().nth(place)) else {
-        let text = "Nothing is published under this address.";
-        return Err(Refusal::of(Reason::UnknownHost, StatusCode::NOT_FOUND, Place::Weir, text));
-    };
-    let listen_port = connection.local.port();
-    let hop = Hop {
-        peer: connection.client,
-        client,
-        host: &asked.authority,
-        listen_port,
-        is_tls: connection.tls.is_some(),
-    };
-    let said = Said::of(request.headers(), &hop);
-    let credentials = Arc::new([]);
-    let identity = HeaderMap::new();
-    let going = Going { connection, site: &site, route, pool, hop, said, credentials, identity };
+    let Some((route, pool)) = site.routes().nth(place) else { return Err(gone()) };
+    let (request, passed) = sign_in(at, exchange, request, route.public).await?;
+    let going = Going { connection, site: &site, route, pool, hop, said: &said, passed };
     forward(exchange, request, going).await
+}
+
+/// The place of the route that a request takes; `None`: it is for Weir itself.
+fn route(site: &Site, request: &Request<Incoming>) -> Result<Option<usize>, Refusal> {
+    let routes = site.routes().map(|(route, _)| route.path.as_str());
+    let all = std::iter::once(OWN).chain(routes);
+    match path::choose(request.uri().path(), all) {
+        Ok(Some(place)) => Ok(place.checked_sub(1)),
+        Ok(None) => {
+            let text = "Nothing is published under this address.";
+            Err(Refusal::of(Reason::UnknownHost, StatusCode::NOT_FOUND, Place::Weir, text))
+        }
+        Err(path::Ambiguous) => {
+            Err(Refusal::bad_request("The request's path can be read in more than one way."))
+        }
+    }
+}
+
+/// Whether single sign-on comes back here for other hosts.
+fn is_callback(connection: &Connection, asked: &Asked, request: &Request<Incoming>) -> bool {
+    connection.http.auth.is_callback_host(&asked.host) && auth::is_own(request.uri().path())
+}
+
+pub(super) fn busy() -> Refusal {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let text = "So many requests are under way that this one has to wait. Try again soon.";
+    Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text)
 }
 
 /// What an authority asks for is answered before anybody is judged.

@@ -16,10 +16,16 @@ use std::{
 
 use hyper::{Method, Request, StatusCode, Version, header::USER_AGENT};
 use proxy_common::reason::Reason;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use uuid::Uuid;
 
-use super::{connection::Connection, forwarded_for::Client, pulse::Serving, refusal::Refusal};
+use super::{
+    auth::Lease,
+    sso::User,
+    connection::Connection,
+    forwarded_for::Client,
+    pulse::Serving,
+    refusal::Refusal,
+};
 use crate::{
     config::Service,
     flow::Requests,
@@ -92,7 +98,7 @@ pub(super) struct Exchange {
     complete: bool,
     judged: Option<Judged>,
     /// Of the session that it is part of.
-    lease: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    lease: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _place: Option<Place>,
     _serving: Serving,
 }
@@ -233,12 +239,13 @@ impl Exchange {
     }
 
     /// Who signed in, and how.
-    pub(super) fn is_by(&mut self, method: AuthMethod, user: Option<(&str, Option<&str>)>) {
+    pub(super) fn is_by(&mut self, method: AuthMethod, user: Option<&User>) {
         self.note_http(|http| {
             http.auth = method;
-            if let Some((id, email)) = user {
-                http.user_id = shown(id.as_bytes(), HttpPart::MOST_USER);
-                http.user_email = shown(email.unwrap_or("").as_bytes(), HttpPart::MOST_USER);
+            if let Some(user) = user {
+                let email = user.email.as_deref().unwrap_or_default();
+                http.user_id = shown(user.id.as_bytes(), HttpPart::MOST_USER);
+                http.user_email = shown(email.as_bytes(), HttpPart::MOST_USER);
             }
         });
     }
@@ -302,8 +309,8 @@ impl Exchange {
     }
 
     /// It lasts no longer than what the client signed in by.
-    pub(super) fn is_leased(&mut self, lease: CancellationToken) {
-        self.lease = Some(Box::pin(lease.cancelled_owned()));
+    pub(super) fn is_leased(&mut self, lease: Lease) {
+        self.lease = Some(Box::pin(async move { lease.over().await }));
     }
 
     /// How long its client and its target may both be silent, once they speak another

@@ -3,15 +3,15 @@
 use std::{future::poll_fn, net::SocketAddr, sync::Arc};
 
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::{Body, Incoming},
-    header::HeaderName,
     upgrade::OnUpgrade,
 };
 use proxy_common::reason::Reason;
 use tokio::time::{Instant, timeout};
 
 use super::{
+    answer::busy,
     body::Upload,
     connection::Connection,
     exchange::{BodyEnd, Exchange, is_idempotent},
@@ -21,6 +21,7 @@ use super::{
     pages::Hop as Place,
     redirects,
     refusal::Refusal,
+    sign_in::Passed,
     upstream::{self, Key, Reach, Sender},
 };
 use crate::{
@@ -35,11 +36,8 @@ pub(super) struct Going<'a> {
     pub(super) route: &'a Route,
     pub(super) pool: &'a Pool,
     pub(super) hop: Hop<'a>,
-    pub(super) said: Said,
-    /// Headers that hold what clients sign in with.
-    pub(super) credentials: Arc<[HeaderName]>,
-    /// Who signed in, for the target.
-    pub(super) identity: HeaderMap,
+    pub(super) said: &'a Said,
+    pub(super) passed: Passed,
 }
 
 /// The head of an answer, and what follows it.
@@ -138,9 +136,7 @@ async fn reach(
         return Ok(sender);
     }
     let Some(permit) = going.connection.house.file() else {
-        let text = "So many requests are under way that this one has to wait. Try again soon.";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text));
+        return Err(busy());
     };
     let tls = &going.connection.http.client_tls;
     let mut tried = None;
@@ -276,5 +272,6 @@ fn answered(
     exchange.is_answered_by_target(response.status());
     headers::remove_hop_by_hop(response.headers_mut());
     redirects::rewrite(&mut response, going);
+    headers::keep_cookies(response.headers_mut());
     Ok(Answered::Streams(response, way))
 }

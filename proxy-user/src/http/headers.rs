@@ -4,10 +4,12 @@
 use hyper::{
     HeaderMap,
     header::{
-        CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE, VIA,
+        CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
+        TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
+
+use super::auth::sets_own_cookie;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -88,6 +90,19 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()))
     });
     headers.get(UPGRADE).filter(|_| asks).cloned()
+}
+
+/// Removes cookies of an answer that are Weir's to set.
+pub(super) fn keep_cookies(headers: &mut HeaderMap) {
+    if !headers.get_all(SET_COOKIE).iter().any(sets_own_cookie) {
+        return;
+    }
+    let others = headers.get_all(SET_COOKIE).iter().filter(|cookie| !sets_own_cookie(cookie));
+    let others: Vec<HeaderValue> = others.cloned().collect();
+    headers.remove(SET_COOKIE);
+    for cookie in others {
+        headers.append(SET_COOKIE, cookie);
+    }
 }
 
 /// Asks for, or announces, the protocol to go on with.

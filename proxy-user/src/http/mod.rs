@@ -10,6 +10,7 @@ mod answer;
 pub mod auth;
 mod body;
 mod connection;
+mod examine;
 mod exchange;
 mod forward;
 mod forwarded;
@@ -24,6 +25,7 @@ mod pulse;
 mod redirects;
 mod refusal;
 mod rewound;
+mod sign_in;
 pub mod sso;
 mod target;
 pub mod tls;
@@ -37,11 +39,11 @@ use hyper::header::HeaderValue;
 use ipnet::IpNet;
 use tls::{Certificates, TlsError, Trust};
 
-use self::{connection::serve, upstream::ClientTls};
+use self::{auth::Authenticator, connection::serve, examine::examination, upstream::ClientTls};
 use crate::{
-    config,
+    config::{self, Route, Service, WebTarget},
     flow::Requests,
-    relay::{Guest, Host},
+    relay::{Examination, Guest, Host},
 };
 
 /// Reads requests and has them answered.
@@ -51,6 +53,7 @@ pub struct Http(Arc<Inner>);
 struct Inner {
     requests: Arc<dyn Requests>,
     certificates: Arc<Certificates>,
+    auth: Arc<Authenticator>,
     client_tls: ClientTls,
     settings: ArcSwap<Settings>,
     /// What this process calls itself in `Via`.
@@ -71,6 +74,7 @@ impl Http {
     pub fn new(
         requests: Arc<dyn Requests>,
         certificates: Arc<Certificates>,
+        auth: Arc<Authenticator>,
     ) -> Result<Self, TlsError> {
         let verifying = tls::client_config(Trust::System)?;
         let client_tls = ClientTls::new(verifying, tls::client_config(Trust::Anyone)?);
@@ -78,6 +82,7 @@ impl Http {
         let inner = Inner {
             requests,
             certificates,
+            auth,
             client_tls,
             settings: ArcSwap::default(),
             pseudonym: HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("1.1 weir")),
@@ -95,5 +100,14 @@ impl Http {
 impl Host for Http {
     fn serve(&self, guest: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(serve(Arc::clone(&self.0), guest))
+    }
+
+    fn examination(
+        &self,
+        service: &Service,
+        route: &Route,
+        target: &WebTarget,
+    ) -> Option<Examination> {
+        examination(&self.0, service, route, target)
     }
 }

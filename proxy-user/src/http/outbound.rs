@@ -11,6 +11,7 @@ use hyper::{
 use proxy_common::reason::Reason;
 
 use super::{
+    auth::remove_own_cookies,
     body::Upload,
     exchange::Exchange,
     forward::{Going, spoken},
@@ -66,20 +67,21 @@ pub(super) fn outbound<'a>(
     let path = path(&parts.uri, going);
     let all = &mut parts.headers;
     headers::remove_hop_by_hop(all);
-    headers::remove_claims(all, going.credentials.iter());
+    headers::remove_claims(all, going.passed.credentials.iter());
+    remove_own_cookies(all);
     // Weir asks for the body as soon as the target takes it.
     all.remove(EXPECT);
     headers::set_upgrade(all, upgrade);
-    forwarded::set(all, &going.hop, &going.said);
+    forwarded::set(all, &going.hop, going.said);
     all.append(VIA, pseudonym.clone());
     if let Ok(id) = HeaderValue::try_from(exchange.id().to_string()) {
         all.insert(X_REQUEST_ID, id);
     }
-    all.extend(going.identity.iter().map(|(name, value)| (name.clone(), value.clone())));
+    all.extend(going.passed.identity.iter().map(|(name, value)| (name.clone(), value.clone())));
     for (name, value) in &going.route.request_headers {
         all.insert(name.clone(), value.clone());
     }
-    let upload = Upload::new(body, exchange.traffic(), Arc::clone(&going.credentials));
+    let upload = Upload::new(body, exchange.traffic(), Arc::clone(&going.passed.credentials));
     let request = Request::from_parts(parts, upload);
     Ok(Outbound { request, hosts: Hosts { going, path, asked, takes_trailers } })
 }

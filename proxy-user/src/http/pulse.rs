@@ -79,11 +79,6 @@ impl Pulse {
         (began, Serving(Arc::clone(self)))
     }
 
-    /// Whether a head has begun that is not complete.
-    pub(super) fn is_within_head(&self) -> bool {
-        self.head.load(Relaxed) != 0
-    }
-
     /// How it is now.
     pub(super) fn health(&self) -> Health {
         let load = |time: &AtomicU64| Some(time.load(Relaxed)).filter(|time| *time != 0);
@@ -211,7 +206,7 @@ mod tests {
         assert_eq!(pulse.health(), Health::SlowHead);
         let (began, _serving) = pulse.begin();
         assert_eq!(began, pulse.accepted);
-        assert!(!pulse.is_within_head());
+        assert_eq!(pulse.head.load(Relaxed), 0);
     }
 
     #[test]
