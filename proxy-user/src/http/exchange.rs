@@ -19,7 +19,8 @@ use proxy_common::reason::Reason;
 use uuid::Uuid;
 
 use super::{
-    auth::{Lease, User},
+    auth::Lease,
+    sso::User,
     connection::Connection,
     forwarded_for::Client,
     pulse::Serving,

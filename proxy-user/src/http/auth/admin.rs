@@ -2,8 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Authenticator, journal::Event, session::Session, sign_on::User};
+use super::{Authenticator, journal::Event, session::Session};
 use crate::{
+    http::sso::User,
     record::{AuthMethod, Timestamp},
     store::StoreError,
 };

@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use proxy_common::reason::Reason;
 
-use super::{super::SignOnError, support::*};
-use crate::record::AuthMethod;
-
-fn unreachable() -> SignOnError {
-    SignOnError::Unreachable("no route".into())
-}
+use super::support::*;
+use crate::{http::sso::User, record::AuthMethod};
 
 #[tokio::test]
 async fn a_user_is_asked_about_once_an_hour_and_changes_count() {
@@ -36,11 +32,7 @@ async fn a_user_is_asked_about_once_an_hour_and_changes_count() {
 
 #[tokio::test]
 async fn a_user_whom_the_provider_refuses_has_no_session_any_more() {
-    for answer in [
-        Err(SignOnError::Refused("invalid_grant".into())),
-        Err(SignOnError::Invalid("bad signature".into())),
-        Ok(super::super::User { id: "8".into(), ..user(&["dev"]) }),
-    ] {
+    for answer in [Err(refused()), Err(invalid()), Ok(User { id: "8".into(), ..user(&["dev"]) })] {
         let mut world = World::new(sso(provider()));
         let mut browser = world.browser();
         browser.sign_on().await;
@@ -88,7 +80,7 @@ async fn a_stream_that_goes_on_is_asked_about_without_a_request() {
     let mut idle = world.browser();
     idle.sign_on().await;
     passed(idle.get("/").await);
-    *world.provider.user.lock() = Err(SignOnError::Refused("invalid_grant".into()));
+    *world.provider.user.lock() = Err(refused());
     world.pass(HOUR);
     world.authenticator.upkeep(world.now).await;
     lease.over().await;

@@ -12,8 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::{
-    Arrival, Authenticator, Confirmed, Decision, Departure, Guarded, Identity, Later, SignOn,
-    SignOnError, Turned, User, Visitor,
+    Authenticator, Decision, Guarded, Identity, Later, SignOn, Turned, Visitor, Wish,
     now::{Now, later},
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
         SsoAllow, SsoProvider, SsoRule, Web,
     },
+    http::sso::{Arrival, Departure, SsoError, StateFault, User},
     record::AuthMethod,
     store::Audit,
 };
@@ -82,14 +82,26 @@ pub(super) fn user(groups: &[&str]) -> User {
     User { id: "7".into(), email: Some("ann@example.com".into()), groups }
 }
 
+pub(super) fn unreachable() -> SsoError {
+    SsoError::Unreachable { issuer: "corp".into(), why: "no route".into() }
+}
+
+pub(super) fn refused() -> SsoError {
+    SsoError::Refused { issuer: "corp".into(), error: "invalid_grant".into(), description: None }
+}
+
+pub(super) fn invalid() -> SsoError {
+    SsoError::Invalid { issuer: "corp".into(), why: "bad signature".into() }
+}
+
 /// Stands for single sign-on: whoever comes to the callback is `user`.
 pub(super) struct Provider {
-    pub(super) user: Mutex<Result<User, SignOnError>>,
+    pub(super) user: Mutex<Result<User, SsoError>>,
     pub(super) asked: Mutex<u32>,
 }
 
 impl Provider {
-    fn answer(&self) -> Result<User, SignOnError> {
+    fn answer(&self) -> Result<User, SsoError> {
         self.user.lock().clone()
     }
 }
@@ -98,16 +110,16 @@ impl SignOn for Provider {
     fn begin<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        origin: &'a str,
-        service: &'a str,
-        return_to: &'a str,
+        wish: Wish<'a>,
+        _: &'a HeaderMap,
     ) -> Later<'a, Departure> {
         Box::pin(async move {
             self.answer()?;
             Ok(Departure {
                 url: format!("{}/authorize", provider.issuer),
                 cookie_name: "__Host-weir-sso".into(),
-                cookie: format!("{origin}|{service}|{return_to}"),
+                cookie: format!("{}|{}|{}", wish.origin, wish.service, wish.return_to),
+                surplus: vec!["__Host-weir-sso-old".into()],
             })
         })
     }
@@ -116,14 +128,16 @@ impl SignOn for Provider {
         &'a self,
         providers: &'a [Arc<SsoProvider>],
         _: &'a str,
-        cookies: &'a [&'a str],
+        _: &'a str,
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Arrival> {
         Box::pin(async move {
-            let mut pairs = cookies.iter().flat_map(|line| line.split("; "));
+            let lines = cookies.get_all("cookie").iter().map(|line| line.to_str().unwrap());
+            let mut pairs = lines.flat_map(|line| line.split("; "));
             let state = pairs.find_map(|pair| pair.strip_prefix("__Host-weir-sso="));
             let parts: Vec<&str> = state.into_iter().flat_map(|state| state.split('|')).collect();
             let [origin, service, return_to] = parts[..] else {
-                return Err(SignOnError::State("no state".into()));
+                return Err(StateFault::Missing.into());
             };
             Ok(Arrival {
                 provider: Arc::clone(&providers[0]),
@@ -132,14 +146,20 @@ impl SignOn for Provider {
                 return_to: return_to.into(),
                 user: self.answer()?,
                 refresh: Some("first".into()),
+                cookie_name: "__Host-weir-sso".into(),
             })
         })
     }
 
-    fn confirm<'a>(&'a self, _: &'a Arc<SsoProvider>, _: &'a str) -> Later<'a, Confirmed> {
+    fn confirm<'a>(
+        &'a self,
+        _: &'a Arc<SsoProvider>,
+        _: &'a str,
+        _: &'a str,
+    ) -> Later<'a, (User, Option<String>)> {
         Box::pin(async move {
             *self.asked.lock() += 1;
-            Ok(Confirmed { user: self.answer()?, refresh: None })
+            Ok((self.answer()?, None))
         })
     }
 }
