@@ -55,8 +55,8 @@ impl World {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        let came = timeout(PATIENCE, come).await.is_ok();
-        assert!(came, "{:?}\n{}", self.state(domain), self.pebble.log());
+        let is_so = timeout(PATIENCE, come).await.is_ok();
+        assert!(is_so, "{:?}\n{}", self.state(domain), self.pebble.log());
     }
 
     async fn until_signed(&self, domain: &str) {
