@@ -46,7 +46,8 @@ impl SessionId {
 impl SessionKey {
     /// What people name the session by: nobody can use it.
     pub(in crate::http::auth) fn name(&self) -> String {
-        encode(&self.0[..9])
+        let [a, b, c, d, e, f, ..] = self.0;
+        format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}")
     }
 }
 
