@@ -46,8 +46,9 @@ impl SessionId {
 impl SessionKey {
     /// What people name the session by: nobody can use it.
     pub(in crate::http::auth) fn name(&self) -> String {
-        let [a, b, c, d, e, f, ..] = self.0;
-        format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}")
+        let number =
+            self.0.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        format!("{number:012x}")
     }
 }
 
