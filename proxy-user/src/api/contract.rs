@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Status, Token};
+use super::model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token};
 use crate::{
     record::Record,
     store::{Filter, Page, Query},
@@ -68,6 +68,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Ends a token; `false` where none has that name.
     fn revoke_token(&self, who: &Who, name: &str) -> Result<bool, Failure>;
+
+    /// Everybody who is signed in to a service, the newest first.
+    fn list_sessions(&self) -> Result<Vec<Session>, Failure>;
+
+    /// Ends a session; `false` where none has that name.
+    fn revoke_session(&self, who: &Who, name: &str) -> Result<bool, Failure>;
 }
 
 /// A stretch of the store: above `after`, up to and including `through`.

@@ -38,6 +38,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Token,
     },
+    /// List and revoke sessions of those who signed in to services
+    Session {
+        #[command(subcommand)]
+        command: Session,
+    },
     /// Turn a secret into a hash for the configuration
     Hash(Hash),
     /// Read the configuration again
@@ -109,6 +114,17 @@ pub(super) enum Token {
     /// List tokens
     List,
     /// End a token
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Session {
+    /// List sessions
+    List,
+    /// End a session, and what is open for it
     Revoke {
         /// Its name
         name: String,

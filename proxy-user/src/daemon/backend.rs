@@ -13,8 +13,9 @@ use super::{
 use crate::{
     api::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
-        model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Status, Token},
+        model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
+    http::auth::OpenSession,
     record::{Record, Timestamp},
     store::{self, Filter, Page, Query, StoreError},
 };
@@ -158,6 +159,28 @@ impl Backend for ApiBackend {
             self.core.note("token_revoked", &who.to_string(), name);
         }
         Ok(revoked)
+    }
+
+    fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
+        Ok(self.core.auth.list().into_iter().map(session).collect())
+    }
+
+    fn revoke_session(&self, who: &Who, name: &str) -> Result<bool, Failure> {
+        self.core.auth.revoke(name, &who.to_string()).map_err(internal)
+    }
+}
+
+fn session(open: OpenSession) -> Session {
+    Session {
+        name: open.name,
+        service_id: open.service,
+        host: open.host,
+        auth_method: open.method.as_str().to_owned(),
+        user_id: open.user.as_ref().map(|user| user.id.clone()),
+        user_email: open.user.as_ref().and_then(|user| user.email.clone()),
+        source_ip: open.source_ip,
+        opened_at: open.opened_at,
+        expires_at: open.expires_at,
     }
 }
 

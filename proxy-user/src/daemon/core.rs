@@ -25,7 +25,7 @@ use crate::{
     datapath::{Generation, Network, SHARED},
     flow::ServiceInfo,
     geo::{Database, Holder},
-    http::{Http, tls::Certificates},
+    http::{Http, auth::Authenticator, tls::Certificates},
     policy::{Policy, TableIds, compile},
     record::Timestamp,
     relay::{Intake, ListenError, Listeners},
@@ -43,6 +43,7 @@ pub(super) struct Core {
     pub(super) relay: Listeners,
     pub(super) http: Arc<Http>,
     pub(super) certificates: Arc<Certificates>,
+    pub(super) auth: Arc<Authenticator>,
     pub(super) datapath: Mutex<Option<Datapath>>,
     /// Why there is no kernel's side, in words.
     pub(super) kernel_fault: Option<String>,
@@ -136,6 +137,7 @@ impl Core {
             return Err(ApplyError::Kernel(error));
         }
         self.http.apply(&config.http);
+        self.auth.reload(&config.services);
         tokio::task::block_in_place(|| self.certificates.apply(&config.tls, domains(&config)));
         published.commit().await;
         if let Some(opened) = opened {

@@ -6,6 +6,7 @@ mod envelope;
 mod flow;
 mod reload;
 pub mod rfc3339;
+mod session;
 mod status;
 mod token;
 
@@ -14,5 +15,6 @@ pub use certificate::*;
 pub use envelope::*;
 pub use flow::*;
 pub use reload::*;
+pub use session::*;
 pub use status::*;
 pub use token::*;

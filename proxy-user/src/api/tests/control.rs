@@ -18,17 +18,22 @@ use super::{
     samples,
     server::{Server, bearer},
 };
-use crate::api::{
-    BindError, Bound,
-    model::{Created, Data, Reloaded, Scope, Token},
+use crate::{
+    api::{
+        BindError, Bound,
+        model::{Created, Data, Reloaded, Scope, Session, Token},
+    },
+    record::Timestamp,
 };
 
-const CHANGES: [(&str, &str); 5] = [
+const CHANGES: [(&str, &str); 7] = [
     ("POST", "/api/reload"),
     ("POST", "/api/reload/confirm"),
     ("GET", "/api/tokens"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/reader"),
+    ("GET", "/api/sessions"),
+    ("DELETE", "/api/sessions/0a1b2c3d4e5f"),
 ];
 
 #[tokio::test]
@@ -91,6 +96,30 @@ async fn tokens_are_made_listed_and_revoked() {
     ] {
         server.local("POST", "/api/tokens", &bad.to_string()).await.error(400);
     }
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_revoked() {
+    let server = Server::start();
+    let session = Session {
+        name: "0a1b2c3d4e5f".into(),
+        service_id: "wiki".into(),
+        host: "wiki.example.com".into(),
+        auth_method: "oidc".into(),
+        user_id: Some("7".into()),
+        user_email: None,
+        source_ip: [192, 0, 2, 1].into(),
+        opened_at: Timestamp(1_700_000_000_000),
+        expires_at: Timestamp(1_700_000_086_400),
+    };
+    server.memory.sessions.lock().push(session.clone());
+    let listed: Data<Session> = server.local("GET", "/api/sessions", "").await.json();
+    assert_eq!(listed.data, [session]);
+    let path = "/api/sessions/0a1b2c3d4e5f";
+    assert_eq!(server.local("DELETE", path, "").await.status, 204);
+    server.local("DELETE", path, "").await.error(404);
+    let listed: Data<Session> = server.local("GET", "/api/sessions", "").await.json();
+    assert!(listed.data.is_empty());
 }
 
 #[tokio::test]

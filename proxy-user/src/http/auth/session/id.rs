@@ -46,7 +46,9 @@ impl SessionId {
 impl SessionKey {
     /// What people name the session by: nobody can use it.
     pub(in crate::http::auth) fn name(&self) -> String {
-        encode(&self.0[..9])
+        let number =
+            self.0.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        format!("{number:012x}")
     }
 }
 
