@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::{
-    Authenticator, Decision, Guarded, Identity, Later, SignOn, Turned, Visitor, Wish,
+    Authenticator, Decision, Guarded, Identity, Later, SignOn, Turned, Visitor,
     now::{Now, later},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
         SsoAllow, SsoProvider, SsoRule, Web,
     },
-    http::sso::{Arrival, Departure, SsoError, StateFault, User},
+    http::sso::{Arrival, Departure, SsoError, StateFault, User, Wish},
     record::AuthMethod,
     store::Audit,
 };
