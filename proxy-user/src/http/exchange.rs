@@ -19,12 +19,8 @@ use proxy_common::reason::Reason;
 use uuid::Uuid;
 
 use super::{
-    auth::Lease,
+    auth::Lease, connection::Connection, forwarded_for::Client, pulse::Serving, refusal::Refusal,
     sso::User,
-    connection::Connection,
-    forwarded_for::Client,
-    pulse::Serving,
-    refusal::Refusal,
 };
 use crate::{
     config::Service,

@@ -5,6 +5,7 @@ mod envelope;
 mod flow;
 mod reload;
 pub mod rfc3339;
+mod session;
 mod status;
 mod token;
 
@@ -12,5 +13,6 @@ pub use audit::*;
 pub use envelope::*;
 pub use flow::*;
 pub use reload::*;
+pub use session::*;
 pub use status::*;
 pub use token::*;

@@ -44,9 +44,10 @@ impl SessionId {
 }
 
 impl SessionKey {
-    /// What people name the session by: nobody can use it.
+    /// What people name the session by: nobody can use it. In digits that a command line
+    /// takes for no option.
     pub(in crate::http::auth) fn name(&self) -> String {
-        encode(&self.0[..9])
+        self.0[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
