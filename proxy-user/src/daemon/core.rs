@@ -224,7 +224,10 @@ pub(super) fn domains(config: &Config) -> Vec<String> {
 /// Where single sign-on to a service comes back to, where that is one host for several.
 fn callback_host(service: &Service) -> Option<String> {
     let rule = service.web()?.auth.as_ref()?.sso.as_ref()?;
-    rule.provider.callback_host().map(str::to_ascii_lowercase)
+    // What is asked for by address is asked for without a name.
+    let host = rule.provider.callback_host()?;
+    let is_domain = !host.starts_with('[') && host.parse::<IpAddr>().is_err();
+    is_domain.then(|| host.to_owned())
 }
 
 /// What the engine needs to know of the services of `config` and of those that are

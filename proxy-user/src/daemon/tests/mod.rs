@@ -4,6 +4,7 @@
 mod database;
 mod reload;
 mod requests;
+mod sign_in;
 mod status;
 
 use std::{

@@ -30,7 +30,7 @@ mod sign_on;
 mod sign_on_failures;
 mod single_sign_on;
 #[cfg(test)]
-mod tests;
+pub(in crate::http) mod tests;
 mod tickets;
 mod upkeep;
 mod view;

@@ -11,6 +11,7 @@ mod outage;
 mod recheck;
 mod strangers;
 mod stub;
+mod together;
 mod users;
 
 use std::sync::Arc;
