@@ -105,8 +105,8 @@ pub struct SsoProvider {
     pub scopes: Vec<String>,
     /// Which claim lists the user's groups.
     pub groups_claim: String,
-    /// One origin for the callback of all services, `https://HOST[:PORT]`; else each has
-    /// its own.
+    /// One origin for the callback of all services, `https://HOST[:PORT]` in lower case
+    /// (`http://` on this host only); else each has its own.
     pub callback: Option<String>,
     /// How often a session is confirmed by its refresh token.
     pub recheck: Duration,

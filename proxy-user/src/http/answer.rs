@@ -92,6 +92,7 @@ async fn handle(
         client,
         host: &asked.authority,
         listen_port: connection.local.port(),
+        id: exchange.id(),
         is_tls: connection.tls.is_some(),
     };
     let said = Said::of(request.headers(), &hop);
@@ -206,6 +207,9 @@ async fn admit(
         return Err(
             refusal.because("the store cannot write, and log.on_store_failure is \"refuse\"")
         );
+    }
+    if !client.exempt && !client.through_proxy {
+        connection.http.hidden.warn(&owner.settings(), client.address);
     }
     let judged = connection.house.judge(owner, client.whom());
     exchange.is_admitted(judged.map_err(|(_, reason)| Refusal::denied(reason))?);

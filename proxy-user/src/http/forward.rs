@@ -92,11 +92,10 @@ pub(super) async fn forward(
     let client_address = going.hop.client.address;
     let members = going.pool.order(client_address);
     let patience = going.site.settings().connect_timeout;
-    let deadline = Instant::now() + patience;
     let mut failed = unreachable(&"the route has no target", false);
     for (index, member) in members.iter().enumerate() {
-        let until = share(deadline, members.len() - index);
         loop {
+            let until = share(Instant::now() + patience, members.len() - index);
             let sender = match reach(&going, exchange, member, until).await {
                 Ok(sender) => sender,
                 Err(refusal) => {

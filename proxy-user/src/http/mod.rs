@@ -17,6 +17,7 @@ mod forwarded;
 mod forwarded_for;
 mod handshake;
 mod headers;
+mod hidden;
 mod malformed;
 mod outbound;
 pub mod pages;
@@ -39,7 +40,10 @@ use hyper::header::HeaderValue;
 use ipnet::IpNet;
 use tls::{Certificates, TlsError, Trust};
 
-use self::{auth::Authenticator, connection::serve, examine::examination, upstream::ClientTls};
+use self::{
+    auth::Authenticator, connection::serve, examine::examination, hidden::Hidden,
+    upstream::ClientTls,
+};
 use crate::{
     config::{self, Route, Service, WebTarget},
     flow::Requests,
@@ -56,6 +60,7 @@ struct Inner {
     auth: Arc<Authenticator>,
     client_tls: ClientTls,
     settings: ArcSwap<Settings>,
+    hidden: Hidden,
     /// What this process calls itself in `Via`.
     pseudonym: HeaderValue,
 }
@@ -85,6 +90,7 @@ impl Http {
             auth,
             client_tls,
             settings: ArcSwap::default(),
+            hidden: Hidden::default(),
             pseudonym: HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("1.1 weir")),
         };
         Ok(Self(Arc::new(inner)))

@@ -40,9 +40,6 @@ pub(super) struct Hosts<'a> {
     takes_trailers: bool,
 }
 
-/// The name of the request's id for targets.
-const X_REQUEST_ID: &str = "x-request-id";
-
 /// Makes a request of the client's into one of Weir's.
 ///
 /// # Errors
@@ -74,9 +71,6 @@ pub(super) fn outbound<'a>(
     headers::set_upgrade(all, upgrade);
     forwarded::set(all, &going.hop, going.said);
     all.append(VIA, pseudonym.clone());
-    if let Ok(id) = HeaderValue::try_from(exchange.id().to_string()) {
-        all.insert(X_REQUEST_ID, id);
-    }
     all.extend(going.passed.identity.iter().map(|(name, value)| (name.clone(), value.clone())));
     for (name, value) in &going.route.request_headers {
         all.insert(name.clone(), value.clone());

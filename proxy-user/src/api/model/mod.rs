@@ -1,6 +1,7 @@
 //! The JSON of everything but records, for the API and for who reads it.
 
 mod audit;
+mod certificate;
 mod envelope;
 mod flow;
 mod reload;
@@ -10,6 +11,7 @@ mod status;
 mod token;
 
 pub use audit::*;
+pub use certificate::*;
 pub use envelope::*;
 pub use flow::*;
 pub use reload::*;

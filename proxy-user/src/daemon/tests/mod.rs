@@ -1,6 +1,7 @@
 //! The daemon without a kernel's side: the relay alone enforces.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod certificates;
 mod database;
 mod reload;
 mod requests;

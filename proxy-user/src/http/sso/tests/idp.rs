@@ -197,6 +197,7 @@ fn settings(directory: &Path, address: Ipv4Addr, others: &Value) -> Value {
             "redirect_uris": callbacks,
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "client_secret_basic",
+            "id_token_signed_response_alg": "ES256",
         },
     });
     for (name, value) in others.as_object().unwrap() {
