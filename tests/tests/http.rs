@@ -10,7 +10,11 @@ use weir_tests::{
     scenario::BACKEND,
     tls::Certificate,
     wait::{SOON, holds},
-    web::{curl::{Answer, Curl}, routed, site, target::Target},
+    web::{
+        curl::{Answer, Curl},
+        routed, site,
+        target::Target,
+    },
     weir::Weir,
 };
 
@@ -152,7 +156,8 @@ fn the_longest_route_takes_a_request_where_all_read_its_path_alike() -> Result<(
         assert_eq!((last.header("x-route"), last.path()), (Some(route), received), "{path}");
     }
     let served = target.received().len();
-    for path in ["/x/../api", "/%61pi", "/api%2Fv2", "/x/..%2fapi", "/x\\..\\api", "//api", "/app/../x"]
+    for path in
+        ["/x/../api", "/%61pi", "/api%2Fv2", "/x/..%2fapi", "/x\\..\\api", "//api", "/app/../x"]
     {
         let answer = ask(path)?;
         assert_eq!(answer.status, 400, "{path}: {answer:?}");
