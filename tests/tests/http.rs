@@ -10,11 +10,7 @@ use weir_tests::{
     scenario::BACKEND,
     tls::Certificate,
     wait::{SOON, holds},
-    web::{
-        curl::{Answer, Curl},
-        routed, site,
-        target::Target,
-    },
+    web::{curl::Curl, routed, site, target::Target},
     weir::Weir,
 };
 
@@ -24,12 +20,6 @@ fn assert_fields(record: &Value, expected: &Value) -> Result<()> {
         assert_eq!(&record[field], value, "{field} of {record}");
     }
     Ok(())
-}
-
-/// The request's id, as one of Weir's pages tells it.
-fn told_id(answer: &Answer) -> Result<&str> {
-    let line = answer.body.lines().find_map(|line| line.strip_prefix("Request "));
-    line.with_context(|| format!("no id: {answer:?}"))
 }
 
 #[test]
@@ -110,7 +100,7 @@ fn requests_reach_the_site_that_they_name() -> Result<()> {
         let curl = Curl::new(&lab).with(&[version, "-H", &header]);
         let answer = curl.get("https://wiki.example.com/x")?;
         assert_eq!(answer.status, status, "{host}: {answer:?}");
-        let record = weir.wait_for_event(&format!("search={}", told_id(&answer)?), SOON)?;
+        let record = weir.wait_for_event(&format!("search={}", answer.told_id()?), SOON)?;
         let expected = json!({
             "service_id": "", "verdict": "error", "protocol": "http", "reason": "unknown_host",
             "host": host, "status_code": status,

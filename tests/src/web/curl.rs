@@ -37,14 +37,23 @@ impl Curl {
         Self::from(lab, lab::DE4)
     }
 
-    /// From one of the clients' addresses.
+    /// From one of the clients' addresses, to one of the server's.
     pub fn from(lab: &Lab, address: IpAddr) -> Self {
-        let mut command = lab.clients.bound_command("curl");
-        let server = if address.is_ipv4() { lab::SERVER4 } else { lab::SERVER6 };
-        let server = if address == lab::PRIVATE4 { lab::SERVER_PRIVATE4 } else { server };
+        let server = match address {
+            lab::PRIVATE4 => lab::SERVER_PRIVATE4,
+            IpAddr::V4(_) => lab::SERVER4,
+            IpAddr::V6(_) => lab::SERVER6,
+        };
         let server = if server.is_ipv6() { format!("[{server}]") } else { server.to_string() };
+        Self::through(lab, address, &format!("::{server}:"))
+    }
+
+    /// From one of the clients' addresses; where all requests go instead, as in curl's
+    /// `--connect-to`.
+    pub fn through(lab: &Lab, address: IpAddr, instead: &str) -> Self {
+        let mut command = lab.clients.bound_command("curl");
         command.args(["--silent", "--show-error", "--include", "--max-time", "20", "--interface"]);
-        command.arg(address.to_string()).arg("--connect-to").arg(format!("::{server}:"));
+        command.arg(address.to_string()).arg("--connect-to").arg(instead);
         Self { command, is_verified: false }
     }
 
@@ -110,5 +119,11 @@ impl Answer {
     pub fn all(&self, name: &str) -> Vec<&str> {
         let of_name = self.headers.iter().filter(|(n, _)| n == name);
         of_name.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The request's id, as one of Weir's pages tells it.
+    pub fn told_id(&self) -> Result<&str> {
+        let line = self.body.lines().find_map(|line| line.strip_prefix("Request "));
+        line.with_context(|| format!("no id: {self:?}"))
     }
 }
