@@ -150,7 +150,7 @@ pub(super) async fn start(
     let certificates = Certificates::open(&config.data_dir, &config.tls, domains(&config))
         .context("certificates cannot be made")?;
     let auth = open_authenticator(&config, &audit)?;
-    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates), auth)
+    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates), Arc::clone(&auth))
         .context("TLS to targets cannot be set up")?;
     let http = Arc::new(http);
     let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, Arc::clone(&http) as _, limits)
@@ -168,6 +168,7 @@ pub(super) async fn start(
         relay,
         http,
         certificates,
+        auth,
         datapath: Mutex::new(datapath),
         kernel_fault,
         coverage: Mutex::default(),
@@ -290,7 +291,6 @@ fn open_authenticator(config: &Config, audit: &Audit) -> Result<Arc<Authenticato
     let sso = Sso::new(directory).context("the key of single sign-on")?;
     let auth = Authenticator::new(directory, Arc::new(sso), audit.clone())
         .context("authentication cannot be set up")?;
-    auth.reload(&config.services);
     if let Err(error) = auth.load() {
         tracing::info!(%error, "sessions are known as soon as they can be read");
     }

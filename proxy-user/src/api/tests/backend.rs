@@ -11,7 +11,7 @@ use super::samples;
 use crate::{
     api::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
-        model::{Created, Flow, NewToken, Reloaded, Scope, Status, Token},
+        model::{Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
     record::{Record, Timestamp},
     store::{Cursor, Filter, Page, Paging, Query},
@@ -22,6 +22,7 @@ pub(super) struct Memory {
     records: Mutex<Vec<Record>>,
     committed: watch::Sender<Option<Uuid>>,
     tokens: Mutex<BTreeMap<String, Bearer>>,
+    pub(super) sessions: Mutex<Vec<Session>>,
     /// Changes that were asked for, with who.
     pub(super) changes: Mutex<Vec<String>>,
     /// Whether every question fails.
@@ -46,6 +47,7 @@ impl Memory {
             records: Mutex::default(),
             committed: watch::Sender::new(None),
             tokens: Mutex::new(tokens),
+            sessions: Mutex::default(),
             changes: Mutex::default(),
             broken: Mutex::new(false),
             ready: Mutex::new(true),
@@ -182,6 +184,20 @@ impl Backend for Memory {
         let before = tokens.len();
         tokens.retain(|_, bearer| bearer.name != name);
         Ok(tokens.len() < before)
+    }
+
+    fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
+        Ok(vec![samples::session()])
+    }
+
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure> {
+        self.note(who, &format!("revoke session {id}"));
+        Ok(id == samples::session().id)
+    }
+
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure> {
+        self.note(who, &format!("revoke sessions {service:?}"));
+        Ok(2)
     }
 }
 
