@@ -3,6 +3,7 @@
 mod answer;
 pub mod curl;
 mod read;
+pub mod secret;
 pub mod target;
 
 use crate::scenario::BACKEND;
