@@ -53,6 +53,11 @@ async fn accept(
     stream: Rewound,
     introduction: &mut Introduction,
 ) -> Result<(TlsStream<Rewound>, TlsFacts), Failure> {
+    match stream.begins().await {
+        Ok(true) => {}
+        Ok(false) => return Err(silent(CloseReason::ClientClosed)),
+        Err(_) => return Err(silent(CloseReason::ClientReset)),
+    }
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
     let mut start = start.map_err(|error| failed(error, None))?;
     let hello = start.client_hello();
@@ -76,6 +81,11 @@ async fn accept(
 /// Whether it answers nobody but an authority that validates a domain.
 fn is_validation(config: &rustls::ServerConfig) -> bool {
     config.alpn_protocols.iter().any(|protocol| protocol == b"acme-tls/1")
+}
+
+/// Who left without a word wanted no handshake: health checks do so.
+fn silent(why: CloseReason) -> Failure {
+    Failure { close_reason: Some(why), ..Failure::of(Reason::ClientAborted) }
 }
 
 fn failed(error: impl ToString, close_reason: Option<CloseReason>) -> Failure {
