@@ -151,7 +151,7 @@ where
         .max_headers(MOST_HEADERS)
         .half_close(false);
     let serving = pin!(builder.serve_connection(io, service).with_upgrades());
-    drive(connection, serving, |serving| serving.graceful_shutdown()).await
+    drive(connection, serving, http1::UpgradeableConnection::graceful_shutdown).await
 }
 
 async fn http2<I>(connection: &Arc<Connection>, io: I) -> End
@@ -171,7 +171,7 @@ where
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let serving = pin!(builder.serve_connection(io, service));
-    drive(connection, serving, |serving| serving.graceful_shutdown()).await
+    drive(connection, serving, http2::Connection::graceful_shutdown).await
 }
 
 /// Drives a connection until it is over or has to be.
