@@ -32,7 +32,7 @@ use crate::relay::{Intake, Judged, Published, Routes, Site};
 /// Where authorities look for what shows control over a domain (RFC 8555, 8.3).
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
 /// What lies below it is Weir's own, on every service.
-const OWN: &str = "/.weir";
+pub(super) const OWN: &str = "/.weir";
 
 /// Answers a request.
 pub(super) async fn answer(
