@@ -86,8 +86,7 @@ impl Body for Upload {
                 }
                 Ok(match frame.into_trailers() {
                     Ok(mut trailers) => {
-                        headers::remove_claims(&mut trailers, &self.credentials);
-                        headers::remove_hop_by_hop(&mut trailers);
+                        headers::clean_trailers(&mut trailers, &self.credentials);
                         Frame::trailers(trailers)
                     }
                     Err(frame) => frame,
