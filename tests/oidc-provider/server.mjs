@@ -47,7 +47,9 @@ const provider = new Provider(`https://${settings.address}:${port}`, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['groups'] },
   // true: what a scope asks for is told by the userinfo endpoint alone.
   conformIdTokenClaims: settings.claims_by_userinfo,
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...users()[id] }) }),
+  // A user who has left is none, whatever was granted before.
+  findAccount: (_, id) =>
+    id in users() ? { accountId: id, claims: () => ({ sub: id, ...users()[id] }) } : undefined,
   features: { devInteractions: { enabled: false }, revocation: { enabled: true } },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   cookies: { keys: ['for tests'] },

@@ -69,11 +69,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Ends a token; `false` where none has that name.
     fn revoke_token(&self, who: &Who, name: &str) -> Result<bool, Failure>;
 
-    /// Everybody who is signed in to a service, the newest first.
+    /// Every session of services' users that is open, the newest first.
     fn list_sessions(&self) -> Result<Vec<Session>, Failure>;
 
-    /// Ends a session; `false` where none has that name.
-    fn revoke_session(&self, who: &Who, name: &str) -> Result<bool, Failure>;
+    /// Ends a session; `false` where none has that id.
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure>;
+
+    /// Ends every session, or those of one service; how many there were.
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure>;
 }
 
 /// A stretch of the store: above `after`, up to and including `through`.

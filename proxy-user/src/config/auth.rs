@@ -114,6 +114,16 @@ pub struct SsoProvider {
     pub ca_file: Option<PathBuf>,
 }
 
+impl SsoProvider {
+    /// The host of [`Self::callback`].
+    pub fn callback_host(&self) -> Option<&str> {
+        let origin = self.callback.as_deref()?;
+        let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+        let host = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        Some(host.map_or(authority, |(host, _)| host))
+    }
+}
+
 impl fmt::Debug for SsoProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SsoProvider").field("name", &self.name).finish_non_exhaustive()

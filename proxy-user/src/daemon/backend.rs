@@ -37,7 +37,7 @@ fn internal(error: StoreError) -> Failure {
     match error {
         StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
         StoreError::CursorGone(_) => Failure::Invalid(error.to_string()),
-        StoreError::Closed(_) | StoreError::HandedOver(_) => {
+        StoreError::Closed(_) | StoreError::HandedOver(_) | StoreError::Locked(_) => {
             Failure::Unavailable(error.to_string())
         }
         other => Failure::Internal(Box::new(other)),
@@ -162,22 +162,27 @@ impl Backend for ApiBackend {
     }
 
     fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
-        Ok(self.core.auth.list().into_iter().map(session).collect())
+        Ok(self.core.auth.list().map_err(internal)?.into_iter().map(session).collect())
     }
 
-    fn revoke_session(&self, who: &Who, name: &str) -> Result<bool, Failure> {
-        self.core.auth.revoke(name, &who.to_string()).map_err(internal)
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure> {
+        self.core.auth.revoke(id, &who.to_string()).map_err(internal)
+    }
+
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure> {
+        self.core.auth.revoke_all(service, &who.to_string()).map_err(internal)
     }
 }
 
 fn session(open: OpenSession) -> Session {
+    let user = open.user.as_deref();
     Session {
-        name: open.name,
+        id: open.name,
         service_id: open.service,
         host: open.host,
         auth_method: open.method.as_str().to_owned(),
-        user_id: open.user.as_ref().map(|user| user.id.clone()),
-        user_email: open.user.as_ref().and_then(|user| user.email.clone()),
+        user_id: user.map(|user| user.id.clone()),
+        user_email: user.and_then(|user| user.email.clone()),
         source_ip: open.source_ip,
         opened_at: open.opened_at,
         expires_at: open.expires_at,

@@ -1,4 +1,4 @@
-//! Who is signed in to services, over the control socket.
+//! Sessions of users of services, over the control socket.
 
 use axum::{Json, extract::State, http::StatusCode};
 
@@ -7,7 +7,8 @@ use crate::api::{
     Backend,
     app::App,
     error::ApiError,
-    model::{Data, Session},
+    model::{Data, RevokedSessions, Session},
+    params::Params,
     peer::Controller,
 };
 
@@ -20,15 +21,27 @@ pub(super) async fn list(
     Ok(Json(Data { data }))
 }
 
-/// `DELETE /api/sessions/{name}`
+/// `DELETE /api/sessions?service=`
+pub(super) async fn revoke_all(
+    State(app): State<App>,
+    Controller(who): Controller,
+    mut params: Params,
+) -> Result<Json<RevokedSessions>, ApiError> {
+    let service = params.take("service")?;
+    params.finish()?;
+    let revoke = move |backend: &dyn Backend| backend.revoke_sessions(&who, service.as_deref());
+    Ok(Json(RevokedSessions { revoked: app.ask(revoke).await? }))
+}
+
+/// `DELETE /api/sessions/{id}`
 pub(super) async fn revoke(
     State(app): State<App>,
     Controller(who): Controller,
-    Segment(name): Segment,
+    Segment(id): Segment,
 ) -> Result<StatusCode, ApiError> {
-    let wanted = name.clone();
+    let wanted = id.clone();
     if app.ask(move |backend| backend.revoke_session(&who, &wanted)).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(ApiError::not_found(format!("no session has the name {name:?}")))
+    Err(ApiError::not_found(format!("no session has the id {id:?}")))
 }

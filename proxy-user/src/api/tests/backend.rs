@@ -22,7 +22,6 @@ pub(super) struct Memory {
     records: Mutex<Vec<Record>>,
     committed: watch::Sender<Option<Uuid>>,
     tokens: Mutex<BTreeMap<String, Bearer>>,
-    pub(super) sessions: Mutex<Vec<Session>>,
     /// Changes that were asked for, with who.
     pub(super) changes: Mutex<Vec<String>>,
     /// Whether every question fails.
@@ -47,7 +46,6 @@ impl Memory {
             records: Mutex::default(),
             committed: watch::Sender::new(None),
             tokens: Mutex::new(tokens),
-            sessions: Mutex::default(),
             changes: Mutex::default(),
             broken: Mutex::new(false),
             ready: Mutex::new(true),
@@ -187,15 +185,17 @@ impl Backend for Memory {
     }
 
     fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
-        Ok(self.sessions.lock().clone())
+        Ok(vec![samples::session()])
     }
 
-    fn revoke_session(&self, who: &Who, name: &str) -> Result<bool, Failure> {
-        self.changes.lock().push(format!("{who}: revoke session {name}"));
-        let mut sessions = self.sessions.lock();
-        let before = sessions.len();
-        sessions.retain(|session| session.name != name);
-        Ok(sessions.len() < before)
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure> {
+        self.note(who, &format!("revoke session {id}"));
+        Ok(id == samples::session().id)
+    }
+
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure> {
+        self.note(who, &format!("revoke sessions {service:?}"));
+        Ok(2)
     }
 }
 

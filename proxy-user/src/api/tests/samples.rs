@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::{
     api::model::{
         AuditEvent, CertificateStatus, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus,
-        OrderStatus, Plane, RequestStatus, ServiceStatus, SinkStatus, Status, TargetStatus,
-        WriterStatus,
+        OrderStatus, Plane, RequestStatus, ServiceStatus, Session, SinkStatus, Status,
+        TargetStatus, WriterStatus,
     },
     config::{
         Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
@@ -211,5 +211,19 @@ pub(super) fn status() -> Status {
             RequestStatus { allowed: 7, denied: 2, error: 1 },
         )]),
         warnings: vec!["one warning".to_owned()],
+    }
+}
+
+pub(super) fn session() -> Session {
+    Session {
+        id: "0011223344556677".to_owned(),
+        service_id: "wiki".to_owned(),
+        host: "wiki.example.com".to_owned(),
+        auth_method: "oidc".to_owned(),
+        user_id: Some("7".to_owned()),
+        user_email: Some("ann@example.com".to_owned()),
+        source_ip: [192, 0, 2, 1].into(),
+        opened_at: Timestamp(1_767_225_600_000),
+        expires_at: Timestamp(1_767_312_000_000),
     }
 }

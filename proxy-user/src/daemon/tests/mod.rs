@@ -5,6 +5,7 @@ mod certificates;
 mod database;
 mod reload;
 mod requests;
+mod sign_in;
 mod status;
 
 use std::{

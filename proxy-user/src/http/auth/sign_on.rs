@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 
 use crate::{
     config::SsoProvider,
-    http::sso::{Arrival, Departure, Sso, SsoError, User},
+    http::sso::{Arrival, Departure, Sso, SsoError, User, Wish},
 };
 
 /// An answer that takes its time.
@@ -14,8 +14,7 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, SsoError>> + Send 
 
 /// Talks to providers of single sign-on.
 pub trait SignOn: Send + Sync {
-    /// Begins: where the browser is to go, and what it is to keep meanwhile. `wish` comes
-    /// back with the arrival. `cookies`: headers of the browser's request, at the host of
+    /// Begins: where the browser is to go, and what it is to keep meanwhile. `cookies`: headers of the browser's request, at the host of
     /// the callback.
     fn begin<'a>(
         &'a self,
@@ -43,17 +42,6 @@ pub trait SignOn: Send + Sync {
     ) -> Later<'a, (User, Option<String>)>;
 }
 
-/// What a user wants to sign in to.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// Where the service is.
-    pub origin: &'a str,
-    /// Which service it is, and what else has to come back whole.
-    pub service: &'a str,
-    /// Where on it.
-    pub return_to: &'a str,
-}
-
 impl SignOn for Sso {
     fn begin<'a>(
         &'a self,
@@ -61,8 +49,7 @@ impl SignOn for Sso {
         wish: Wish<'a>,
         cookies: &'a HeaderMap,
     ) -> Later<'a, Departure> {
-        let Wish { origin, service, return_to } = wish;
-        Box::pin(self.begin(provider, origin, service, return_to, cookies))
+        Box::pin(self.begin(provider, wish, cookies))
     }
 
     fn complete<'a>(

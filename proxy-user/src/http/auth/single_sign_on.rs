@@ -26,7 +26,6 @@ use super::{
     return_to::{OWN, ReturnTo},
     secrets::Fingerprint,
     session::Opener,
-    sign_on::Wish,
     sign_on_failures::{failed, no_randomness, not_from_here},
     tickets::Ticket,
     view::provider,
@@ -36,7 +35,7 @@ use crate::{
     config::{SsoProvider, SsoRule},
     http::{
         pages::redirect,
-        sso::{Arrival, Departure, User, permits},
+        sso::{Arrival, Departure, User, Wish, permits},
     },
     record::{AuthMethod, Timestamp},
 };
@@ -89,8 +88,8 @@ impl Authenticator {
     ) -> Turned {
         match self.sign_on.begin(provider, wish, visitor.headers()).await {
             Ok(Departure { url, cookie_name, cookie, surplus }) => {
-                let kept = keep(&cookie_name, &cookie, WAY);
-                let surplus = surplus.iter().filter_map(|name| forget(name));
+                let kept = cookies::set(&cookie_name, &cookie, WAY);
+                let surplus = surplus.iter().filter_map(|name| cookies::clear(name));
                 see_other(visitor, &url).cookies(kept.into_iter().chain(surplus))
             }
             Err(error) => {
@@ -156,7 +155,7 @@ impl Authenticator {
             Ok(arrival) => arrival,
             Err(error) => return failed(visitor, &error, "/"),
         };
-        let done = forget(&arrival.cookie_name);
+        let done = cookies::clear(&arrival.cookie_name);
         let turned = if arrival.origin == at {
             self.come_home(visitor, guarded, arrival, now).await
         } else {
@@ -268,15 +267,6 @@ fn bind(service: &str, bound: &[u8; 32]) -> String {
 fn unbind(service: &str) -> Option<(&str, [u8; 32])> {
     let (service, bound) = service.split_once('#')?;
     Some((service, decode(bound)?))
-}
-
-/// A cookie of single sign-on's own, whose name tells whether it takes TLS.
-fn keep(name: &str, value: &str, time: Duration) -> Option<HeaderValue> {
-    cookies::set(name, value, time, name.starts_with("__Host-"))
-}
-
-fn forget(name: &str) -> Option<HeaderValue> {
-    keep(name, "", Duration::ZERO)
 }
 
 fn see_other(visitor: &Visitor<'_>, url: &str) -> Turned {

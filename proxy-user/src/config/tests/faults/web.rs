@@ -214,6 +214,13 @@ pub(super) const FAULTS: &[Faulty] = &[
             "9:12: auth is for http services",
         ],
     ),
+    (
+        "[service.a]\nmode = \"tcp\"\nlisten = 1\ntarget = \"db\"\npassword = \"HASH\"",
+        &[
+            "4:10: target \"db\" is not \"host\", \"ADDRESS:PORT\" or \"NAME:PORT\"",
+            "5:1: password is for http services",
+        ],
+    ),
     // Ports.
     (
         beside!("target = \"http://db\"", "domain = \"A.org\"\ntarget = \"http://db\""),

@@ -44,11 +44,12 @@ impl SessionId {
 }
 
 impl SessionKey {
-    /// What people name the session by: nobody can use it.
+    /// What people name the session by: nobody can use it. In digits that a command line
+    /// takes for no option.
     pub(in crate::http::auth) fn name(&self) -> String {
-        let number =
-            self.0.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("{number:012x}")
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0[..8]);
+        format!("{:016x}", u64::from_be_bytes(first))
     }
 }
 

@@ -126,8 +126,7 @@ impl Idp {
 
     /// Takes a refresh token back (RFC 7009).
     pub(super) fn revoke(&self, refresh: &str) {
-        let encoded: String =
-            openidconnect::url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
+        let encoded: String = form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--noproxy", "*"]);
         curl.arg("--cacert").arg(self.authority());
