@@ -27,7 +27,7 @@ use super::{
     sign_in::{At, own, sign_in},
     target::{Asked, asked},
 };
-use crate::relay::{Intake, Published, Routes, Site};
+use crate::relay::{Intake, Judged, Published, Routes, Site};
 
 /// Where authorities look for what shows control over a domain (RFC 8555, 8.3).
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
@@ -111,7 +111,7 @@ async fn handle(
     }
     let Some(site) = owner.site() else { return Err(gone()) };
     let at = At { service: Some(site.settings()), ..at };
-    let place = exchange.judged().and_then(|judged| judged.seat());
+    let place = exchange.judged().and_then(Judged::seat);
     exchange.takes(place.ok_or_else(busy)?);
     let Some(place) = route(&site, &request)? else {
         return Err(own(at, exchange, request).await);

@@ -52,8 +52,12 @@ pub struct Guest {
     pub(crate) ahead: Vec<u8>,
     /// The client, by a PROXY header where there was one.
     pub(crate) client: SocketAddr,
-    /// The address of this host that it addressed.
+    /// The address that it addressed, by that header as well.
     pub(crate) local: SocketAddr,
+    /// Who connected: the client, or a proxy that speaks for it.
+    pub(crate) peer: SocketAddr,
+    /// The port that it was accepted on.
+    pub(crate) listen_port: u16,
     /// How requests come.
     pub(crate) web: Web,
     /// Reports it in the end.

@@ -27,8 +27,9 @@ use crate::record::Timestamp;
 
 /// What a client that validates domains speaks, and nobody else (RFC 8737, 4).
 const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
-/// HTTP's own, the better first (RFC 7301 and 9113).
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// HTTP's own, the better first (RFC 7301 and 9113). Who speaks HTTP/1.0 may say so, and is
+/// answered in it.
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 /// The one that costs least comes first. All of them are authenticated and have forward
 /// secrecy; who audits a server wants it to choose, not the client.

@@ -53,6 +53,7 @@ fn the_better_protocol_that_a_client_speaks_is_taken() {
     };
     assert_eq!(offered(&["http/1.1", "h2"]).as_deref(), Some("h2"));
     assert_eq!(offered(&["http/1.1"]).as_deref(), Some("http/1.1"));
+    assert_eq!(offered(&["http/1.0"]).as_deref(), Some("http/1.0"));
     assert_eq!(offered(&[]), None);
 }
 
