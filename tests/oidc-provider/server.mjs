@@ -2,7 +2,7 @@
 // name alone. Called with a directory that has the package, and settings as JSON. Keys are
 // new with each start.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
@@ -26,26 +26,30 @@ const server = createServer({
 await new Promise((done) => server.listen(settings.port, settings.address, done));
 const { port } = server.address();
 
-const signing = (type, options) => ({
-  ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }),
-  use: 'sig',
-});
+const RSA = { modulusLength: 2048 };
+const P256 = { namedCurve: 'P-256' };
+const algorithm = settings.client.id_token_signed_response_alg;
+
+// By way of PEM: Node 20 can wait for itself forever where a new key is exported as JWK
+// and what generated it is collected meanwhile.
+function signing(type, options) {
+  const privateKeyEncoding = { type: 'pkcs8', format: 'pem' };
+  const publicKeyEncoding = { type: 'spki', format: 'pem' };
+  const pair = generateKeyPairSync(type, { ...options, privateKeyEncoding, publicKeyEncoding });
+  return { ...createPrivateKey(pair.privateKey).export({ format: 'jwk' }), use: 'sig' };
+}
 
 const provider = new Provider(`https://${settings.address}:${port}`, {
   clients: [settings.client],
   clientAuthMethods: [settings.client.token_endpoint_auth_method],
-  jwks: {
-    keys: [
-      signing('rsa', { modulusLength: 2048 }),
-      signing('ec', { namedCurve: 'P-256' }),
-      signing('ed25519'),
-    ],
-  },
-  enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA'] },
+  jwks: { keys: [algorithm === 'RS256' ? signing('rsa', RSA) : signing('ec', P256)] },
+  enabledJWA: { idTokenSigningAlgValues: [algorithm] },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['groups'] },
   // true: what a scope asks for is told by the userinfo endpoint alone.
   conformIdTokenClaims: settings.claims_by_userinfo,
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...users()[id] }) }),
+  // A user who has left is none, whatever was granted before.
+  findAccount: (_, id) =>
+    id in users() ? { accountId: id, claims: () => ({ sub: id, ...users()[id] }) } : undefined,
   features: { devInteractions: { enabled: false }, revocation: { enabled: true } },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   cookies: { keys: ['for tests'] },

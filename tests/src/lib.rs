@@ -32,4 +32,5 @@ pub mod tls;
 pub mod tmpfs;
 pub mod udp;
 pub mod wait;
+pub mod web;
 pub mod weir;

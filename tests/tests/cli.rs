@@ -82,6 +82,10 @@ fn exit_codes() -> Result<()> {
     }
     expect_code(&weir, &["events", "--follow", "--verdict", "no"], 2)?;
     expect_code(&weir, &["token", "revoke", "unknown"], 2)?;
+    expect_code(&weir, &["session", "revoke", "unknown"], 2)?;
+    expect_code(&weir, &["session", "revoke"], 2)?;
+    let said = expect_code(&weir, &["session", "revoke", "--all"], 0)?;
+    ensure!(said.contains("sessions revoked: 0"), "{said}");
     expect_code(&weir, &["explain", "192.0.2.9"], 0)?;
 
     weir.configure("", "[bogus]")?;
@@ -125,7 +129,7 @@ fn a_broken_pipe_is_success() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _servers = Servers::start(&lab, Behaviour::Echo)?;
     let mut weir = Weir::start(&lab.server, "", &scenario::services(""))?;
-    let live: [&[&str]; 9] = [
+    let live: [&[&str]; 11] = [
         &["status"],
         &["status", "--json"],
         &["flows"],
@@ -135,6 +139,8 @@ fn a_broken_pipe_is_success() -> Result<()> {
         &["events", "--follow"],
         &["explain", "192.0.2.9"],
         &["token", "create", "a"],
+        &["session", "list"],
+        &["session", "list", "--json"],
     ];
     let still: [&[&str]; 4] =
         [&["check"], &["store", "stats"], &["hash", "--generate"], &["--help"]];

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 20] = [
+const FOR_TESTS: [(&str, &str); 21] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -27,6 +27,7 @@ const FOR_TESTS: [(&str, &str); 20] = [
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("dnsmasq", "dnsmasq-base"),
+    ("pebble", "pebble"),
     ("dig", "bind9-dnsutils"),
     ("systemctl", "systemd"),
     ("node", "nodejs"),

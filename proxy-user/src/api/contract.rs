@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Status, Token};
+use super::model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token};
 use crate::{
     record::Record,
     store::{Filter, Page, Query},
@@ -39,7 +39,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The policy's answer for an address, by every service or the one of that name,
     /// as the policy room shapes it. An unknown service is [`Failure::Invalid`].
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure>;
+    /// With a URL, it is about the service that the URL leads to.
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        url: Option<&str>,
+    ) -> Result<serde_json::Value, Failure>;
 
     /// How the daemon is.
     fn status(&self) -> Result<Status, Failure>;
@@ -68,6 +74,15 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Ends a token; `false` where none has that name.
     fn revoke_token(&self, who: &Who, name: &str) -> Result<bool, Failure>;
+
+    /// Every session of services' users that is open, the newest first.
+    fn list_sessions(&self) -> Result<Vec<Session>, Failure>;
+
+    /// Ends a session; `false` where none has that id.
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure>;
+
+    /// Ends every session, or those of one service; how many there were.
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure>;
 }
 
 /// A stretch of the store: above `after`, up to and including `through`.

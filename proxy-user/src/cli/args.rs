@@ -38,6 +38,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Token,
     },
+    /// List and revoke sessions of users of services
+    Session {
+        #[command(subcommand)]
+        command: Session,
+    },
     /// Turn a secret into a hash for the configuration
     Hash(Hash),
     /// Read the configuration again
@@ -78,6 +83,9 @@ pub(super) struct Explain {
     /// One service only
     #[arg(long, value_name = "NAME")]
     pub(super) service: Option<String>,
+    /// The service that this URL leads to: which route, and who must sign in
+    #[arg(long, conflicts_with = "service")]
+    pub(super) url: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -113,6 +121,27 @@ pub(super) enum Token {
         /// Its name
         name: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Session {
+    /// List sessions that are open
+    List(Json),
+    /// End a session, or all of them
+    Revoke(Revoke),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Revoke {
+    /// Its id, as it is listed
+    #[arg(required_unless_present = "all")]
+    pub(super) id: Option<String>,
+    /// All sessions
+    #[arg(long, conflicts_with = "id")]
+    pub(super) all: bool,
+    /// Those of one service only
+    #[arg(long, value_name = "NAME", requires = "all", conflicts_with = "id")]
+    pub(super) service: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -262,6 +291,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn all_sessions_end_only_where_that_is_said() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' ')).is_ok();
+        assert!(parse("weir session revoke 00112233"));
+        assert!(parse("weir session revoke --all"));
+        assert!(parse("weir session revoke --all --service wiki"));
+        assert!(!parse("weir session revoke"));
+        assert!(!parse("weir session revoke --service wiki"));
+        assert!(!parse("weir session revoke 00112233 --all"));
+        assert!(!parse("weir session revoke 00112233 --service wiki"));
     }
 
     #[test]

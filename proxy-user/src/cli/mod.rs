@@ -15,6 +15,7 @@ mod network;
 mod out;
 mod reload;
 mod run;
+mod session;
 mod ssh;
 mod status;
 mod store;
@@ -75,6 +76,7 @@ fn dispatch(args: Args) -> Result<u8> {
         Command::Flows(options) => flows::run(&place, &options),
         Command::Status(options) => status::run(&place, &options),
         Command::Token { command } => token::run(&place, &command),
+        Command::Session { command } => session::run(&place, &command),
         Command::Hash(options) => hash::run(&options),
         Command::Reload(options) => reload::run(&place, &options),
         Command::Store { command } => store::run(&place, command),

@@ -8,7 +8,7 @@ use super::{
     out::say,
     table::{Table, duration},
 };
-use crate::api::model::{ServiceStatus, Status};
+use crate::api::model::{OrderStatus, ServiceStatus, Status};
 
 pub(super) fn run(place: &Place, options: &Json) -> Result<u8> {
     let status: Status = place.client().get("/api/status")?;
@@ -36,6 +36,10 @@ fn show(status: &Status) -> Result<()> {
     say("")?;
     if status.services.iter().any(|service| !service.targets.is_empty()) {
         targets(status).print()?;
+        say("")?;
+    }
+    if !status.certificates.is_empty() {
+        certificates(status).print()?;
         say("")?;
     }
     let mut interfaces = Table::new(&["INTERFACE", "HOOK", "WHY"]);
@@ -101,6 +105,24 @@ fn targets(status: &Status) -> Table {
         }
     }
     table
+}
+
+fn certificates(status: &Status) -> Table {
+    let mut table = Table::new(&["DOMAIN", "CERTIFICATE", "UNTIL", "NEXT ORDER", "PROBLEM"]);
+    for certificate in &status.certificates {
+        table.row([
+            certificate.domain.clone(),
+            certificate.source.clone(),
+            certificate.not_after.map_or("-".to_owned(), |end| end.to_string()),
+            certificate.acme.as_ref().map_or("-".to_owned(), next_order),
+            certificate.problem.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn next_order(order: &OrderStatus) -> String {
+    order.next_try.map_or("under way".to_owned(), |next| next.to_string())
 }
 
 fn books(status: &Status) -> Result<()> {

@@ -105,13 +105,23 @@ pub struct SsoProvider {
     pub scopes: Vec<String>,
     /// Which claim lists the user's groups.
     pub groups_claim: String,
-    /// One origin for the callback of all services, `https://HOST[:PORT]`; else each has
-    /// its own.
+    /// One origin for the callback of all services, `https://HOST[:PORT]` in lower case
+    /// (`http://` on this host only); else each has its own.
     pub callback: Option<String>,
     /// How often a session is confirmed by its refresh token.
     pub recheck: Duration,
     /// Whom to trust as the issuer's server, instead of the system's authorities.
     pub ca_file: Option<PathBuf>,
+}
+
+impl SsoProvider {
+    /// The host of [`Self::callback`].
+    pub fn callback_host(&self) -> Option<&str> {
+        let origin = self.callback.as_deref()?;
+        let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+        let host = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        Some(host.map_or(authority, |(host, _)| host))
+    }
 }
 
 impl fmt::Debug for SsoProvider {

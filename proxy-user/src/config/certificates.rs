@@ -84,7 +84,7 @@ fn pair(path: &Path) -> Result<CertificateDer<'static>, String> {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 format!("{key}: is not the key of the certificate {certificate}")
             }
-            Error::InvalidCertificate(why) => format!("{certificate}: {why}"),
+            Error::InvalidCertificate(why) => format!("{certificate}: is no certificate: {why}"),
             error => format!("{key}: {error}"),
         }
     })?;

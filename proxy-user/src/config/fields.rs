@@ -9,6 +9,9 @@ use super::{
     units,
 };
 
+/// Of durations.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// A table that is being read.
 pub(super) struct Fields<'a, 'r> {
     table: &'a Table,
@@ -100,13 +103,19 @@ impl<'a, 'r> Fields<'a, 'r> {
         number
     }
 
-    /// A duration above zero.
+    /// A duration above zero, and not so long that clocks overflow by it.
     pub(super) fn duration(&mut self, key: &str) -> Option<Duration> {
         let (text, at) = self.string(key)?;
         let duration = units::duration(text).filter(|duration| !duration.is_zero());
-        if duration.is_none() {
-            let message = format!("{key} takes a duration like \"5s\", \"1h30m\" or \"7d\"");
-            self.report.fault(at, format!("{message}, not {text:?}"));
+        match duration {
+            None => {
+                let message = format!("{key} takes a duration like \"5s\", \"1h30m\" or \"7d\"");
+                self.report.fault(at, format!("{message}, not {text:?}"));
+            }
+            Some(long) if long > LONGEST => {
+                self.report.fault(at, format!("{key} is longer than 100 years"));
+            }
+            Some(_) => {}
         }
         duration
     }

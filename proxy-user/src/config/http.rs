@@ -39,7 +39,8 @@ pub struct Web {
 /// `[[service.NAME.route]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Begins with `/`, and ends with one only where it is nothing else. Percent-decoded.
+    /// Begins with `/`, and ends with one only where it is nothing else. Percent-decoded,
+    /// without empty and dot segments.
     pub path: String,
     /// At least one.
     pub targets: Vec<WebTarget>,
@@ -107,6 +108,14 @@ impl Scheme {
         match self {
             Self::Http => "http",
             Self::H2c => "h2c",
+            Self::Https => "https",
+        }
+    }
+
+    /// As requests name it.
+    pub const fn of_requests(self) -> &'static str {
+        match self {
+            Self::Http | Self::H2c => "http",
             Self::Https => "https",
         }
     }

@@ -45,23 +45,16 @@ impl Taken<'_> {
         };
         let taken = format!("port {port} is {owner}'s already ({place})");
         let (Some(one), Some(other)) = (self.owner, known.owner) else { return Some(taken) };
-        let by = match (told_apart(one), told_apart(other)) {
-            _ if one.name == other.name => return Some(taken),
-            (By::ServerName, By::ServerName | By::Nothing) | (By::Nothing, By::ServerName) => {
-                "server name"
-            }
-            (By::Host, By::Host) => "Host",
-            (By::ServerName, By::Host) | (By::Host, By::ServerName) => {
-                return Some(format!("{taken}, and one of them has tls = false"));
-            }
-            _ => return Some(taken),
+        let by = match shared_by(one, other) {
+            Ok(by) => by,
+            Err(why) => return Some(format!("{taken}{why}")),
         };
         let shared = format!("port {port} is shared with {owner} by {by} ({place})");
         if self.listen != known.listen {
             return Some(format!("{shared}, which takes the same listen entry"));
         }
         let both_named = told_apart(one) != By::Nothing && told_apart(other) != By::Nothing;
-        if both_named && one.domain == other.domain {
+        if both_named && one.domain.is_some() && one.domain == other.domain {
             return Some(format!("{shared}, and so is the domain"));
         }
         if one.proxy_protocol.accept_from != other.proxy_protocol.accept_from {
@@ -73,6 +66,21 @@ impl Taken<'_> {
 
     fn transport(&self) -> u8 {
         self.owner.map_or(PROTOCOL_TCP, |service| service.mode.transport())
+    }
+}
+
+/// By what two services can share a listener, or what else is to be said.
+fn shared_by(one: &Service, other: &Service) -> Result<&'static str, &'static str> {
+    match (told_apart(one), told_apart(other)) {
+        _ if one.name == other.name => Err(""),
+        (By::ServerName, By::ServerName | By::Nothing) | (By::Nothing, By::ServerName) => {
+            Ok("server name")
+        }
+        (By::Host, By::Host) => Ok("Host"),
+        (By::ServerName, By::Host) | (By::Host, By::ServerName) => {
+            Err(", and one of them has tls = false")
+        }
+        _ => Err(""),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     schema::{SERVICE, SERVICE_ACCESS, SERVICE_PROXY_PROTOCOL},
     target::{destination, is_over_http},
     tree::{Entry, Table, Value},
-    unfit::{refuse_what_no_mode_has, warn_of_ignored},
+    unfit::{refuse_keys_of_http, refuse_what_no_mode_has, warn_of_ignored},
     web::{Shared, is_over_tls, web},
 };
 
@@ -81,6 +81,7 @@ fn service(
     let domain = domain(fields, mode);
     let proxy_protocol = proxy_protocol(fields);
     let enabled = fields.boolean("enabled").unwrap_or(true);
+    refuse_keys_of_http(fields, mode);
     let end = end?;
     let service = Service {
         name: name.to_owned(),

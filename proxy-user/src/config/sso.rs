@@ -109,8 +109,14 @@ fn scopes(fields: &mut Fields<'_, '_>) -> Vec<String> {
 
 /// `sso = "corp"`: whoever the provider signs in.
 pub(super) fn short_rule(fields: &mut Fields<'_, '_>, providers: &Providers) -> Option<SsoRule> {
-    let named = fields.string("sso")?;
-    let provider = defined(named, providers, fields.report)?;
+    let (name, at) = fields.string("sso")?;
+    let provider = defined((name, at), providers, fields.report)?;
+    let message = format!(
+        "sso = {name:?} lets in whoever that provider signs in; [{}.auth] sso = {{ ... }} says \
+         who, or allow_any_user = true",
+        fields.name
+    );
+    fields.report.warn(at, message);
     Some(SsoRule { provider, allow: SsoAllow::AnyUser })
 }
 
@@ -151,9 +157,8 @@ fn allow(fields: &mut Fields<'_, '_>) -> SsoAllow {
     let emails = fields.list("allowed_emails", email);
     let domains = fields.list("allowed_domains", domain);
     let any = fields.boolean("allow_any_user").unwrap_or(false);
-    let keys = ["allowed_groups", "allowed_emails", "allowed_domains"];
-    let written = |key: &&str| matches!(fields.node(key).map(|node| &node.value), Some(Value::Array(list)) if !list.is_empty());
-    match (any, keys.iter().any(written)) {
+    let lists = ["allowed_groups", "allowed_emails", "allowed_domains"];
+    match (any, lists.iter().any(|key| has_entries(fields, key))) {
         (true, false) => return SsoAllow::AnyUser,
         (true, true) => {
             fields.fault("allow_any_user", "allow_any_user makes the lists beside it pointless");
@@ -169,6 +174,12 @@ fn allow(fields: &mut Fields<'_, '_>) -> SsoAllow {
         }
     }
     SsoAllow::Listed { groups, emails, domains }
+}
+
+/// Whether there are some, be they right or wrong.
+fn has_entries(fields: &Fields<'_, '_>, key: &str) -> bool {
+    let value = fields.node(key).map(|node| &node.value);
+    matches!(value, Some(Value::Array(entries)) if !entries.is_empty())
 }
 
 fn email(text: &str) -> Result<String, String> {

@@ -20,16 +20,22 @@ pub(super) fn refuse_what_no_mode_has(
         let message = "proxy_protocol is for tcp, tls and http services that Weir listens for";
         fields.fault("proxy_protocol", message);
     }
-    if service.mode != Mode::Http {
-        for key in OF_HTTP {
-            if fields.node(key).is_some() {
-                fields.fault(key, format!("{key} is for http services"));
-            }
-        }
-    } else if service.proxy_protocol.send != SendProxy::Off {
+    if service.mode == Mode::Http && service.proxy_protocol.send != SendProxy::Off {
         let message = "proxy_protocol.send is for tcp and tls services: targets over HTTP get \
                        X-Forwarded-For";
         fields.fault("proxy_protocol", message);
+    }
+}
+
+/// Tells keys that another mode has.
+pub(super) fn refuse_keys_of_http(fields: &mut Fields<'_, '_>, mode: Mode) {
+    if mode == Mode::Http {
+        return;
+    }
+    for key in OF_HTTP {
+        if fields.node(key).is_some() {
+            fields.fault(key, format!("{key} is for http services"));
+        }
     }
 }
 

@@ -13,8 +13,10 @@ use super::{
 use crate::{
     api::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
-        model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Status, Token},
+        model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
+    http::{auth::OpenSession, lead},
+    policy::Explanation,
     record::{Record, Timestamp},
     store::{self, Filter, Page, Query, StoreError},
 };
@@ -36,7 +38,7 @@ fn internal(error: StoreError) -> Failure {
     match error {
         StoreError::TokenExists(_) => Failure::Conflict(error.to_string()),
         StoreError::CursorGone(_) => Failure::Invalid(error.to_string()),
-        StoreError::Closed(_) | StoreError::HandedOver(_) => {
+        StoreError::Closed(_) | StoreError::HandedOver(_) | StoreError::Locked(_) => {
             Failure::Unavailable(error.to_string())
         }
         other => Failure::Internal(Box::new(other)),
@@ -95,12 +97,21 @@ impl Backend for ApiBackend {
         self.core.flows()
     }
 
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure> {
-        let policy = self.core.gate.0.load();
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        url: Option<&str>,
+    ) -> Result<serde_json::Value, Failure> {
+        let (policy, config) = (self.core.gate.0.load(), self.core.config.load());
+        let lead = url.map(|url| lead(&config.services, url)).transpose();
+        let lead = lead.map_err(|why| Failure::Invalid(format!("url: {why}")))?;
+        let service = lead.as_ref().map(|lead| lead.service.as_str()).or(service);
         let explained = policy.explain(service, ip).ok_or_else(|| {
             Failure::Invalid(format!("there is no service {:?}", service.unwrap_or("")))
         })?;
-        serde_json::to_value(explained).map_err(|error| Failure::Internal(error.into()))
+        serde_json::to_value(Explanation { url: lead, ..explained })
+            .map_err(|error| Failure::Internal(error.into()))
     }
 
     fn status(&self) -> Result<Status, Failure> {
@@ -158,6 +169,33 @@ impl Backend for ApiBackend {
             self.core.note("token_revoked", &who.to_string(), name);
         }
         Ok(revoked)
+    }
+
+    fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
+        Ok(self.core.auth.list().map_err(internal)?.into_iter().map(session).collect())
+    }
+
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure> {
+        self.core.auth.revoke(id, &who.to_string()).map_err(internal)
+    }
+
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure> {
+        self.core.auth.revoke_all(service, &who.to_string()).map_err(internal)
+    }
+}
+
+fn session(open: OpenSession) -> Session {
+    let user = open.user.as_deref();
+    Session {
+        id: open.name,
+        service_id: open.service,
+        host: open.host,
+        auth_method: open.method.as_str().to_owned(),
+        user_id: user.map(|user| user.id.clone()),
+        user_email: user.and_then(|user| user.email.clone()),
+        source_ip: open.source_ip,
+        opened_at: open.opened_at,
+        expires_at: open.expires_at,
     }
 }
 

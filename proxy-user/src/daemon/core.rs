@@ -25,7 +25,7 @@ use crate::{
     datapath::{Generation, Network, SHARED},
     flow::ServiceInfo,
     geo::{Database, Holder},
-    http::{Http, tls::Certificates},
+    http::{Http, auth::Authenticator, tls::Certificates},
     policy::{Policy, TableIds, compile},
     record::Timestamp,
     relay::{Intake, ListenError, Listeners},
@@ -43,6 +43,8 @@ pub(super) struct Core {
     pub(super) relay: Listeners,
     pub(super) http: Arc<Http>,
     pub(super) certificates: Arc<Certificates>,
+    /// Who may use which service.
+    pub(super) auth: Arc<Authenticator>,
     pub(super) datapath: Mutex<Option<Datapath>>,
     /// Why there is no kernel's side, in words.
     pub(super) kernel_fault: Option<String>,
@@ -138,6 +140,7 @@ impl Core {
         self.http.apply(&config.http);
         tokio::task::block_in_place(|| self.certificates.apply(&config.tls, domains(&config)));
         published.commit().await;
+        self.auth.reload(&config.services);
         if let Some(opened) = opened {
             self.take_database(opened, changes);
         }
@@ -210,11 +213,21 @@ impl Core {
 /// The domains that need certificates.
 pub(super) fn domains(config: &Config) -> Vec<String> {
     let ends_tls = |service: &&Arc<Service>| service.web().is_some_and(|web| web.tls);
-    let services = config.services.iter().filter(ends_tls);
-    let mut domains: Vec<_> = services.filter_map(|service| service.domain.clone()).collect();
+    let services = || config.services.iter().filter(ends_tls);
+    let own = services().filter_map(|service| service.domain.clone());
+    let mut domains: Vec<_> = own.chain(services().filter_map(|s| callback_host(s))).collect();
     domains.sort();
     domains.dedup();
     domains
+}
+
+/// Where single sign-on to a service comes back to, where that is one host for several.
+fn callback_host(service: &Service) -> Option<String> {
+    let rule = service.web()?.auth.as_ref()?.sso.as_ref()?;
+    // What is asked for by address is asked for without a name.
+    let host = rule.provider.callback_host()?;
+    let is_domain = !host.starts_with('[') && host.parse::<IpAddr>().is_err();
+    is_domain.then(|| host.to_owned())
 }
 
 /// What the engine needs to know of the services of `config` and of those that are

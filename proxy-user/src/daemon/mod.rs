@@ -2,6 +2,7 @@
 
 mod backend;
 mod begin;
+mod certificates;
 mod core;
 mod country;
 mod coverage;

@@ -106,6 +106,7 @@ fn go_on_beside(core: &Arc<Core>, bound: api::Bound, legacy: Option<Legacy>) -> 
     tasks.spawn(country::follow(Arc::clone(core), stop.clone()));
     tasks.spawn(update::update(Arc::clone(core), stop.clone()));
     tasks.spawn(Arc::clone(&core.certificates).run(stop.clone()));
+    tasks.spawn(Arc::clone(&core.auth).keep_up(stop.clone()));
     let copying = sinks::start(core, &stop)?;
     Ok(Beside { stop, tasks, api, copying, before })
 }

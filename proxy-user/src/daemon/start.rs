@@ -31,7 +31,7 @@ use crate::{
     config::{self, Config, Keep},
     datapath::{Network, Resetter, follow, queued},
     flow::Tracker,
-    http::{Http, tls::Certificates},
+    http::{Http, auth::Authenticator, sso::Sso, tls::Certificates},
     policy::Policy,
     record::Timestamp,
     relay::{Inherited, Listeners, Transport, limits},
@@ -149,14 +149,8 @@ pub(super) async fn start(
     let witnesses = (Arc::new(inbox.clone()) as _, Arc::new(watchman) as _);
     let certificates = Certificates::open(&config.data_dir, &config.tls, domains(&config))
         .context("certificates cannot be made")?;
-    let auth = Arc::new(crate::http::auth::Authenticator::new(
-        &config.data_dir,
-        Arc::new(Tmp),
-        Audit::new(&config.data_dir),
-    )?);
-    auth.reload(&config.services);
-    let _ = auth.load();
-    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates), auth)
+    let auth = open_authenticator(&config, &audit)?;
+    let http = Http::new(Arc::new(inbox.clone()), Arc::clone(&certificates), Arc::clone(&auth))
         .context("TLS to targets cannot be set up")?;
     let http = Arc::new(http);
     let relay = Listeners::new(Arc::clone(&gate) as _, witnesses, Arc::clone(&http) as _, limits)
@@ -174,6 +168,7 @@ pub(super) async fn start(
         relay,
         http,
         certificates,
+        auth,
         datapath: Mutex::new(datapath),
         kernel_fault,
         coverage: Mutex::default(),
@@ -291,37 +286,21 @@ fn open_tokens(config: &Config) -> Tokens {
     tokens
 }
 
+fn open_authenticator(config: &Config, audit: &Audit) -> Result<Arc<Authenticator>> {
+    let directory = &config.data_dir;
+    let sso = Sso::new(directory).context("the key of single sign-on")?;
+    let auth = Authenticator::new(directory, Arc::new(sso), audit.clone())
+        .context("authentication cannot be set up")?;
+    if let Err(error) = auth.load() {
+        tracing::info!(%error, "sessions are known as soon as they can be read");
+    }
+    Ok(Arc::new(auth))
+}
+
 fn open_resetter() -> Option<Resetter> {
     Resetter::open()
         .inspect_err(
             |error| tracing::warn!(%error, "deny = \"reset\" cannot answer: no raw socket"),
         )
         .ok()
-}
-struct Tmp;
-impl crate::http::auth::SignOn for Tmp {
-    fn begin<'a>(
-        &'a self,
-        _: &'a Arc<crate::config::SsoProvider>,
-        _: &'a str,
-        _: &'a str,
-        _: &'a str,
-    ) -> crate::http::auth::Later<'a, crate::http::auth::Departure> {
-        Box::pin(async { Err(crate::http::auth::SignOnError::Unreachable(String::new())) })
-    }
-    fn complete<'a>(
-        &'a self,
-        _: &'a [Arc<crate::config::SsoProvider>],
-        _: &'a str,
-        _: &'a [&'a str],
-    ) -> crate::http::auth::Later<'a, crate::http::auth::Arrival> {
-        Box::pin(async { Err(crate::http::auth::SignOnError::Unreachable(String::new())) })
-    }
-    fn confirm<'a>(
-        &'a self,
-        _: &'a Arc<crate::config::SsoProvider>,
-        _: &'a str,
-    ) -> crate::http::auth::Later<'a, crate::http::auth::Confirmed> {
-        Box::pin(async { Err(crate::http::auth::SignOnError::Unreachable(String::new())) })
-    }
 }

@@ -18,8 +18,8 @@ use crate::{
     api::{
         Failure,
         model::{
-            Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, RequestStatus, SinkStatus,
-            Status, WriterStatus,
+            CertificateStatus, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane,
+            RequestStatus, SinkStatus, Status, WriterStatus,
         },
     },
     config::{Config, Hook},
@@ -48,6 +48,7 @@ impl Core {
         let config = self.config.load();
         let names = self.slot_names();
         let sinks = self.sinks.status(&self.store);
+        let certificates = self.certificates();
         let (generation, attached, fill) = match &*self.datapath.lock() {
             Some(d) => (d.generation(), d.attached(), d.fill()),
             None => (0, Vec::new(), super::datapath::Fill::default()),
@@ -61,12 +62,13 @@ impl Core {
             services: self.services(&config, &snapshot, &names),
             maps: maps(&snapshot, &names, fill),
             geoip: self.geoip(&config),
+            certificates: certificates.clone(),
             writer: self.writer_status(),
             sinks: sinks.clone(),
             losses: self.losses(&snapshot),
             outcomes: snapshot.outcomes.iter().map(|(o, n)| (o.as_str().to_owned(), *n)).collect(),
             requests: snapshot.requests.iter().map(|(s, n)| (s.clone(), requests(*n))).collect(),
-            warnings: self.warnings(&config, &sinks),
+            warnings: self.warnings(&config, &sinks, &certificates),
         })
     }
 
@@ -128,7 +130,12 @@ impl Core {
         .into()
     }
 
-    fn warnings(&self, config: &Config, sinks: &[SinkStatus]) -> Vec<String> {
+    fn warnings(
+        &self,
+        config: &Config,
+        sinks: &[SinkStatus],
+        certificates: &[CertificateStatus],
+    ) -> Vec<String> {
         let mut warnings: Vec<String> = self.kernel_fault.iter().cloned().collect();
         warnings.extend(self.coverage.lock().told());
         for sink in sinks {
@@ -139,6 +146,8 @@ impl Core {
         if let Some(failing) = self.writer.stats().failing {
             warnings.push(format!("the store cannot write: {failing}"));
         }
+        warnings.extend(super::certificates::warnings(certificates));
+        warnings.extend(self.certificates.faults());
         let Some(geoip) = self.geoip(config) else { return warnings };
         warnings.extend(geoip.error);
         if !geoip.loaded {

@@ -87,6 +87,7 @@ pub(super) async fn stop(
     beside.copying.end().await;
     beside.tasks.close();
     beside.tasks.wait().await;
+    core.auth.close();
     if clean {
         kept?;
     }
@@ -118,6 +119,7 @@ pub(super) async fn hand_over(
     core.store.close();
     core.audit.close();
     core.tokens.close();
+    core.auth.close();
     drop(core.datapath.lock().take());
     // The successor's to hold, where it has a service manager.
     changes.descriptors.follow(&[]);

@@ -58,7 +58,8 @@ pub(super) async fn have_ended<T>(threads: &[JoinHandle<T>], limit: Duration) ->
 
 /// Log and audit log tell each file that was found damaged and is set aside.
 pub(super) fn tell_damage(core: &Core) {
-    let found = [core.store.damaged(), core.audit.damaged(), core.tokens.damaged()];
+    let found =
+        [core.store.damaged(), core.audit.damaged(), core.tokens.damaged(), core.auth.damaged()];
     for error in found.into_iter().flatten() {
         tracing::error!("{error}; it is set aside beside where it was");
         core.note("gap", "weir", &error.to_string());

@@ -53,8 +53,8 @@ impl ServiceInfo {
         let mut http_only = BTreeMap::<Listen, bool>::new();
         let streams = |service: &&Service| service.mode.transport() == PROTOCOL_TCP;
         for service in services.filter(|service| !service.is_guard()).filter(streams) {
-            for listen in &service.listen {
-                *http_only.entry(*listen).or_insert(true) &= service.mode == Mode::Http;
+            for listen in service.listen.iter().copied().chain(service.redirect_listen()) {
+                *http_only.entry(listen).or_insert(true) &= service.mode == Mode::Http;
             }
         }
         Self {

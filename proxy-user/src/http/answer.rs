@@ -27,12 +27,12 @@ use super::{
     sign_in::{At, own, sign_in},
     target::{Asked, asked},
 };
-use crate::relay::{Intake, Published, Routes, Site};
+use crate::relay::{Intake, Judged, Published, Routes, Site};
 
 /// Where authorities look for what shows control over a domain (RFC 8555, 8.3).
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
 /// What lies below it is Weir's own, on every service.
-const OWN: &str = "/.weir";
+pub(super) const OWN: &str = "/.weir";
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -98,6 +98,7 @@ async fn handle(
         client,
         host: &asked.authority,
         listen_port: connection.local.port(),
+        id: exchange.id(),
         is_tls: connection.tls.is_some(),
     };
     let said = Said::of(request.headers(), &hop);
@@ -116,7 +117,7 @@ async fn handle(
     }
     let Some(site) = owner.site() else { return Err(gone()) };
     let at = At { service: Some(site.settings()), ..at };
-    let place = exchange.judged().and_then(|judged| judged.seat());
+    let place = exchange.judged().and_then(Judged::seat);
     exchange.takes(place.ok_or_else(busy)?);
     let Some(place) = route(&site, &request)? else {
         return Err(own(at, exchange, request).await);
@@ -212,6 +213,9 @@ async fn admit(
         return Err(
             refusal.because("the store cannot write, and log.on_store_failure is \"refuse\"")
         );
+    }
+    if !client.exempt && !client.through_proxy {
+        connection.http.hidden.warn(&owner.settings(), client.address);
     }
     let judged = connection.house.judge(owner, client.whom());
     exchange.is_admitted(judged.map_err(|(_, reason)| Refusal::denied(reason))?);

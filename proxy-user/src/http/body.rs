@@ -21,7 +21,7 @@ use super::{
 use crate::relay::Bytes;
 
 /// How long a client may be silent within a body.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// The body of a request, on its way to a target.
 pub(super) struct Upload {
@@ -87,7 +87,7 @@ impl Body for Upload {
                 }
                 Ok(match frame.into_trailers() {
                     Ok(mut trailers) => {
-                        headers::clean_trailers(&mut trailers, self.credentials.iter());
+                        headers::clean_trailers(&mut trailers, &self.credentials);
                         Frame::trailers(trailers)
                     }
                     Err(frame) => frame,

@@ -59,6 +59,9 @@ pub(super) struct Connection {
     pub(super) house: House,
     pub(super) client: SocketAddr,
     pub(super) local: SocketAddr,
+    /// A proxy that speaks for the client by the PROXY protocol.
+    pub(super) proxy: Option<SocketAddr>,
+    pub(super) listen_port: u16,
     pub(super) tls: Option<TlsFacts>,
     pub(super) pulse: Arc<Pulse>,
     /// Where it goes on with another protocol.
@@ -79,7 +82,7 @@ enum End {
 
 /// Serves a guest to the end.
 pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
-    let Guest { stream, ahead, client, local, web, mut stay } = guest;
+    let Guest { stream, ahead, client, local, peer, listen_port, web, mut stay } = guest;
     let stream = Rewound::new(stream, ahead);
     let house = stay.house();
     let pulse = Pulse::new(stay.started());
@@ -88,6 +91,8 @@ pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
         house,
         client,
         local,
+        proxy: Some(peer).filter(|peer| *peer != client),
+        listen_port,
         tls: None,
         pulse,
         switch: Mutex::default(),
@@ -148,7 +153,7 @@ where
         .max_headers(MOST_HEADERS)
         .half_close(false);
     let serving = pin!(builder.serve_connection(io, service).with_upgrades());
-    drive(connection, serving, |serving| serving.graceful_shutdown()).await
+    drive(connection, serving, http1::UpgradeableConnection::graceful_shutdown).await
 }
 
 async fn http2<I>(connection: &Arc<Connection>, io: I) -> End
@@ -168,7 +173,7 @@ where
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let serving = pin!(builder.serve_connection(io, service));
-    drive(connection, serving, |serving| serving.graceful_shutdown()).await
+    drive(connection, serving, http2::Connection::graceful_shutdown).await
 }
 
 /// Drives a connection until it is over or has to be.

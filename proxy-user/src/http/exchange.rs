@@ -2,7 +2,6 @@
 //! this is dropped, however that comes about.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     pin::Pin,
@@ -19,11 +18,8 @@ use proxy_common::reason::Reason;
 use uuid::Uuid;
 
 use super::{
-    auth::{Lease, User},
-    connection::Connection,
-    forwarded_for::Client,
-    pulse::Serving,
-    refusal::Refusal,
+    auth::Lease, connection::Connection, forwarded_for::Client, pulse::Serving, refusal::Refusal,
+    sso::User,
 };
 use crate::{
     config::Service,
@@ -34,6 +30,9 @@ use crate::{
     },
     relay::{Bytes, Counters, Cut, Judged, Place},
 };
+
+/// Metadata: who spoke for the client.
+const PROXY: &str = "proxy";
 
 /// What passes in both directions, counted by those who pass it on.
 #[derive(Debug, Default)]
@@ -98,7 +97,8 @@ pub(super) struct Exchange {
     judged: Option<Judged>,
     /// Of the session that it is part of.
     lease: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    _place: Option<Place>,
+    /// One of the service's, until it is over.
+    place: Option<Place>,
     _serving: Serving,
 }
 
@@ -128,7 +128,7 @@ impl Exchange {
             protocol: Protocol::Http,
             verdict: Verdict::Allowed,
             host: String::new(),
-            listen_port: connection.local.port(),
+            listen_port: connection.listen_port,
             bytes_upload: 0,
             bytes_download: 0,
             packets_upload: 0,
@@ -142,7 +142,7 @@ impl Exchange {
             target: String::new(),
             tls_version: connection.tls.as_ref().and_then(|tls| tls.version),
             http: Some(Box::new(http)),
-            metadata: BTreeMap::new(),
+            metadata: connection.proxy.into_iter().map(via).collect(),
         };
         Box::new(Self {
             requests: Arc::clone(&connection.http.requests),
@@ -153,7 +153,7 @@ impl Exchange {
             complete: false,
             judged: None,
             lease: None,
-            _place: None,
+            place: None,
             _serving: serving,
         })
     }
@@ -209,7 +209,8 @@ impl Exchange {
             draft.source = Source::Address(client.address);
             draft.source_port = client.port;
             if client.address != peer.ip().to_canonical() {
-                draft.metadata.insert("proxy".to_owned(), peer.to_string());
+                // The nearest one, where there are several.
+                draft.metadata.entry(PROXY.to_owned()).or_insert_with(|| peer.to_string());
             }
         });
     }
@@ -229,7 +230,7 @@ impl Exchange {
 
     /// It has one of the service's places.
     pub(super) fn takes(&mut self, place: Place) {
-        self._place = Some(place);
+        self.place = Some(place);
     }
 
     /// The service's line to it, where it is admitted.
@@ -363,6 +364,11 @@ impl Drop for Exchange {
         }
         self.requests.ended(draft);
     }
+}
+
+/// Who spoke for the client, as records tell it.
+fn via(proxy: SocketAddr) -> (String, String) {
+    (PROXY.to_owned(), proxy.to_string())
 }
 
 fn cut_name(cut: Cut) -> &'static str {

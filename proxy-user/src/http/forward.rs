@@ -92,11 +92,10 @@ pub(super) async fn forward(
     let client_address = going.hop.client.address;
     let members = going.pool.order(client_address);
     let patience = going.site.settings().connect_timeout;
-    let deadline = Instant::now() + patience;
     let mut failed = unreachable(&"the route has no target", false);
     for (index, member) in members.iter().enumerate() {
-        let until = share(deadline, members.len() - index);
         loop {
+            let until = share(Instant::now() + patience, members.len() - index);
             let sender = match reach(&going, exchange, member, until).await {
                 Ok(sender) => sender,
                 Err(refusal) => {
@@ -114,7 +113,7 @@ pub(super) async fn forward(
                 Tried::Again(again) => request = again,
             }
             if !was_used {
-                failed = Refusal::of_target(Reason::BackendError, "it closed the connection");
+                failed = Refusal::of_target(Reason::BackendError, &"it closed the connection");
                 break;
             }
         }
@@ -179,16 +178,16 @@ async fn send(
     let spare = repeatable.then(|| head(&request));
     let seat = Seat::new(Arc::clone(member));
     let limit = going.route.timeout;
-    let sent = tokio::select! {
+    let answer = tokio::select! {
         biased;
         () = poll_fn(|cx| exchange.poll_cut(cx)) => return Tried::Failed(cut()),
-        sent = timeout(limit, sender.send(request)) => sent,
+        answer = timeout(limit, sender.send(request)) => answer,
     };
-    let Ok(sent) = sent else {
+    let Ok(answer) = answer else {
         let error = format!("no answer within {limit:?}");
-        return Tried::Failed(Refusal::of_target(Reason::BackendTimeout, error));
+        return Tried::Failed(Refusal::of_target(Reason::BackendTimeout, &error));
     };
-    match sent {
+    match answer {
         Ok(response) => {
             let (scheme, verify) = spoken(going.route, member);
             let key = Key::of(member, scheme, verify);
@@ -203,7 +202,7 @@ async fn send(
                     Tried::Again(head.map(|()| Upload::none(exchange.traffic())))
                 }
                 (None, None, BodyEnd::Whole) => {
-                    Tried::Failed(Refusal::of_target(Reason::BackendError, error))
+                    Tried::Failed(Refusal::of_target(Reason::BackendError, &error))
                 }
                 (None, None, end) => Tried::Failed(broken(end, &error)),
             }
@@ -257,7 +256,7 @@ fn answered(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some(client) = client else {
             let error = "it changed the protocol unasked";
-            return Err(Refusal::of_target(Reason::BackendError, error));
+            return Err(Refusal::of_target(Reason::BackendError, &error));
         };
         way.kept = None;
         exchange.is_answered(response.status());

@@ -10,12 +10,15 @@ use hyper::{
     header::{FORWARDED, HeaderName, HeaderValue},
 };
 
+use uuid::Uuid;
+
 use super::forwarded_for::{Client, X_FORWARDED_FOR};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a request came with, by Weir's own knowledge.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Hop<'a> {
     /// As asked for, with a port where that was given.
     pub(super) host: &'a str,
     pub(super) listen_port: u16,
+    /// What the request is known by.
+    pub(super) id: Uuid,
     pub(super) is_tls: bool,
 }
 
@@ -46,8 +51,14 @@ impl Said {
             let value = HeaderValue::from_bytes(&lines.join(&b", "[..])).ok()?;
             (!lines.is_empty()).then_some((name, value))
         };
-        let names =
-            [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, FORWARDED];
+        let names = [
+            X_FORWARDED_FOR,
+            X_FORWARDED_HOST,
+            X_FORWARDED_PORT,
+            X_FORWARDED_PROTO,
+            FORWARDED,
+            X_REQUEST_ID,
+        ];
         Self { lines: names.into_iter().filter_map(joined).collect() }
     }
 
@@ -74,6 +85,8 @@ pub(super) fn set(headers: &mut HeaderMap, hop: &Hop<'_>, said: &Said) {
     address.clear();
     let _ = write!(address, "{}", hop.client.address);
     insert(headers, X_REAL_IP, HeaderValue::from_str(&address).ok());
+    let id = hop.id.hyphenated().to_string();
+    insert(headers, X_REQUEST_ID, appended(said.get(&X_REQUEST_ID), &id));
     let kept = |name: HeaderName, own: Option<HeaderValue>| said.get(&name).cloned().or(own);
     let host = kept(X_FORWARDED_HOST, HeaderValue::from_str(hop.host).ok());
     insert(headers, X_FORWARDED_HOST, host);
@@ -129,7 +142,14 @@ mod tests {
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
         let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let client = client(peer, &headers, &trusted);
-        let hop = Hop { peer, client, host: "app.test:8443", listen_port: 443, is_tls: true };
+        let hop = Hop {
+            peer,
+            client,
+            host: "app.test:8443",
+            listen_port: 443,
+            id: Uuid::nil(),
+            is_tls: true,
+        };
         let said = Said::of(&headers, &hop);
         let mut set_headers = HeaderMap::new();
         set(&mut set_headers, &hop, &said);
@@ -157,6 +177,7 @@ mod tests {
                 "x-forwarded-port: 443",
                 "x-forwarded-proto: https",
                 "x-real-ip: 198.51.100.7",
+                "x-request-id: 00000000-0000-0000-0000-000000000000",
             ]
         );
     }
@@ -169,6 +190,7 @@ mod tests {
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", "outer.test"),
             ("forwarded", "for=203.0.113.9"),
+            ("x-request-id", "outer"),
         ];
         assert_eq!(
             told("2001:db8::1", &sent, &["2001:db8::/32", "10.0.0.0/8"]),
@@ -179,6 +201,7 @@ mod tests {
                 "x-forwarded-port: 443",
                 "x-forwarded-proto: http",
                 "x-real-ip: 203.0.113.9",
+                "x-request-id: outer, 00000000-0000-0000-0000-000000000000",
             ]
         );
     }

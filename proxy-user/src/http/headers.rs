@@ -6,7 +6,7 @@ use hyper::{
     header::{
         AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
         COOKIE, EXPECT, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, RANGE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+        PROXY_AUTHORIZATION, RANGE, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -16,14 +16,14 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Headers of one connection (RFC 9110, 7.6.1), whether `Connection` names them or not.
-const HOP_BY_HOP: [HeaderName; 9] = [
+/// `Trailer` is none of them: over HTTP/1.1 only those trailers go on that it announces.
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
@@ -70,10 +70,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes what a request's trailers cannot say.
-pub(super) fn clean_trailers<'a>(
-    trailers: &mut HeaderMap,
-    credentials: impl Iterator<Item = &'a HeaderName> + Clone,
-) {
+pub(super) fn clean_trailers(trailers: &mut HeaderMap, credentials: &[HeaderName]) {
     remove_claims(trailers, credentials);
     remove_hop_by_hop(trailers);
     for name in &NOT_IN_TRAILERS {
@@ -83,13 +80,10 @@ pub(super) fn clean_trailers<'a>(
 
 /// Removes what a client may not tell a target: what Weir says of it, and the headers that
 /// hold its `credentials`.
-pub(super) fn remove_claims<'a>(
-    headers: &mut HeaderMap,
-    credentials: impl Iterator<Item = &'a HeaderName> + Clone,
-) {
+pub(super) fn remove_claims(headers: &mut HeaderMap, credentials: &[HeaderName]) {
     let is_claim = |name: &HeaderName| {
         let name = name.as_str();
-        is_ours(name) || credentials.clone().any(|credential| is_same(name, credential.as_str()))
+        is_ours(name) || credentials.iter().any(|credential| is_same(name, credential.as_str()))
     };
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
     for name in claims {
@@ -193,7 +187,7 @@ mod tests {
             ("X-Sum", "2"),
         ]);
         remove_hop_by_hop(&mut all);
-        assert_eq!(names(&all), ["x-sum"]);
+        assert_eq!(names(&all), ["trailer", "x-sum"]);
     }
 
     #[test]
@@ -212,7 +206,7 @@ mod tests {
             ("X-Api-Keys", "kept"),
         ]);
         let credential = HeaderName::from_static("x-api-key");
-        remove_claims(&mut all, std::iter::once(&credential));
+        remove_claims(&mut all, &[credential]);
         assert_eq!(names(&all), ["x-api-keys", "x-weird"]);
     }
 
@@ -229,7 +223,7 @@ mod tests {
             ("X-Sum", "kept"),
         ]);
         let credential = HeaderName::from_static("x-api-key");
-        clean_trailers(&mut all, std::iter::once(&credential));
+        clean_trailers(&mut all, &[credential]);
         assert_eq!(names(&all), ["x-sum"]);
     }
 

@@ -10,12 +10,15 @@ mod answer;
 pub mod auth;
 mod body;
 mod connection;
+mod examine;
 mod exchange;
 mod forward;
 mod forwarded;
 mod forwarded_for;
 mod handshake;
 mod headers;
+mod hidden;
+mod lead;
 mod malformed;
 mod outbound;
 pub mod pages;
@@ -32,6 +35,8 @@ pub mod tls;
 mod tunnel;
 mod upstream;
 
+pub use lead::lead;
+
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
@@ -39,11 +44,14 @@ use hyper::header::HeaderValue;
 use ipnet::IpNet;
 use tls::{Certificates, TlsError, Trust};
 
-use self::{auth::Authenticator, connection::serve, upstream::ClientTls};
+use self::{
+    auth::Authenticator, connection::serve, examine::examination, hidden::Hidden,
+    upstream::ClientTls,
+};
 use crate::{
-    config,
+    config::{self, Route, Service, WebTarget},
     flow::Requests,
-    relay::{Guest, Host},
+    relay::{Examination, Guest, Host},
 };
 
 /// Reads requests and has them answered.
@@ -56,6 +64,7 @@ struct Inner {
     auth: Arc<Authenticator>,
     client_tls: ClientTls,
     settings: ArcSwap<Settings>,
+    hidden: Hidden,
     /// What this process calls itself in `Via`.
     pseudonym: HeaderValue,
 }
@@ -85,6 +94,7 @@ impl Http {
             auth,
             client_tls,
             settings: ArcSwap::default(),
+            hidden: Hidden::default(),
             pseudonym: HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("1.1 weir")),
         };
         Ok(Self(Arc::new(inner)))
@@ -100,5 +110,14 @@ impl Http {
 impl Host for Http {
     fn serve(&self, guest: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(serve(Arc::clone(&self.0), guest))
+    }
+
+    fn examination(
+        &self,
+        service: &Service,
+        route: &Route,
+        target: &WebTarget,
+    ) -> Option<Examination> {
+        examination(&self.0, service, route, target)
     }
 }

@@ -40,9 +40,6 @@ pub(super) struct Hosts<'a> {
     takes_trailers: bool,
 }
 
-/// The name of the request's id for targets.
-const X_REQUEST_ID: &str = "x-request-id";
-
 /// Makes a request of the client's into one of Weir's.
 ///
 /// # Errors
@@ -67,16 +64,13 @@ pub(super) fn outbound<'a>(
     let path = path(&parts.uri, going);
     let all = &mut parts.headers;
     headers::remove_hop_by_hop(all);
-    headers::remove_claims(all, going.passed.credentials.iter());
+    headers::remove_claims(all, &going.passed.credentials);
     remove_own_cookies(all);
     // Weir asks for the body as soon as the target takes it.
     all.remove(EXPECT);
     headers::set_upgrade(all, upgrade);
     forwarded::set(all, &going.hop, going.said);
     all.append(VIA, pseudonym.clone());
-    if let Ok(id) = HeaderValue::try_from(exchange.id().to_string()) {
-        all.insert(X_REQUEST_ID, id);
-    }
     all.extend(going.passed.identity.iter().map(|(name, value)| (name.clone(), value.clone())));
     for (name, value) in &going.route.request_headers {
         all.insert(name.clone(), value.clone());

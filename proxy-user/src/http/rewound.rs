@@ -23,6 +23,12 @@ impl Rewound {
     pub(super) fn new(stream: TcpStream, ahead: Vec<u8>) -> Self {
         Self { stream, ahead, read: 0 }
     }
+
+    /// Waits for the first byte, which stays; `false`: the client ended without one.
+    pub(super) async fn begins(&self) -> io::Result<bool> {
+        let ahead = self.read < self.ahead.len();
+        Ok(ahead || self.stream.peek(&mut [0]).await? > 0)
+    }
 }
 
 impl AsyncRead for Rewound {

@@ -103,19 +103,27 @@ mod tests {
         asked.map(|asked| (asked.authority, asked.host)).map_err(|_| 400)
     }
 
-    fn ok(authority: &str, host: &str) -> Result<(String, String), u16> {
-        Ok((authority.to_owned(), host.to_owned()))
-    }
-
     #[test]
     fn case_port_and_a_last_dot_make_no_difference() {
-        assert_eq!(read("/", &[("Host", "App.Test:8443")]), ok("App.Test:8443", "app.test"));
-        assert_eq!(read("/", &[("Host", "app.test.")]), ok("app.test.", "app.test"));
-        assert_eq!(read("https://app.test/x", &[]), ok("app.test", "app.test"));
-        assert_eq!(read("http://App.test/", &[("Host", "app.Test")]), ok("App.test", "app.test"));
+        assert_eq!(
+            read("/", &[("Host", "App.Test:8443")]),
+            Ok(("App.Test:8443".to_owned(), "app.test".to_owned()))
+        );
+        assert_eq!(
+            read("/", &[("Host", "app.test.")]),
+            Ok(("app.test.".to_owned(), "app.test".to_owned()))
+        );
+        assert_eq!(
+            read("https://app.test/x", &[]),
+            Ok(("app.test".to_owned(), "app.test".to_owned()))
+        );
+        assert_eq!(
+            read("http://App.test/", &[("Host", "app.Test")]),
+            Ok(("App.test".to_owned(), "app.test".to_owned()))
+        );
         assert_eq!(
             read("/", &[("Host", "[2001:db8::1]:80")]),
-            ok("[2001:db8::1]:80", "[2001:db8::1]")
+            Ok(("[2001:db8::1]:80".to_owned(), "[2001:db8::1]".to_owned()))
         );
     }
 

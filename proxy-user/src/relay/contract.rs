@@ -1,10 +1,16 @@
 //! What the relay needs from those who use it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
 
 use proxy_common::{reason::Reason, verdict::Judgement};
 
 use super::{Ended, Opened};
+use tokio::net::TcpStream;
+
 use crate::config::{Service, Target};
 
 /// The policy in force.
@@ -27,6 +33,26 @@ impl From<IpAddr> for Client {
     fn from(address: IpAddr) -> Self {
         Self { address, is_itself: true }
     }
+}
+
+/// Looks at a target.
+pub trait Examiner: Send + Sync + 'static {
+    /// Whether the target at the other end of `stream`, connected to at `address`, serves;
+    /// else why not, in words.
+    fn examine(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+}
+
+/// What a look at a target is besides a connection.
+#[derive(Clone)]
+pub struct Examination {
+    /// Two looks are the same where this is.
+    pub of: String,
+    /// Who looks.
+    pub by: Arc<dyn Examiner>,
 }
 
 /// Who hears of sessions. Its methods are called from the tasks that serve traffic and

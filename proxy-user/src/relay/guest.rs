@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome,
-    contract::Client,
+    contract::{Client, Examination},
     control::{Control, Cut},
     front::{Front, Newcomer, Routes, Web},
     intake::Intake,
@@ -25,12 +25,23 @@ use super::{
     roll::Entry,
     workers::OnThread,
 };
-use crate::{config::Service, flow::Introduction};
+use crate::{
+    config::{Route, Service, WebTarget},
+    flow::Introduction,
+};
 
 /// Who reads requests.
 pub trait Host: Send + Sync + 'static {
     /// Serves a connection to its end, on the thread that calls.
     fn serve(&self, guest: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// How a target of a route is looked at; `None`: a connection tells enough.
+    fn examination(
+        &self,
+        service: &Service,
+        route: &Route,
+        target: &WebTarget,
+    ) -> Option<Examination>;
 }
 
 /// An accepted connection, and what it counts against. Nobody was judged yet.
@@ -41,8 +52,12 @@ pub struct Guest {
     pub(crate) ahead: Vec<u8>,
     /// The client, by a PROXY header where there was one.
     pub(crate) client: SocketAddr,
-    /// The address of this host that it addressed.
+    /// The address that it addressed, by that header as well.
     pub(crate) local: SocketAddr,
+    /// Who connected: the client, or a proxy that speaks for it.
+    pub(crate) peer: SocketAddr,
+    /// The port that it was accepted on.
+    pub(crate) listen_port: u16,
     /// How requests come.
     pub(crate) web: Web,
     /// Reports it in the end.

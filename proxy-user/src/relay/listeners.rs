@@ -298,7 +298,14 @@ impl Listeners {
                 return Arc::clone(known);
             }
             let runtime = self.shared.runtimes.beside().clone();
-            Published::new(service, Behind { lookout: Arc::clone(&self.lookout), runtime })
+            Published::new(
+                service,
+                Behind {
+                    lookout: Arc::clone(&self.lookout),
+                    host: Arc::clone(&self.shared.host),
+                    runtime,
+                },
+            )
         };
         services.map(|service| (service.name.clone(), publish(service))).collect()
     }

@@ -38,7 +38,7 @@ mod workers;
 
 pub use crate::flow::{Admission, Bytes, Datagrams, Ended, Failure, Fate, Opened, Outcome};
 pub(crate) use connect::{DialError, share};
-pub use contract::{Client, Gate, Journal, Lookout};
+pub use contract::{Client, Examination, Examiner, Gate, Journal, Lookout};
 pub(crate) use control::Cut;
 pub use descriptor::{Descriptor, Transport};
 pub(crate) use first_words::FirstWords;

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use super::{
     contract::{Client, Gate, Lookout},
     control::{Control, Cut},
+    guest::Host,
     roll::{Entry, Roll},
     site::Site,
     stats::Counters,
@@ -31,6 +32,7 @@ pub(crate) struct Published {
 #[derive(Clone)]
 pub(super) struct Behind {
     pub(super) lookout: Arc<dyn Lookout>,
+    pub(super) host: Arc<dyn Host>,
     /// Where names are resolved and targets looked at.
     pub(super) runtime: Handle,
 }
@@ -91,10 +93,11 @@ impl Published {
 
     fn follow(&self, service: &Arc<Service>) {
         if let Destination::Targets(targets) = &service.destination {
-            self.pool.update(targets);
+            self.pool.update(targets, |_| None);
         }
         let before = self.site.load();
-        let site = Site::of(service, before.as_deref(), || self.behind.pool(&service.name));
+        let new_pool = || self.behind.pool(&service.name);
+        let site = Site::of(service, before.as_deref(), new_pool, &*self.behind.host);
         self.site.store(site.map(Arc::new));
     }
 

@@ -92,8 +92,9 @@ fn host(client: TcpStream, ends: Ends, (front, web): (&Arc<Front>, Web), shared:
     let serving = async move {
         // Where the poller takes no more, it is over before it began.
         let Ok(stream) = tokio::net::TcpStream::from_std(client) else { return };
-        let (client, local) = (ends.peer, ends.service);
-        host.serve(Guest { stream, ahead: Vec::new(), client, local, web, stay }).await;
+        let (ahead, peer, local) = (Vec::new(), ends.peer, ends.service);
+        let (client, listen_port) = (peer, local.port());
+        host.serve(Guest { stream, ahead, client, local, peer, listen_port, web, stay }).await;
     };
     shared.sessions.spawn_on(serving, runtime.handle());
 }

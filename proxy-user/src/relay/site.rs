@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::targets::{Pool, TargetState};
+use super::{
+    guest::Host,
+    targets::{Pool, TargetState},
+};
 use crate::config::{Route, Service, Targets, Web};
 
 /// Settings and targets that belong together.
@@ -19,11 +22,15 @@ impl Site {
         settings: &Arc<Service>,
         before: Option<&Self>,
         new_pool: impl Fn() -> Pool,
+        host: &dyn Host,
     ) -> Option<Self> {
         let pools = settings.web()?.routes.iter().map(|route| {
             let known = before.and_then(|before| before.pool(&route.path));
             let pool = known.cloned().unwrap_or_else(|| Arc::new(new_pool()));
-            pool.update(&targets(route));
+            pool.update(&targets(route), |target| {
+                let target = route.targets.iter().find(|known| known.target == *target)?;
+                host.examination(settings, route, target)
+            });
             pool
         });
         let pools = pools.collect();

@@ -22,7 +22,8 @@ const MOST_WAITING: usize = 1000;
 pub struct AuditEntry {
     /// When.
     pub timestamp: Timestamp,
-    /// What: `start`, `stop`, `reload`, `token_created`, `token_revoked`, `handover`, `target_down`,
+    /// What: `start`, `stop`, `reload`, `token_created`, `token_revoked`, `signed_in`,
+    /// `signed_out`, `session_refused`, `session_revoked`, `handover`, `target_down`,
     /// `target_up`, `gap`.
     pub event: String,
     /// Who asked for it; `weir` for what happened by itself.

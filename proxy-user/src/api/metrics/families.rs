@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::sheet::Sheet;
 use crate::{
     api::model::{
-        GeoipStatus, InterfaceStatus, MapStatus, RequestStatus, ServiceStatus, SinkStatus, Status,
-        TargetStatus, WriterStatus,
+        CertificateStatus, GeoipStatus, InterfaceStatus, MapStatus, RequestStatus, ServiceStatus,
+        SinkStatus, Status, TargetStatus, WriterStatus,
     },
     record::Timestamp,
 };
@@ -19,6 +19,7 @@ pub(super) fn sheet(status: &Status, ready: bool) -> Sheet {
     services(&mut sheet, &status.services);
     requests(&mut sheet, &status.requests);
     targets(&mut sheet, &status.services);
+    certificates(&mut sheet, &status.certificates);
     maps(&mut sheet, &status.maps);
     writer(&mut sheet, &status.writer);
     sinks(&mut sheet, &status.sinks);
@@ -91,6 +92,18 @@ fn targets(sheet: &mut Sheet, services: &[ServiceStatus]) {
     };
     sheet.gauges("target_up", "Whether a target works", each(|target| target.up.into()));
     sheet.gauges("target_sessions", "Connections that it has now", each(|t| t.sessions));
+}
+
+fn certificates(sheet: &mut Sheet, certificates: &[CertificateStatus]) {
+    let by_domain = |value: fn(&CertificateStatus) -> Option<u64>| {
+        certificates.iter().filter_map(move |certificate| {
+            Some(([("domain", certificate.domain.clone())], value(certificate)?))
+        })
+    };
+    let expiry = by_domain(|certificate| Some(seconds(certificate.not_after?)));
+    sheet.gauges("certificate_expiry_timestamp_seconds", "When a certificate ends", expiry);
+    let problem = by_domain(|certificate| Some(certificate.problem.is_some().into()));
+    sheet.gauges("certificate_problem", "Whether the status says what is wrong with it", problem);
 }
 
 fn maps(sheet: &mut Sheet, maps: &[MapStatus]) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Plane, rfc3339};
+use super::{CertificateStatus, Plane, rfc3339};
 use crate::record::Timestamp;
 
 /// How the daemon is.
@@ -28,6 +28,9 @@ pub struct Status {
     /// The country database, where one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geoip: Option<GeoipStatus>,
+    /// Of each domain that is served over TLS, by name.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
     /// The log writer.
     pub writer: WriterStatus,
     /// Where copies of the records go.

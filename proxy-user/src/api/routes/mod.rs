@@ -11,6 +11,7 @@ mod openapi;
 mod reload;
 mod rows;
 mod segment;
+mod sessions;
 mod status;
 mod stream;
 mod tokens;
@@ -32,7 +33,7 @@ const MAX_BODY: usize = 64 * 1024;
 type Route = (&'static str, fn() -> MethodRouter<App>);
 
 /// Every route.
-pub(super) const ROUTES: [Route; 18] = [
+pub(super) const ROUTES: [Route; 20] = [
     ("/api/events/proxy", || get(events::list)),
     ("/api/events/proxy/{id}", || get(events::one)),
     ("/api/events/proxy/stream", || get(stream::stream)),
@@ -47,6 +48,8 @@ pub(super) const ROUTES: [Route; 18] = [
     ("/api/reload/confirm", || post(reload::confirm)),
     ("/api/tokens", || get(tokens::list).post(tokens::create)),
     ("/api/tokens/{name}", || delete(tokens::revoke)),
+    ("/api/sessions", || get(sessions::list).delete(sessions::revoke_all)),
+    ("/api/sessions/{id}", || delete(sessions::revoke)),
     ("/api/openapi.json", || get(openapi::document)),
     ("/metrics", || get(metrics::scrape)),
     ("/healthz/live", || get(health::live)),

@@ -11,7 +11,7 @@ use super::samples;
 use crate::{
     api::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
-        model::{Created, Flow, NewToken, Reloaded, Scope, Status, Token},
+        model::{Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
     record::{Record, Timestamp},
     store::{Cursor, Filter, Page, Paging, Query},
@@ -130,7 +130,12 @@ impl Backend for Memory {
         ])
     }
 
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure> {
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        _: Option<&str>,
+    ) -> Result<serde_json::Value, Failure> {
         if service == Some("unknown") {
             return Err(Failure::Invalid("service: no service \"unknown\"".to_owned()));
         }
@@ -182,6 +187,20 @@ impl Backend for Memory {
         let before = tokens.len();
         tokens.retain(|_, bearer| bearer.name != name);
         Ok(tokens.len() < before)
+    }
+
+    fn list_sessions(&self) -> Result<Vec<Session>, Failure> {
+        Ok(vec![samples::session()])
+    }
+
+    fn revoke_session(&self, who: &Who, id: &str) -> Result<bool, Failure> {
+        self.note(who, &format!("revoke session {id}"));
+        Ok(id == samples::session().id)
+    }
+
+    fn revoke_sessions(&self, who: &Who, service: Option<&str>) -> Result<u64, Failure> {
+        self.note(who, &format!("revoke sessions {service:?}"));
+        Ok(2)
     }
 }
 

@@ -20,15 +20,18 @@ use super::{
 };
 use crate::api::{
     BindError, Bound,
-    model::{Created, Data, Reloaded, Scope, Token},
+    model::{Created, Data, Reloaded, RevokedSessions, Scope, Session, Token},
 };
 
-const CHANGES: [(&str, &str); 5] = [
+const CHANGES: [(&str, &str); 8] = [
     ("POST", "/api/reload"),
     ("POST", "/api/reload/confirm"),
     ("GET", "/api/tokens"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/reader"),
+    ("GET", "/api/sessions"),
+    ("DELETE", "/api/sessions"),
+    ("DELETE", "/api/sessions/0011223344556677"),
 ];
 
 #[tokio::test]
@@ -91,6 +94,35 @@ async fn tokens_are_made_listed_and_revoked() {
     ] {
         server.local("POST", "/api/tokens", &bad.to_string()).await.error(400);
     }
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_revoked() {
+    let server = Server::start();
+    let session = samples::session();
+    let listed: Data<Session> = server.local("GET", "/api/sessions", "").await.json();
+    assert_eq!(listed.data, std::slice::from_ref(&session));
+    let one = format!("/api/sessions/{}", session.id);
+    assert_eq!(server.local("DELETE", &one, "").await.status, 204);
+    let message = server.local("DELETE", "/api/sessions/7", "").await.error(404);
+    assert!(message.contains("\"7\""), "{message}");
+    for target in ["/api/sessions?service=wiki", "/api/sessions?service=", "/api/sessions"] {
+        let all: RevokedSessions = server.local("DELETE", target, "").await.json();
+        assert_eq!(all.revoked, 2);
+    }
+    // Who means one service must not end all.
+    server.local("DELETE", "/api/sessions?services=wiki", "").await.error(400);
+    let changes = server.memory.changes.lock();
+    let told: Vec<&str> =
+        changes.iter().filter_map(|told| Some(told.split_once(": ")?.1)).collect();
+    let expected = [
+        &format!("revoke session {}", session.id),
+        "revoke session 7",
+        "revoke sessions Some(\"wiki\")",
+        "revoke sessions None",
+        "revoke sessions None",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

@@ -129,6 +129,8 @@ async fn metrics_show_the_status() {
         "weir_packets_total{outcome=\"denied\"} 5",
         "weir_map_entries{map=\"flows\"} 2",
         "weir_map_capacity{map=\"flows\"} 1024",
+        "weir_certificate_expiry_timestamp_seconds{domain=\"wiki.example.com\"} 1768000000",
+        "weir_certificate_problem{domain=\"wiki.example.com\"} 1",
         "weir_geoip_loaded 1",
         "weir_geoip_stale 0",
         "weir_geoip_build_time_seconds 1767000000",

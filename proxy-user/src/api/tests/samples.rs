@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     api::model::{
-        AuditEvent, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus, Plane, RequestStatus,
-        ServiceStatus, SinkStatus, Status, TargetStatus, WriterStatus,
+        AuditEvent, CertificateStatus, Flow, GeoipStatus, InterfaceStatus, Loss, MapStatus,
+        OrderStatus, Plane, RequestStatus, ServiceStatus, Session, SinkStatus, Status,
+        TargetStatus, WriterStatus,
     },
     config::{
         Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
@@ -180,6 +181,18 @@ pub(super) fn status() -> Status {
             stale: false,
             error: None,
         }),
+        certificates: vec![CertificateStatus {
+            domain: "wiki.example.com".to_owned(),
+            source: "acme".to_owned(),
+            names: vec!["wiki.example.com".to_owned()],
+            not_after: Some(Timestamp(1_768_000_000_000)),
+            problem: Some("the last order failed: no".to_owned()),
+            acme: Some(OrderStatus {
+                ordering: false,
+                last_error: Some("no".to_owned()),
+                next_try: Some(Timestamp(1_767_500_000_000)),
+            }),
+        }],
         writer: WriterStatus { queued: 1, lag_ms: 12, committed: 99, dropped: 0, failing: false },
         sinks: vec![SinkStatus {
             path: "/var/log/weir/access.jsonl".to_owned(),
@@ -198,5 +211,19 @@ pub(super) fn status() -> Status {
             RequestStatus { allowed: 7, denied: 2, error: 1 },
         )]),
         warnings: vec!["one warning".to_owned()],
+    }
+}
+
+pub(super) fn session() -> Session {
+    Session {
+        id: "0011223344556677".to_owned(),
+        service_id: "wiki".to_owned(),
+        host: "wiki.example.com".to_owned(),
+        auth_method: "oidc".to_owned(),
+        user_id: Some("7".to_owned()),
+        user_email: Some("ann@example.com".to_owned()),
+        source_ip: [192, 0, 2, 1].into(),
+        opened_at: Timestamp(1_767_225_600_000),
+        expires_at: Timestamp(1_767_312_000_000),
     }
 }

@@ -133,3 +133,65 @@ fn a_file_that_others_write_is_warned_about() {
     let findings = host_checks(&load(&path).unwrap(), &host());
     assert_eq!(told(&findings.warnings), ["1:1: others can write this file (mode 666)"]);
 }
+
+#[test]
+fn a_port_80_that_is_held_costs_the_redirect_only() {
+    let Ok(held) = TcpListener::bind("127.0.0.1:80") else {
+        eprintln!("SKIPPED: a_port_80_that_is_held_costs_the_redirect_only: no right to bind it");
+        return;
+    };
+    let site = format!(
+        "{API}[service.a]\ndomain = \"a.org\"\nlisten = \"127.0.0.1:443\"\n\
+         target = \"http://192.0.2.7\"\nallow = [\"::/0\"]\n"
+    );
+    let warned = |text: &str| {
+        let found = check(text, &host());
+        assert!(found.faults.iter().all(|fault| !fault.message.contains(":80 ")), "{found:?}");
+        told(&found.warnings)
+    };
+    let message = "another process listens on 127.0.0.1:80 already, so that http://a.org is not \
+                   redirected";
+    assert_eq!(warned(&site), [format!("3:10: {message}")]);
+    assert_eq!(warned(&format!("{site}redirect_http = true\n")), [format!("8:1: {message}")]);
+    assert_eq!(warned(&format!("{site}redirect_http = false\n")), [""; 0]);
+    let plain = site.replace(":443", ":80") + "tls = false\n";
+    let faults = told(&check(&plain, &host()).faults);
+    assert_eq!(faults, ["5:10: another process listens on 127.0.0.1:80 already"]);
+    drop(held);
+}
+
+#[test]
+fn hashes_that_others_can_read_are_warned_about() {
+    let site = format!(
+        "{API}[service.a]\ndomain = \"a.org\"\nlisten = \"127.0.0.1:2\"\n\
+         target = \"http://192.0.2.7\"\npassword = \"HASH\"\npin = \"HASH\"\n"
+    );
+    let (dir, path) = files(&site, &[("conf.d/b.toml", "data_dir = \"/b\"\n")]);
+    let warned = |mode| {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        told(&host_checks(&load(&path).unwrap(), &host()).warnings)
+    };
+    assert_eq!(warned(0o604), ["7:12: others can read the hashes in this file (mode 604)"]);
+    assert_eq!(warned(0o640), [""; 0]);
+    // What holds no hash may be read.
+    let other = dir.path().join("conf.d/b.toml");
+    fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(warned(0o600), [""; 0]);
+}
+
+#[test]
+fn a_target_over_http_at_an_own_address_is_a_listener_of_ours() {
+    let site = |target: &str| {
+        let text = format!(
+            "{API}[service.a]\ndomain = \"a.org\"\nlisten = 2\n\
+             [[service.a.route]]\npath = \"/\"\ntarget = \"http://192.0.2.9:2\"\n\
+             [[service.a.route]]\npath = \"/longer\"\ntarget = \"{target}\"\n"
+        );
+        told(&check(&text, &host()).faults)
+    };
+    assert_eq!(
+        site("https://192.0.2.1:2"),
+        ["11:10: the target is a listener of service a: 192.0.2.1 is an address of this host"]
+    );
+    assert_eq!(site("https://192.0.2.1:3"), [""; 0]);
+}

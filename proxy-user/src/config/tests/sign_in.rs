@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{HASH, config_with, pair, published, warnings};
-use crate::config::{Auth, Listen, ListenAddress, SecretHash, SsoAllow};
+use super::{HASH, config_with, files, pair, published, warnings};
+use crate::config::{Auth, Listen, ListenAddress, SecretHash, SsoAllow, load};
 
 const PROVIDER: &str = "[sso.corp]\nissuer = \"https://idp.example.com\"\nclient_id = \"weir\"\n\
                         client_secret_file = \"DIR/sso.secret\"\n";
@@ -105,4 +105,19 @@ fn who_asks_for_a_password_is_not_open_to_all() {
     assert_eq!(warnings(&hooks), [""; 0]);
     let all = format!("{site}pin = \"HASH\"\n{public}{target}");
     assert_eq!(warnings(&all), [format!("{open} all of its routes are public")]);
+}
+
+/// Whoever wants that says so in the long form.
+#[test]
+fn an_open_provider_is_warned_about() {
+    let warned = |line: &str| {
+        let text = format!(
+            "{PROVIDER}[service.a]\ndomain = \"a.example.com\"\ntarget = \"http://10.0.0.7\"\n{line}\n"
+        );
+        let (_dir, path) = files(&text, &[("sso.secret", "s3cret")]);
+        load(&path).unwrap().warnings.into_iter().map(|w| (w.line, w.column)).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("sso = \"corp\""), [(8, 7)]);
+    assert_eq!(warned("auth.sso = { provider = \"corp\", allow_any_user = true }"), []);
+    assert_eq!(warned("auth.sso = { provider = \"corp\", allowed_groups = [\"a\"] }"), []);
 }

@@ -45,8 +45,8 @@ pub(super) fn web(
     (tls, listen): (bool, &[Listen]),
     shared: &Shared<'_>,
 ) -> Placed {
-    let common = Common { balance: balance(fields).unwrap_or(Balance::RoundRobin), health: None };
-    let common = Common { health: web_health(fields), ..common };
+    let balance = balance(fields).unwrap_or(Balance::RoundRobin);
+    let common = Common { balance, health: web_health(fields) };
     let (routes, targets) = route::routes(fields, &common);
     let auth = auth(fields, shared.providers);
     let is_public = listen.iter().any(|listen| !is_loopback(*listen));

@@ -5,6 +5,9 @@ use argon2::{ARGON2ID_IDENT, Params, PasswordHash, Version};
 
 use crate::config::SecretHash;
 
+/// For one computation, KiB.
+const MOST_MEMORY: u32 = 1 << 20;
+
 /// Of what people choose.
 pub(super) fn password(text: &str) -> Result<SecretHash, String> {
     if text.starts_with("sha256:") {
@@ -38,7 +41,10 @@ fn argon2id(text: &str) -> Result<SecretHash, String> {
     if !whole || !version {
         return Err(bad());
     }
-    Params::try_from(&hash).map_err(|error| format!("{}: {error}", bad()))?;
+    let params = Params::try_from(&hash).map_err(|error| format!("{}: {error}", bad()))?;
+    if params.m_cost() > MOST_MEMORY {
+        return Err("every try would take more than 1 GiB of memory".to_owned());
+    }
     Ok(SecretHash::Argon2id(text.to_owned()))
 }
 
@@ -72,6 +78,7 @@ mod tests {
             &hash.replace("argon2id", "argon2i"),
             &hash.replace("v=19", "v=18"),
             &hash.replace("m=19456", "m=1"),
+            &hash.replace("m=19456", "m=1048577"),
             "sha256:",
             &format!("sha256:{}", "0".repeat(63)),
             &format!("sha256:{}", "0".repeat(65)),

@@ -1,9 +1,11 @@
 //! The daemon without a kernel's side: the relay alone enforces.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod certificates;
 mod database;
 mod reload;
 mod requests;
+mod sign_in;
 mod status;
 
 use std::{

@@ -1,10 +1,10 @@
 //! What becomes of connections over which HTTP is spoken: their requests make the records.
 
-use proxy_common::reason::Reason;
+use proxy_common::{address::FlowKey, reason::Reason};
 
 use super::world::{HTTP, RELAY, World, key, service};
 use crate::{
-    config::{Mode, Service},
+    config::{Mode, Service, tests::config},
     flow::{Failure, Introduction, Outcome, ServiceInfo},
     record::{CloseReason, Draft, Protocol, Verdict},
 };
@@ -186,4 +186,15 @@ fn a_listener_speaks_http_alone_where_nothing_else_is_behind_it() {
     let shared = ServiceInfo::shared([&http, &relay, &both].into_iter());
     let protocols = [HTTP, RELAY].map(|slot| shared.protocol_of(&key(1, 5000, slot)));
     assert_eq!(protocols, [Protocol::Http, Protocol::Tls]);
+}
+
+#[test]
+fn where_requests_are_redirected_to_a_service_http_alone_is_spoken() {
+    let text = "[service.wiki]\ndomain = 'wiki.example.com'\ntarget = 'http://192.0.2.9'\n";
+    let wiki = config(text).services.remove(0);
+    let shared = ServiceInfo::shared(std::iter::once(&*wiki));
+    for port in [80, 443] {
+        let flow = FlowKey { service_port: port, ..key(1, 5000, HTTP) };
+        assert!(shared.serves(&flow) && shared.speaks_http_only(&flow), "{port}");
+    }
 }

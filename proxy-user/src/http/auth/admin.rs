@@ -2,8 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{Authenticator, journal::Event, session::Session, sign_on::User};
+use super::{Authenticator, journal::Event, now::Now, session::Session};
 use crate::{
+    http::sso::User,
     record::{AuthMethod, Timestamp},
     store::StoreError,
 };
@@ -46,14 +47,18 @@ impl OpenSession {
 }
 
 impl Authenticator {
-    /// Every session that is open, the newest first.
-    pub fn list(&self) -> Vec<OpenSession> {
-        let now = Timestamp::now();
+    /// Every session that is open, the newest first. Blocks.
+    ///
+    /// # Errors
+    /// Another process has the sessions.
+    pub fn list(&self) -> Result<Vec<OpenSession>, StoreError> {
+        let now = Now::read().wall;
+        self.sessions.load(now)?;
         let all = self.sessions.all();
         let open = all.iter().filter(|session| session.facts.expires > now);
         let mut open: Vec<OpenSession> = open.map(|session| OpenSession::new(session)).collect();
         open.sort_by(|a, b| b.opened_at.cmp(&a.opened_at).then_with(|| a.name.cmp(&b.name)));
-        open
+        Ok(open)
     }
 
     /// Ends the session of that name, for good; whether there was one. `who`: for the
@@ -62,12 +67,29 @@ impl Authenticator {
     /// # Errors
     /// Another process has the sessions.
     pub fn revoke(&self, name: &str, who: &str) -> Result<bool, StoreError> {
+        self.sessions.load(Now::read().wall)?;
         let all = self.sessions.all();
         let Some(session) = all.iter().find(|session| session.key.name() == name) else {
             return Ok(false);
         };
         let ended = self.sessions.end(session.key);
         self.journal.note_now(Event::Revoked, session, Some(who.to_owned()))?;
+        Ok(ended)
+    }
+
+    /// The same for every session, or for those of one service; how many there were. They
+    /// are one entry of the audit log.
+    ///
+    /// # Errors
+    /// Another process has the sessions.
+    pub fn revoke_all(&self, service: Option<&str>, who: &str) -> Result<u64, StoreError> {
+        self.sessions.load(Now::read().wall)?;
+        let mut all = self.sessions.all();
+        all.retain(|session| service.is_none_or(|name| name == session.facts.service));
+        let ended = all.iter().filter(|session| self.sessions.end(session.key)).count() as u64;
+        if ended > 0 {
+            self.journal.note_revoked(ended, service, who)?;
+        }
         Ok(ended)
     }
 }

@@ -9,7 +9,6 @@ use super::{
     journal::Journal,
     keys::Signer,
     lockout::Lockout,
-    permit::permits,
     secrets::{Fingerprint, Secrets},
     session::Sessions,
     sign_on::SignOn,
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::{
     config::{Auth, Service},
+    http::sso::permits,
     record::Timestamp,
     store::{Audit, StoreError},
 };

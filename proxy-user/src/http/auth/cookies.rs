@@ -34,39 +34,54 @@ impl Cookie {
 
     /// What the browser has of it. `secure`: whether it speaks TLS.
     pub(super) fn read(self, headers: &HeaderMap, secure: bool) -> impl Iterator<Item = &str> {
-        let prefix = if secure { HOST_PREFIX } else { "" };
-        let pairs = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let pairs = pairs.flat_map(|line| line.split(';')).filter_map(move |pair| {
-            let (name, value) = pair.split_once('=')?;
-            (name.trim().strip_prefix(prefix)? == self.base()).then(|| value.trim())
-        });
-        pairs.take(MOST)
+        let own = name(self.base(), secure);
+        let own = pairs(headers).filter_map(move |(name, value)| (name == own).then_some(value));
+        own.take(MOST)
     }
 
     /// Has the browser keep `value`. `None` where that is no value of a cookie.
     pub(super) fn set(self, value: &str, keep: Duration, secure: bool) -> Option<HeaderValue> {
-        set(&name(self.base(), secure), value, keep, secure)
+        set(&name(self.base(), secure), value, keep)
     }
 
     /// Has the browser forget it.
     pub(super) fn clear(self, secure: bool) -> Option<HeaderValue> {
-        self.set("", Duration::ZERO, secure)
+        clear(&name(self.base(), secure))
     }
 }
 
-fn name(base: &str, secure: bool) -> String {
+/// The whole name of a cookie. `secure`: whether the browser speaks TLS.
+pub(in crate::http) fn name(base: &str, secure: bool) -> String {
     format!("{}{base}", if secure { HOST_PREFIX } else { "" })
+}
+
+/// A name without what [`name`] puts before it.
+pub(in crate::http) fn base(name: &str) -> &str {
+    name.strip_prefix(HOST_PREFIX).unwrap_or(name)
+}
+
+/// Names and values of the cookies that a browser sends, in its order.
+pub(in crate::http) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.trim(), value.trim()))
 }
 
 /// `Set-Cookie` for a cookie of that whole name: for this host alone, out of reach of
 /// scripts, and not sent along by what other sites do but by a link to here.
-pub(super) fn set(name: &str, value: &str, keep: Duration, secure: bool) -> Option<HeaderValue> {
+pub(super) fn set(name: &str, value: &str, keep: Duration) -> Option<HeaderValue> {
     let safe = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !b";,\"\\".contains(&b));
     (safe(name) && !name.contains('=') && safe(value)).then_some(())?;
-    let only_tls = if secure { "; Secure" } else { "" };
+    // Else browsers do not take a name with that prefix.
+    let only_tls = if name.starts_with(HOST_PREFIX) { "; Secure" } else { "" };
     let age = keep.as_secs();
     let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{only_tls}");
     HeaderValue::try_from(text).ok()
+}
+
+/// `Set-Cookie` by which a browser forgets the cookie of that whole name.
+pub(super) fn clear(name: &str) -> Option<HeaderValue> {
+    set(name, "", Duration::ZERO)
 }
 
 /// Whether a cookie of that name is Weir's: `weir`, or what begins with `weir-`, with
@@ -157,7 +172,9 @@ mod tests {
         assert_eq!(value, expected);
         let plain = Cookie::Session.set("abc", Duration::from_hours(1), false).unwrap();
         assert_eq!(plain, "weir=abc; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax");
-        assert_eq!(set("a", "b; Domain=example.com", Duration::ZERO, true), None);
+        let gone = clear("__Host-weir").unwrap();
+        assert_eq!(gone, "__Host-weir=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
+        assert_eq!(set("a", "b; Domain=example.com", Duration::ZERO), None);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use hyper::{
 };
 use proxy_common::reason::Reason;
 
-use super::{lease::Lease, sign_on::User, visitor::Visitor};
+use super::{lease::Lease, visitor::Visitor};
 use crate::{
     http::pages::{Hop, Link, Problem},
+    http::sso::User,
     record::AuthMethod,
 };
 

@@ -3,8 +3,7 @@
 use hyper::header::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::sign_on::User;
-use crate::config::Auth;
+use crate::{config::Auth, http::sso::User};
 
 /// The longest list of groups, bytes. What goes beyond is left out: who has so many
 /// groups may do less, never more.

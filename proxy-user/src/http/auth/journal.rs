@@ -75,6 +75,18 @@ impl Journal {
         self.write(Entry::new(event, session, by))
     }
 
+    /// Writes that so many sessions ended at once, all or those of one service. Blocks.
+    pub(super) fn note_revoked(
+        &self,
+        count: u64,
+        service: Option<&str>,
+        who: &str,
+    ) -> Result<(), StoreError> {
+        let mut details = BTreeMap::from([("sessions".to_owned(), count.to_string())]);
+        details.extend(service.map(|name| ("service".to_owned(), name.to_owned())));
+        self.write(Entry { event: Event::Revoked, who: who.to_owned(), details })
+    }
+
     fn write(&self, Entry { event, who, details }: Entry) -> Result<(), StoreError> {
         let kept = match self.sessions.flush() {
             Err(error @ StoreError::HandedOver(_)) => return Err(error),

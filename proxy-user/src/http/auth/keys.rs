@@ -1,19 +1,12 @@
-//! The key that a restart must not lose, and what is signed by it.
+//! What browsers keep for Weir, signed.
 
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac::{self, HMAC_SHA256};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::random::random;
-
-const LENGTH: usize = 32;
+use super::key_file;
 
 /// What is signed: a signature for one purpose is none for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +26,7 @@ pub(super) struct Signer {
 impl Signer {
     /// With the key in `auth.key` below `data_dir`, which is made where there is none.
     pub(super) fn open(data_dir: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-        let path = data_dir.join("auth.key");
-        let secret = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(&path)?,
-            read => read?,
-        };
-        if secret.len() != LENGTH {
-            let what = format!("{}: not a key of {LENGTH} bytes", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        Ok(Self::new(&secret))
+        Ok(Self::new(&key_file::kept(data_dir, "auth.key")?))
     }
 
     fn new(secret: &[u8]) -> Self {
@@ -78,28 +61,9 @@ impl Signer {
     }
 }
 
-/// A key that is whole from the first moment on. Where another process was faster it is
-/// that one's.
-fn create(path: &Path) -> io::Result<Vec<u8>> {
-    let secret: [u8; LENGTH] = random().map_err(io::Error::other)?;
-    let [a, b, ..] = secret;
-    let fresh = PathBuf::from(format!("{}.{a:02x}{b:02x}", path.display()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&fresh, path);
-    fs::remove_file(&fresh)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path),
-        linked => linked.map(|()| secret.to_vec()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -110,9 +74,6 @@ mod tests {
         let signer = Signer::open(dir.path()).unwrap();
         assert_eq!(signer.verify(Purpose::Device, &text), Some(("wiki".to_owned(), 7u64)));
         assert_eq!(signer.verify::<(String, u64)>(Purpose::Link, &text), None);
-        let mode = fs::metadata(dir.path().join("auth.key")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -126,13 +87,5 @@ mod tests {
         for bad in [&forged, &changed, content, "", ".", &format!("{content}.")] {
             assert_eq!(signer.verify::<u64>(Purpose::Device, bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_key_that_was_cut_short_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("auth.key"), "short").unwrap();
-        let error = Signer::open(dir.path()).err().unwrap();
-        assert!(error.to_string().contains("auth.key"), "{error}");
     }
 }

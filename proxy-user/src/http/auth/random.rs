@@ -6,9 +6,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// The host gives no randomness: nothing that must not be guessed can be made.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the host gives no randomness")]
-pub(super) struct NoRandomness;
+pub(in crate::http) struct NoRandomness;
 
-pub(super) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+pub(in crate::http) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(bytes)

@@ -13,10 +13,10 @@ use super::{
     journal::{Event, Journal},
     now::later,
     session::{Asked, Holder, Session, SignedOn},
-    sign_on::{SignOn, SignOnError},
+    sign_on::SignOn,
     view::provider,
 };
-use crate::{config::SsoProvider, record::Timestamp};
+use crate::{config::SsoProvider, http::sso::SsoError, record::Timestamp};
 
 /// How long a session goes on unconfirmed while the provider does not answer.
 const GRACE: Duration = Duration::from_mins(5);
@@ -118,13 +118,16 @@ impl Question {
             Due::Ask(unanswered) => unanswered,
         };
         let Some(token) = signed_on.refresh_token() else { return Standing::Good };
-        match self.sign_on.confirm(&self.provider, &token).await {
-            Ok(confirmed) if confirmed.user.id == signed_on.user().id => {
-                self.journal.sessions.confirm(&session, confirmed, self.now);
+        let user = signed_on.user();
+        match self.sign_on.confirm(&self.provider, &user.id, &token).await {
+            Ok((known, refresh)) if known.id == user.id => {
+                self.journal.sessions.confirm(&session, (known, refresh), self.now);
                 self.keep().await;
                 Standing::Good
             }
-            Err(SignOnError::Unreachable(why)) => self.no_answer(signed_on, &why, unanswered),
+            Err(error @ (SsoError::Unreachable { .. } | SsoError::Host(_))) => {
+                self.no_answer(signed_on, &error, unanswered)
+            }
             Ok(_) | Err(_) => {
                 self.end().await;
                 Standing::Over
@@ -132,7 +135,7 @@ impl Question {
         }
     }
 
-    fn no_answer(&self, signed_on: &SignedOn, why: &str, unanswered: Standing) -> Standing {
+    fn no_answer(&self, signed_on: &SignedOn, why: &SsoError, unanswered: Standing) -> Standing {
         tracing::warn!(provider = self.provider.name, "a user cannot be confirmed: {why}");
         signed_on.note_failure(self.now);
         unanswered

@@ -2,111 +2,73 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use hyper::HeaderMap;
 
-use crate::config::SsoProvider;
+use crate::{
+    config::SsoProvider,
+    http::sso::{Arrival, Departure, Sso, SsoError, User, Wish},
+};
 
 /// An answer that takes its time.
-pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, SignOnError>> + Send + 'a>>;
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, SsoError>> + Send + 'a>>;
 
 /// Talks to providers of single sign-on.
 pub trait SignOn: Send + Sync {
-    /// Begins: where the browser is to go, and what it is to keep meanwhile. `origin`,
-    /// `service` and `return_to` come back with the arrival, unchanged.
+    /// Begins: where the browser is to go, and what it is to keep meanwhile. `cookies`: headers of the browser's request, at the host of
+    /// the callback.
     fn begin<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        origin: &'a str,
-        service: &'a str,
-        return_to: &'a str,
+        wish: Wish<'a>,
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Departure>;
 
-    /// The browser is back at the callback, with `query` and the values of its `Cookie`
-    /// headers.
+    /// The browser is back at the callback of the origin `at`.
     fn complete<'a>(
         &'a self,
         providers: &'a [Arc<SsoProvider>],
+        at: &'a str,
         query: &'a str,
-        cookies: &'a [&'a str],
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Arrival>;
 
-    /// Asks by refresh token whether a user still is who they were, and what has changed
-    /// about them.
+    /// Asks by refresh token whether the user with the id `user` still is one: who that is
+    /// now, and the next refresh token, where it is another.
     fn confirm<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
+        user: &'a str,
         refresh: &'a str,
-    ) -> Later<'a, Confirmed>;
+    ) -> Later<'a, (User, Option<String>)>;
 }
 
-/// A user, as the provider vouches for them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// `sub`: the same for ever.
-    pub id: String,
-    /// Where the provider says that it is verified.
-    pub email: Option<String>,
-    /// As the provider calls them.
-    pub groups: Vec<String>,
-}
-
-impl User {
-    /// What people call them.
-    pub fn name(&self) -> &str {
-        self.email.as_deref().unwrap_or(&self.id)
+impl SignOn for Sso {
+    fn begin<'a>(
+        &'a self,
+        provider: &'a Arc<SsoProvider>,
+        wish: Wish<'a>,
+        cookies: &'a HeaderMap,
+    ) -> Later<'a, Departure> {
+        Box::pin(self.begin(provider, wish, cookies))
     }
-}
 
-/// On the way to the provider.
-#[derive(Clone, Debug)]
-pub struct Departure {
-    /// Where the browser goes.
-    pub url: String,
-    /// Binds the way back to this browser.
-    pub cookie_name: String,
-    /// Its value.
-    pub cookie: String,
-}
+    fn complete<'a>(
+        &'a self,
+        providers: &'a [Arc<SsoProvider>],
+        at: &'a str,
+        query: &'a str,
+        cookies: &'a HeaderMap,
+    ) -> Later<'a, Arrival> {
+        let named = |name: &str| providers.iter().find(|provider| provider.name == name).cloned();
+        Box::pin(self.complete(named, at, query, cookies))
+    }
 
-/// Back from the provider.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// Who vouches for the user.
-    pub provider: Arc<SsoProvider>,
-    /// Which service they were on their way to.
-    pub service: String,
-    /// At which origin.
-    pub origin: String,
-    /// Where on it.
-    pub return_to: String,
-    /// Who they are.
-    pub user: User,
-    /// By which they can be confirmed.
-    pub refresh: Option<String>,
-}
-
-/// A user who was confirmed.
-#[derive(Clone, Debug)]
-pub struct Confirmed {
-    /// As they are now.
-    pub user: User,
-    /// For the next time, where the one used is used up.
-    pub refresh: Option<String>,
-}
-
-/// Why single sign-on did not work; what is said is fit for a page.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SignOnError {
-    /// The provider does not answer, or not as one.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The provider says no.
-    #[error("{0}")]
-    Refused(String),
-    /// The browser does not come from where it was sent, or too late.
-    #[error("{0}")]
-    State(String),
-    /// What the provider says cannot be believed.
-    #[error("{0}")]
-    Invalid(String),
+    fn confirm<'a>(
+        &'a self,
+        provider: &'a Arc<SsoProvider>,
+        user: &'a str,
+        refresh: &'a str,
+    ) -> Later<'a, (User, Option<String>)> {
+        Box::pin(self.confirm(provider, user, refresh))
+    }
 }

@@ -9,11 +9,13 @@ use proxy_common::reason::Reason;
 use super::{
     credentials::busy,
     decision::{Turned, problem},
-    sign_on::SignOnError,
     visitor::Visitor,
 };
 use crate::{
-    http::pages::{Hop, Link, retry_after},
+    http::{
+        pages::{Hop, Link, retry_after},
+        sso::{SsoError, StateFault},
+    },
     record::AuthMethod,
 };
 
@@ -21,27 +23,33 @@ use crate::{
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// `again`: where to begin anew.
-pub(super) fn failed(visitor: &Visitor<'_>, error: &SignOnError, again: &str) -> Turned {
+pub(super) fn failed(visitor: &Visitor<'_>, error: &SsoError, again: &str) -> Turned {
     let (status, hop, reason, what) = match error {
-        SignOnError::Unreachable(_) => (
+        SsoError::Unreachable { .. } => (
             StatusCode::SERVICE_UNAVAILABLE,
             Some(Hop::Provider),
             Reason::MissingSsoSession,
             "The sign-in service cannot be reached",
         ),
-        SignOnError::Refused(_) => (
+        SsoError::Refused { .. } => (
             StatusCode::FORBIDDEN,
             None,
             Reason::SsoDenied,
             "The sign-in service did not sign you in",
         ),
-        SignOnError::State(_) => (
+        SsoError::State(_) => (
             StatusCode::BAD_REQUEST,
             Some(Hop::Client),
             Reason::BadRequest,
             "This way of signing in cannot be finished",
         ),
-        SignOnError::Invalid(_) => (
+        SsoError::Host(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(Hop::Weir),
+            Reason::MissingSsoSession,
+            "You cannot be signed in just now",
+        ),
+        SsoError::Invalid { .. } => (
             StatusCode::BAD_GATEWAY,
             Some(Hop::Provider),
             Reason::MissingSsoSession,
@@ -51,7 +59,7 @@ pub(super) fn failed(visitor: &Visitor<'_>, error: &SignOnError, again: &str) ->
     let link = Some(Link { href: again, text: "Sign in again" });
     let response = problem(visitor, (status, hop), &format!("{what}: {error}."), link);
     let mut turned = Turned::new(response, Some(reason), AuthMethod::Oidc);
-    if let SignOnError::Unreachable(_) = error {
+    if let SsoError::Unreachable { .. } | SsoError::Host(_) = error {
         retry_after(&mut turned.response, AGAIN);
     }
     turned
@@ -60,8 +68,7 @@ pub(super) fn failed(visitor: &Visitor<'_>, error: &SignOnError, again: &str) ->
 /// For a link, a callback or a ticket that this browser did not set out by, or too long
 /// ago.
 pub(super) fn not_from_here(visitor: &Visitor<'_>) -> Turned {
-    let why = "it was begun too long ago, or in another browser";
-    failed(visitor, &SignOnError::State(why.to_owned()), "/")
+    failed(visitor, &StateFault::Missing.into(), "/")
 }
 
 pub(super) fn no_randomness(visitor: &Visitor<'_>) -> Turned {

@@ -10,7 +10,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::{StatusCode, header::HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,12 +22,10 @@ use super::{
     keys::Purpose,
     now::{Now, later},
     own::nothing_here,
-    permit::permits,
     random::{NoRandomness, decode, encode, random},
     return_to::{OWN, ReturnTo},
     secrets::Fingerprint,
     session::Opener,
-    sign_on::{Arrival, Departure, User},
     sign_on_failures::{failed, no_randomness, not_from_here},
     tickets::Ticket,
     view::provider,
@@ -36,7 +33,10 @@ use super::{
 };
 use crate::{
     config::{SsoProvider, SsoRule},
-    http::pages::redirect,
+    http::{
+        pages::redirect,
+        sso::{Arrival, Departure, User, Wish, permits},
+    },
     record::{AuthMethod, Timestamp},
 };
 
@@ -74,24 +74,28 @@ impl Authenticator {
         if let Some(callback) = provider.callback.as_deref().filter(elsewhere) {
             return self.go_over(visitor, guarded, callback, &return_to, now);
         }
-        let way = (visitor.origin, guarded.service, return_to.as_str());
-        self.depart(visitor, provider, way, &return_to).await
+        let (origin, service) = (visitor.origin, guarded.service);
+        let wish = Wish { origin, service, return_to: return_to.as_str() };
+        self.depart(visitor, provider, wish).await
     }
 
-    /// To the provider. `again`: where a failure can be tried again.
+    /// To the provider.
     async fn depart(
         &self,
         visitor: &Visitor<'_>,
         provider: &Arc<SsoProvider>,
-        (origin, service, return_to): (&str, &str, &str),
-        again: &ReturnTo,
+        wish: Wish<'_>,
     ) -> Turned {
-        match self.sign_on.begin(provider, origin, service, return_to).await {
-            Ok(Departure { url, cookie_name, cookie }) => {
-                let kept = cookies::set(&cookie_name, &cookie, WAY, visitor.secure);
-                see_other(visitor, &url).cookies(kept)
+        match self.sign_on.begin(provider, wish, visitor.headers()).await {
+            Ok(Departure { url, cookie_name, cookie, surplus }) => {
+                let kept = cookies::set(&cookie_name, &cookie, WAY);
+                let surplus = surplus.iter().filter_map(|name| cookies::clear(name));
+                see_other(visitor, &url).cookies(kept.into_iter().chain(surplus))
             }
-            Err(error) => failed(visitor, &error, &format!("{origin}{}", again.start())),
+            Err(error) => {
+                let start = ReturnTo::parse(wish.return_to).start();
+                failed(visitor, &error, &format!("{}{start}", wish.origin))
+            }
         }
     }
 
@@ -128,10 +132,9 @@ impl Authenticator {
         let Some(provider) = auth.and_then(provider).filter(ours) else {
             return not_from_here(visitor);
         };
-        let again = ReturnTo::parse(&link.return_to);
-        let return_to = bind(&again, &link.bound);
-        let way = (link.origin.as_str(), link.service.as_str(), return_to.as_str());
-        self.depart(visitor, provider, way, &again).await
+        let service = bind(&link.service, &link.bound);
+        let wish = Wish { origin: &link.origin, service: &service, return_to: &link.return_to };
+        self.depart(visitor, provider, wish).await
     }
 
     /// `GET /.weir/sso/callback`
@@ -147,15 +150,28 @@ impl Authenticator {
             return nothing_here(visitor);
         }
         let query = visitor.parts.uri.query().unwrap_or_default();
-        let cookies = visitor.headers().get_all(hyper::header::COOKIE).iter();
-        let cookies: Vec<&str> = cookies.filter_map(|line| line.to_str().ok()).collect();
-        let arrival = match self.sign_on.complete(&providers, query, &cookies).await {
+        let (at, headers) = (visitor.origin, visitor.headers());
+        let arrival = match self.sign_on.complete(&providers, at, query, headers).await {
             Ok(arrival) => arrival,
             Err(error) => return failed(visitor, &error, "/"),
         };
-        if arrival.origin != visitor.origin {
-            return self.hand_over(visitor, arrival, now);
-        }
+        let done = cookies::clear(&arrival.cookie_name);
+        let turned = if arrival.origin == at {
+            self.come_home(visitor, guarded, arrival, now).await
+        } else {
+            self.hand_over(visitor, arrival, now)
+        };
+        turned.cookies(done)
+    }
+
+    /// At the service's host.
+    async fn come_home(
+        &self,
+        visitor: &Visitor<'_>,
+        guarded: Option<&Guarded<'_>>,
+        arrival: Arrival,
+        now: Now,
+    ) -> Turned {
         let here = guarded.filter(|guarded| guarded.service == arrival.service);
         let Some((guarded, rule)) = here.and_then(|g| Some((g, of_provider(g, &arrival)?))) else {
             return not_from_here(visitor);
@@ -167,16 +183,16 @@ impl Authenticator {
 
     fn hand_over(&self, visitor: &Visitor<'_>, arrival: Arrival, now: Now) -> Turned {
         let ours = arrival.provider.callback.as_deref() == Some(visitor.origin);
-        let Some((return_to, bound)) = unbind(&arrival.return_to).filter(|_| ours) else {
+        let Some((service, bound)) = unbind(&arrival.service).filter(|_| ours) else {
             return not_from_here(visitor);
         };
         let user = Some(Arc::new(arrival.user.clone()));
         let origin = arrival.origin.clone();
         let ticket = Ticket {
-            service: arrival.service,
+            service: service.to_owned(),
             origin: arrival.origin,
             bound,
-            return_to,
+            return_to: ReturnTo::parse(&arrival.return_to),
             user: arrival.user,
             refresh: arrival.refresh,
         };
@@ -242,14 +258,15 @@ fn flows(visitor: &Visitor<'_>) -> impl Iterator<Item = [u8; 32]> {
     Cookie::Flow.read(visitor.headers(), visitor.secure).filter_map(decode)
 }
 
-/// Has the way back hold what binds it: as the fragment, which no path of a request has.
-fn bind(return_to: &ReturnTo, bound: &[u8; 32]) -> String {
-    format!("{}#{}", return_to.as_str(), URL_SAFE_NO_PAD.encode(bound))
+/// Has what comes back with the user hold what binds it: beside the service's name, in
+/// which there is no `#`.
+fn bind(service: &str, bound: &[u8; 32]) -> String {
+    format!("{service}#{}", encode(bound))
 }
 
-fn unbind(return_to: &str) -> Option<(ReturnTo, [u8; 32])> {
-    let (path, bound) = return_to.rsplit_once('#')?;
-    Some((ReturnTo::parse(path), decode(bound)?))
+fn unbind(service: &str) -> Option<(&str, [u8; 32])> {
+    let (service, bound) = service.split_once('#')?;
+    Some((service, decode(bound)?))
 }
 
 fn see_other(visitor: &Visitor<'_>, url: &str) -> Turned {

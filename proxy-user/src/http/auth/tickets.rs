@@ -8,9 +8,8 @@ use sha2::{Digest, Sha256};
 use super::{
     random::{NoRandomness, decode, encode, random},
     return_to::ReturnTo,
-    sign_on::User,
 };
-use crate::record::KeyedMap;
+use crate::{http::sso::User, record::KeyedMap};
 
 /// How long the way may take.
 pub(super) const LIFETIME: Duration = Duration::from_mins(1);

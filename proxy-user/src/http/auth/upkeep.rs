@@ -13,8 +13,11 @@ impl Authenticator {
     /// Until `stop`: ends sessions that have expired, writes what could not be written,
     /// and asks providers about users whose streams are open.
     pub async fn keep_up(self: Arc<Self>, stop: CancellationToken) {
-        while stop.run_until_cancelled(sleep(EVERY)).await.is_some() {
+        loop {
             self.upkeep(Now::read()).await;
+            if stop.run_until_cancelled(sleep(EVERY)).await.is_none() {
+                return;
+            }
         }
     }
 

@@ -40,13 +40,9 @@ impl View {
 
     /// Whether a provider has its common callback at that host.
     pub(super) fn is_callback_host(&self, host: &str) -> bool {
-        self.providers().iter().filter_map(|provider| provider.callback.as_deref()).any(|origin| {
-            let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
-            let name = authority
-                .rsplit_once(':')
-                .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-            name.map_or(authority, |(name, _)| name).eq_ignore_ascii_case(host)
-        })
+        let providers = self.providers();
+        let mut hosts = providers.iter().filter_map(|provider| provider.callback_host());
+        hosts.any(|own| own.eq_ignore_ascii_case(host))
     }
 }
 

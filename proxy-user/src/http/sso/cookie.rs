@@ -1,13 +1,13 @@
 //! The cookies of logins under way: one for each, named after its state, so that tabs do
 //! not disturb each other.
 
-use hyper::{HeaderMap, header::COOKIE};
+use hyper::HeaderMap;
+
+use crate::http::auth::cookies::{self, pairs};
 
 /// Name and value together. Browsers take 4,096 bytes, attributes with them (RFC 6265, 6.1).
 pub(super) const LONGEST: usize = 4000;
 const PREFIX: &str = "weir-sso-";
-/// Only the host itself can set such a cookie, and only over TLS.
-const HOST: &str = "__Host-";
 /// The state is 128 bits in base64.
 const STATE: usize = 22;
 /// Of logins that were begun and not finished, in one browser.
@@ -18,12 +18,11 @@ const MOST_BYTES: usize = 8 << 10;
 pub(super) fn name(state: &str, secure: bool) -> Option<String> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let is_state = state.len() == STATE && state.bytes().all(known);
-    is_state.then(|| format!("{}{PREFIX}{state}", if secure { HOST } else { "" }))
+    is_state.then(|| cookies::name(&format!("{PREFIX}{state}"), secure))
 }
 
-/// Whether a cookie is one of a login under way, which no target needs to see.
-pub fn is_of_login(name: &str) -> bool {
-    name.strip_prefix(HOST).unwrap_or(name).starts_with(PREFIX)
+fn is_of_login(name: &str) -> bool {
+    cookies::base(name).starts_with(PREFIX)
 }
 
 /// The value of a cookie.
@@ -44,9 +43,4 @@ pub(super) fn surplus(headers: &HeaderMap) -> Vec<String> {
     };
     let kept = own.iter().take_while(|pair| stays(pair)).count();
     own.split_off(kept).into_iter().map(|(name, _)| name.to_owned()).collect()
-}
-
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }

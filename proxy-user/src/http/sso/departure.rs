@@ -18,15 +18,14 @@ use super::{
 use crate::{config::SsoProvider, record::Timestamp};
 
 /// The path that a provider sends the browser back to.
-pub const CALLBACK: &str = "/.weir/sso/callback";
+const CALLBACK: &str = "/.weir/sso/callback";
 
 /// What sends a browser to its provider.
 #[derive(Clone, Debug)]
 pub struct Departure {
     /// Where it goes.
     pub url: String,
-    /// The cookie to set for ten minutes: without a domain, `Path=/`, `HttpOnly`,
-    /// `SameSite=Lax`, and `Secure` where its name begins with `__Host-`.
+    /// The cookie that binds the way back to this browser, to be kept for ten minutes.
     pub cookie_name: String,
     /// Its value.
     pub cookie: String,
@@ -34,15 +33,19 @@ pub struct Departure {
     pub surplus: Vec<String>,
 }
 
-/// What a user wants to sign in to.
-pub(super) struct Wish<'a> {
-    pub(super) origin: &'a str,
-    pub(super) service: &'a str,
-    pub(super) return_to: &'a str,
+/// What a user wants to sign in to. It comes back with the arrival.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Where the service is.
+    pub origin: &'a str,
+    /// Which service it is, and what else has to come back whole.
+    pub service: &'a str,
+    /// A path on it with its query, which the caller has looked at.
+    pub return_to: &'a str,
 }
 
 /// Where the callback of a service at that origin is.
-pub fn callback_origin<'a>(provider: &'a SsoProvider, origin: &'a str) -> &'a str {
+pub(super) fn callback_origin<'a>(provider: &'a SsoProvider, origin: &'a str) -> &'a str {
     provider.callback.as_deref().unwrap_or(origin)
 }
 
@@ -56,7 +59,7 @@ pub(super) fn depart(
     key: &Key,
     provider: &SsoProvider,
     known: &Known,
-    wish: &Wish<'_>,
+    wish: Wish<'_>,
     cookies: &HeaderMap,
 ) -> Result<Departure, SsoError> {
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();

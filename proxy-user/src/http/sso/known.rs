@@ -1,7 +1,6 @@
 //! What is known of a provider: its endpoints and keys, and how to ask it.
 
 use std::{
-    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,8 +36,9 @@ impl Known {
         let url = IssuerUrl::new(provider.issuer.clone())
             .map_err(|error| SsoError::invalid(provider, error))?;
         let owned = Arc::clone(provider);
-        let built = spawn_blocking(move || Web::new(&owned)).await.map_err(io::Error::other);
-        let web = built.flatten().map_err(|error| SsoError::unreachable(provider, error))?;
+        let built = spawn_blocking(move || Web::new(&owned)).await;
+        let built = built.map_err(|error| SsoError::Host(error.to_string()))?;
+        let web = built.map_err(|error| SsoError::unreachable(provider, error))?;
         let metadata = CoreProviderMetadata::discover_async(url, &web)
             .await
             .map_err(|error| undiscovered(provider, error))?;

@@ -20,8 +20,7 @@ mod user;
 mod web;
 
 pub use arrival::Arrival;
-pub use cookie::is_of_login;
-pub use departure::{CALLBACK, Departure, callback_origin};
+pub use departure::{Departure, Wish};
 pub use error::{SsoError, StateFault};
 pub use user::{User, permits};
 
@@ -36,7 +35,7 @@ use self::{
     issuer::Issuer,
     key::Key,
 };
-use crate::{config::SsoProvider, record::Timestamp};
+use crate::{config::SsoProvider, http::auth::key_file, record::Timestamp};
 
 /// Signs users in at their providers.
 pub struct Sso {
@@ -46,25 +45,25 @@ pub struct Sso {
 }
 
 impl Sso {
-    /// Keeps its key in that directory, as `sso.key`.
-    pub fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self { key: Key::kept(directory)?, issuers: Mutex::default() })
+    /// Keeps its key below `data_dir`, as `sso.key`.
+    ///
+    /// # Errors
+    /// The key cannot be read or made.
+    pub fn new(data_dir: &Path) -> io::Result<Self> {
+        let key = Key::new(&key_file::kept(data_dir, "sso.key")?)?;
+        Ok(Self { key, issuers: Mutex::default() })
     }
 
-    /// Begins a login to a service. `origin` is the service's, `return_to` a path on it with
-    /// its query, which the caller has looked at. The browser asks with `cookies`, and at
-    /// [`callback_origin`]: another host's cookies do not come to the callback.
+    /// Begins a login. The browser asks with `cookies`, at the host of the callback:
+    /// another host's do not come there.
     pub async fn begin(
         &self,
         provider: &Arc<SsoProvider>,
-        origin: &str,
-        service: &str,
-        return_to: &str,
+        wish: Wish<'_>,
         cookies: &HeaderMap,
     ) -> Result<Departure, SsoError> {
         let known = self.issuer(provider).known().await?;
-        let wish = departure::Wish { origin, service, return_to };
-        departure::depart(&self.key, provider, &known, &wish, cookies)
+        departure::depart(&self.key, provider, &known, wish, cookies)
     }
 
     /// Ends a login: what came to the callback at the origin `at`, with that query and those

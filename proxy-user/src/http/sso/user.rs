@@ -13,6 +13,13 @@ pub struct User {
     pub groups: Vec<String>,
 }
 
+impl User {
+    /// What people call them.
+    pub fn name(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.id)
+    }
+}
+
 /// Whether a user is on one of a service's lists.
 pub fn permits(allow: &SsoAllow, user: &User) -> bool {
     let SsoAllow::Listed { groups, emails, domains } = allow else { return true };

@@ -1,7 +1,7 @@
 //! Requests to a provider. No redirect is followed: an endpoint is where the provider says
 //! it is.
 
-use std::{error::Error, fmt::Write as _, io, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error, fmt::Write as _, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -12,14 +12,12 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use tokio::time::timeout;
 
-use crate::config::SsoProvider;
+use crate::{
+    config::SsoProvider,
+    http::tls::{TlsError, Trust, client_config},
+};
 
 /// For a whole answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,12 +44,8 @@ pub(super) enum WebError {
 
 impl Web {
     /// Blocks, for it reads certificates.
-    pub(super) fn new(provider: &SsoProvider) -> io::Result<Self> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(authorities(provider)?)
-            .with_no_client_auth();
+    pub(super) fn new(provider: &SsoProvider) -> Result<Self, TlsError> {
+        let config = client_config(provider.ca_file.as_deref().map_or(Trust::System, Trust::File))?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(config);
         let connector = if provider.issuer.starts_with("https:") {
             builder.https_only().enable_http1().build()
@@ -99,21 +93,4 @@ fn chain(error: &(dyn Error + 'static)) -> WebError {
         next = source.source();
     }
     WebError::Connection(text)
-}
-
-fn authorities(provider: &SsoProvider) -> io::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = &provider.ca_file else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        let none = || io::Error::other("this system has no authorities to trust");
-        return if roots.is_empty() { Err(none()) } else { Ok(roots) };
-    };
-    let named = |why: String| io::Error::other(format!("{}: {why}", path.display()));
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| named(e.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| named(error.to_string()))?;
-        roots.add(certificate).map_err(|error| named(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(named("no certificate in it".to_owned())) } else { Ok(roots) }
 }

@@ -4,8 +4,20 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::{
-    ServerConfig,
-    crypto::ring::{self, Ticketer},
+    ServerConfig, SupportedCipherSuite,
+    crypto::{
+        CryptoProvider,
+        ring::{
+            self, Ticketer,
+            cipher_suite::{
+                TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256,
+                TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+            },
+        },
+    },
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -15,8 +27,23 @@ use crate::record::Timestamp;
 
 /// What a client that validates domains speaks, and nobody else (RFC 8737, 4).
 const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
-/// HTTP's own, the better first (RFC 7301 and 9113).
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// HTTP's own, the better first (RFC 7301 and 9113). Who speaks HTTP/1.0 may say so, and is
+/// answered in it.
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
+
+/// The one that costs least comes first. All of them are authenticated and have forward
+/// secrecy; who audits a server wants it to choose, not the client.
+const SUITES: [SupportedCipherSuite; 9] = [
+    TLS13_AES_128_GCM_SHA256,
+    TLS13_AES_256_GCM_SHA384,
+    TLS13_CHACHA20_POLY1305_SHA256,
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// How handshakes are answered.
 #[derive(Debug)]
@@ -60,10 +87,12 @@ fn is_validation(hello: &ClientHello<'_>) -> bool {
 }
 
 fn config(certificates: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TlsError> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider);
+    let provider = CryptoProvider { cipher_suites: SUITES.to_vec(), ..ring::default_provider() };
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider));
     let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
-    Ok(builder.with_cert_resolver(certificates))
+    let mut config = builder.with_cert_resolver(certificates);
+    config.ignore_client_order = true;
+    Ok(config)
 }
 
 /// The certificate that the index has for a client.

@@ -18,7 +18,7 @@ use super::{
     tls::{ClientTls, server_name},
 };
 use crate::{
-    config::Scheme,
+    config::{Scheme, Target},
     http::body::Upload,
     relay::{DialError, FirstWords, Member, Permit},
 };
@@ -73,23 +73,26 @@ pub(in crate::http) async fn connect(
     tried: &mut Option<SocketAddr>,
 ) -> Result<Sender, Failure> {
     let (stream, address) = member.connect(FirstWords::Unknown, deadline, tried).await?;
-    let speaks = timeout_at(deadline, speak(stream, (member, address), reach, permit)).await;
+    let speaks =
+        timeout_at(deadline, speak(stream, (member.target(), address), reach, permit)).await;
     let speaks = speaks.map_err(|_| Failure::Timeout)?.map_err(Failure::Handshake)?;
     Ok(Sender { speaks, address, used: false, member: Arc::clone(member) })
 }
 
-async fn speak(
+/// Agrees with a target on how requests are sent. `permit` is held as long as the
+/// connection lasts.
+pub(in crate::http) async fn speak(
     stream: TcpStream,
-    (member, address): (&Member, SocketAddr),
+    (target, address): (&Target, SocketAddr),
     reach: Reach<'_>,
-    permit: Permit,
+    permit: impl Send + 'static,
 ) -> io::Result<Speaks> {
     match reach.scheme {
         Scheme::Http => http1(TokioIo::new(stream), permit).await,
         Scheme::H2c => http2(TokioIo::new(stream), permit).await,
         Scheme::Https => {
             let connector = TlsConnector::from(reach.tls.config(reach.verify));
-            let name = server_name(member.target(), address);
+            let name = server_name(target, address);
             let stream = connector.connect(name, stream).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let stream = TokioIo::new(stream);
@@ -98,7 +101,7 @@ async fn speak(
     }
 }
 
-async fn http1<I>(io: I, permit: Permit) -> io::Result<Speaks>
+async fn http1<I>(io: I, permit: impl Send + 'static) -> io::Result<Speaks>
 where
     I: Read + Write + Unpin + Send + 'static,
 {
@@ -114,7 +117,7 @@ where
     Ok(Speaks::Http1(sender))
 }
 
-async fn http2<I>(io: I, permit: Permit) -> io::Result<Speaks>
+async fn http2<I>(io: I, permit: impl Send + 'static) -> io::Result<Speaks>
 where
     I: Read + Write + Unpin + Send + 'static,
 {

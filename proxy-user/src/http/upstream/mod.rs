@@ -5,7 +5,7 @@ mod idle;
 mod sender;
 mod tls;
 
-pub(super) use connect::{Reach, connect};
+pub(super) use connect::{Reach, connect, speak};
 pub(super) use idle::{Key, keep, take};
 pub(super) use sender::Sender;
 pub(super) use tls::ClientTls;

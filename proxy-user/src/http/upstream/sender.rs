@@ -22,7 +22,7 @@ pub(in crate::http) struct Sender {
 }
 
 /// Which protocol it is.
-pub(super) enum Speaks {
+pub(in crate::http) enum Speaks {
     Http1(http1::SendRequest<Upload>),
     Http2(http2::SendRequest<Upload>),
 }
@@ -49,7 +49,7 @@ impl Sender {
 
     /// Whether requests name the host in their target, as HTTP/2 does.
     pub(in crate::http) fn is_http2(&self) -> bool {
-        matches!(self.speaks, Speaks::Http2(_))
+        self.speaks.is_http2()
     }
 
     /// Whether it takes a request at once.
@@ -77,9 +77,19 @@ impl Sender {
 
     /// Sends a request, and waits for the head of the answer.
     pub(in crate::http) async fn send(&mut self, request: Request<Upload>) -> Sent {
-        let sent = match &mut self.speaks {
-            Speaks::Http1(sender) => sender.try_send_request(request).await,
-            Speaks::Http2(sender) => sender.try_send_request(request).await,
+        self.speaks.send(request).await
+    }
+}
+
+impl Speaks {
+    pub(in crate::http) fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    pub(in crate::http) async fn send(&mut self, request: Request<Upload>) -> Sent {
+        let sent = match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
         };
         sent.map_err(|mut unsent: TrySendError<Request<Upload>>| {
             let request = unsent.take_message();

@@ -127,12 +127,13 @@ impl Visit {
 
 impl Visit {
     async fn lodge(self, stream: TcpStream, web: Web, (sides, ahead): (header::Ends, Vec<u8>)) {
-        let Self { front, newcomer, permit, thread, shared, .. } = self;
+        let Self { ends, front, newcomer, permit, thread, shared, .. } = self;
         let host = Arc::clone(&shared.host);
         let entry = front.roll().enter(socket::client(sides.client));
         let stay = Stay { newcomer, front, shared, entry, _permit: permit, _thread: thread };
         let (client, local) = (sides.client, sides.destination);
-        host.serve(Guest { stream, ahead, client, local, web, stay }).await;
+        let (peer, listen_port) = (ends.peer, ends.service.port());
+        host.serve(Guest { stream, ahead, client, local, peer, listen_port, web, stay }).await;
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     config::{Health, Target},
     relay::{
         connect::{DialError, connect, share},
-        contract::Lookout,
+        contract::{Examination, Lookout},
         first_words::FirstWords,
     },
 };
@@ -44,9 +44,12 @@ pub(crate) struct Member {
     watch: Mutex<Option<Watch>>,
 }
 
+/// How often a target is looked at, and how besides connecting to it.
+pub(super) type Look = (Health, Option<Examination>);
+
 /// Active health, until it is dropped.
 struct Watch {
-    health: Health,
+    look: Look,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -99,14 +102,16 @@ impl Member {
 
     /// Has the target looked at, or no longer. A look under way goes on where nothing
     /// changes.
-    pub(super) fn watch(self: &Arc<Self>, health: Option<Health>, runtime: &Handle) {
+    pub(super) fn watch(self: &Arc<Self>, look: Option<Look>, runtime: &Handle) {
         let mut watch = self.watch.lock();
-        if watch.as_ref().map(|watch| watch.health) == health {
+        let what =
+            |(health, examination): &Look| (*health, examination.as_ref().map(|e| e.of.clone()));
+        if watch.as_ref().map(|watch| what(&watch.look)) == look.as_ref().map(what) {
             return;
         }
-        *watch = health.map(|health| {
-            let task = runtime.spawn(probe(Arc::downgrade(self), health));
-            Watch { health, _task: AbortOnDropHandle::new(task) }
+        *watch = look.map(|look| {
+            let task = runtime.spawn(probe(Arc::downgrade(self), look.clone()));
+            Watch { look, _task: AbortOnDropHandle::new(task) }
         });
     }
 

@@ -23,7 +23,7 @@ use crate::{
     record::Timestamp,
     relay::{
         connect::{Failed, share},
-        contract::Lookout,
+        contract::{Examination, Lookout},
     },
 };
 
@@ -75,10 +75,16 @@ impl Pool {
     }
 
     /// Puts other targets in force. Sessions of those that go are none of its business.
-    pub(in crate::relay) fn update(&self, targets: &Targets) {
+    /// `examine`: how each is looked at besides connecting to it.
+    pub(in crate::relay) fn update(
+        &self,
+        targets: &Targets,
+        examine: impl Fn(&Target) -> Option<Examination>,
+    ) {
         let set = Arc::new(self.set_of(targets));
         for member in &set.members {
-            member.watch(targets.health, &self.runtime);
+            let look = targets.health.map(|health| (health, examine(member.target())));
+            member.watch(look, &self.runtime);
         }
         let old = self.set.swap(set);
         let goes = |member: &&Arc<Member>| !targets.list.contains(member.target());

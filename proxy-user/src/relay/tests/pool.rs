@@ -17,7 +17,7 @@ fn pool(targets: &[SocketAddr]) -> Pool {
 fn of(service: &Service) -> Pool {
     let pool = Pool::new("dns", Arc::<Notes>::default(), Handle::current());
     if let Destination::Targets(targets) = &service.destination {
-        pool.update(targets);
+        pool.update(targets, |_| None);
     }
     pool
 }

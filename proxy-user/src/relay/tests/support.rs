@@ -24,11 +24,14 @@ use tokio::{
 };
 
 use crate::{
-    config::{Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target},
+    config::{
+        Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Route, Service, Target,
+        WebTarget,
+    },
     record::CloseReason,
     relay::{
-        Bytes, Client, Ended, Fate, Gate, Guest, Host, Journal, Limits, ListenError, Listeners,
-        Lookout, Opened, Outcome,
+        Bytes, Client, Ended, Examination, Fate, Gate, Guest, Host, Journal, Limits, ListenError,
+        Listeners, Lookout, Opened, Outcome,
     },
 };
 
@@ -155,6 +158,10 @@ struct Nobody;
 impl Host for Nobody {
     fn serve(&self, _: Guest) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async {})
+    }
+
+    fn examination(&self, _: &Service, _: &Route, _: &WebTarget) -> Option<Examination> {
+        None
     }
 }
 

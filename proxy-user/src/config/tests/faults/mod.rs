@@ -1,9 +1,14 @@
 //! Every fault that there is, each with its line and column.
 
+mod encryption;
 mod later;
 mod modes;
 mod sections;
 mod services;
+mod sign_in;
+mod web;
+
+use std::path::Path;
 
 use proptest::prelude::*;
 
@@ -16,20 +21,24 @@ const SSH: &str = "[service.ssh]\nmode = \"tcp\"\nlisten = 22\ntarget = \"host\"
 /// A text, and its faults as `LINE:COL: message`.
 type Faulty = (&'static str, &'static [&'static str]);
 
+/// The faults of a file, in a directory that they call DIR.
+fn told(path: &Path, dir: &Path) -> Vec<String> {
+    let faults = load(path).map_or_else(|faults| faults.0, |_| Vec::new());
+    let (prefix, dir) = (format!("{}:", path.display()), dir.to_string_lossy());
+    let told = faults.into_iter().map(|fault| fault.to_string());
+    let told = told.map(|told| told.trim_start_matches(&prefix).replace(&prefix, "F:"));
+    told.map(|told| told.replace(&*dir, "DIR")).collect()
+}
+
 #[test]
 fn every_fault_is_told_with_its_place() {
     let mut wrong = Vec::new();
+    let http = [web::FAULTS, sign_in::FAULTS, encryption::FAULTS].concat();
     for (text, expected) in
-        [sections::FAULTS, services::FAULTS, modes::FAULTS, later::FAULTS].concat()
+        [sections::FAULTS, services::FAULTS, modes::FAULTS, later::FAULTS, &http].concat()
     {
-        let (_dir, path) = files(text, &[]);
-        let faults = load(&path).expect_err(text);
-        let prefix = format!("{}:", path.display());
-        let told: Vec<String> = faults
-            .0
-            .iter()
-            .map(|f| f.to_string().trim_start_matches(&prefix).replace(&prefix, "F:"))
-            .collect();
+        let (dir, path) = files(text, &[("secret", "x"), ("empty", "")]);
+        let told = told(&path, dir.path());
         if told != expected {
             wrong.push(format!("{text}\n  told {told:#?}\n  expected {expected:#?}"));
         }

@@ -104,6 +104,10 @@ pub(super) const FAULTS: &[Faulty] = &[
         &["5:16: idle_timeout takes a duration like \"5s\", \"1h30m\" or \"7d\", not \"1 hour\""],
     ),
     (
+        "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"db:5\"\nidle_timeout = \"36501d\"",
+        &["5:16: idle_timeout is longer than 100 years"],
+    ),
+    (
         "[service.a]\nmode = \"tcp\"\nlisten = 22\ntarget = \"db:5\"\nconnect_timeout = \"0s\"",
         &["5:19: connect_timeout takes a duration like \"5s\", \"1h30m\" or \"7d\", not \"0s\""],
     ),

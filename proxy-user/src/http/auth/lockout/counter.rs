@@ -44,10 +44,12 @@ impl Counter {
         }
     }
 
-    /// How long it stays locked, if it is.
-    pub(super) fn locked(&self, now: Instant) -> Option<Duration> {
+    /// How long it stays locked for that value, if it is. A value that is being looked at
+    /// is no other guess when it comes again.
+    pub(super) fn locked(&self, tag: Tag, now: Instant) -> Option<Duration> {
         let left = self.locked_until?.saturating_duration_since(now);
-        (!left.is_zero()).then_some(left)
+        let looked_at = self.tries.iter().any(|tried| tried.tag == tag && !tried.wrong);
+        (!left.is_zero() && !looked_at).then_some(left)
     }
 
     /// Counts a try that is about to be looked at; the same value counts once. The one

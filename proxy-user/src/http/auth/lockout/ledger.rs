@@ -29,7 +29,7 @@ impl Ledger {
     }
 
     /// Counts the try in every counter, or in none where one is locked. Whether the value
-    /// is known to be wrong.
+    /// is known to be wrong, to whoever tries it: what others tried is not told.
     pub(super) fn admit(
         &mut self,
         from: TriedFrom,
@@ -37,10 +37,10 @@ impl Ledger {
         tag: Tag,
         now: Instant,
     ) -> Result<bool, Locked> {
-        let (mut locked, mut known) = (None, false);
+        let (mut locked, mut known) = (None, true);
         self.each(from, rules, now, |counter, _| {
-            locked = locked.max(counter.locked(now));
-            known |= counter.is_known_wrong(tag);
+            locked = locked.max(counter.locked(tag, now));
+            known &= counter.is_known_wrong(tag);
         });
         if let Some(retry_after) = locked {
             return Err(Locked { retry_after });

@@ -94,6 +94,15 @@ fn a_program_that_repeats_one_wrong_value_does_not_lock_its_users_out() {
 }
 
 #[test]
+fn nobody_learns_what_others_tried() {
+    let world = World::new();
+    for _ in 0..2 {
+        world.attempt(v4(1), 7, Outcome::Wrong).unwrap();
+    }
+    assert_eq!(world.attempt(v4(2), 7, Outcome::Wrong), Ok(Admission::Try));
+}
+
+#[test]
 fn right_tries_do_not_count_and_do_not_clear_what_was_wrong() {
     let world = World::new();
     for value in 0..4 {
@@ -114,6 +123,7 @@ fn tries_that_are_looked_at_at_the_same_time_are_counted_already() {
     let admitted: Vec<bool> =
         all.iter().map(|attempt| world.lockout.admit(attempt, world.now).is_ok()).collect();
     assert_eq!(admitted, [true, true, true, true, true, false]);
+    assert!(world.lockout.admit(&all[4], world.now).is_ok(), "it is no other guess");
     world.lockout.settle(&all[4], Outcome::NotLookedAt, world.now);
     assert!(world.right(v4(1)), "it was given back");
 }

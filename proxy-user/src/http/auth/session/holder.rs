@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::id::{Seal, SessionId};
 use crate::{
-    http::auth::sign_on::{Confirmed, User},
+    http::sso::User,
     record::{AuthMethod, Timestamp},
 };
 
@@ -113,12 +113,12 @@ impl SignedOn {
         }
     }
 
-    pub(super) fn confirm(&self, confirmed: Confirmed, now: Timestamp) {
+    pub(super) fn confirm(&self, user: User, refresh: Option<String>, now: Timestamp) {
         let mut state = self.state.lock();
-        state.user = Arc::new(confirmed.user);
+        state.user = Arc::new(user);
         state.confirmed = now;
         state.failed = None;
-        if let (Some(fresh), Refresh::By(token, _)) = (confirmed.refresh, &mut state.refresh) {
+        if let (Some(fresh), Refresh::By(token, _)) = (refresh, &mut state.refresh) {
             *token = fresh;
         }
     }

@@ -44,9 +44,12 @@ impl SessionId {
 }
 
 impl SessionKey {
-    /// What people name the session by: nobody can use it.
+    /// What people name the session by: nobody can use it. In digits that a command line
+    /// takes for no option.
     pub(in crate::http::auth) fn name(&self) -> String {
-        encode(&self.0[..9])
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0[..8]);
+        format!("{:016x}", u64::from_be_bytes(first))
     }
 }
 

@@ -11,7 +11,10 @@ use super::{
     id::{SessionId, SessionKey},
 };
 use crate::{
-    http::auth::{lease::Lease, secrets::Fingerprint, sign_on::User},
+    http::{
+        auth::{lease::Lease, secrets::Fingerprint},
+        sso::User,
+    },
     record::Timestamp,
 };
 

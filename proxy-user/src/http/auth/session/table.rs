@@ -17,10 +17,7 @@ use super::{
     one::{Facts, Session},
 };
 use crate::{
-    http::auth::{
-        random::NoRandomness,
-        sign_on::{Confirmed, User},
-    },
+    http::{auth::random::NoRandomness, sso::User},
     record::{AuthMethod, KeyedMap, Timestamp},
     store::{SessionBook, SessionChange, StoreError},
 };
@@ -164,11 +161,11 @@ impl Sessions {
     pub(in crate::http::auth) fn confirm(
         &self,
         session: &Session,
-        confirmed: Confirmed,
+        (user, refresh): (User, Option<String>),
         now: Timestamp,
     ) {
         let Holder::User(signed_on) = &session.holder else { return };
-        signed_on.confirm(confirmed, now);
+        signed_on.confirm(user, refresh, now);
         // One that has ended meanwhile stays so.
         if self.open.read().contains_key(&session.key) {
             self.pending.lock().insert(session.key, Some(session.kept()));

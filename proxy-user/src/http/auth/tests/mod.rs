@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod admin;
 mod headers;
 mod lockout;
 mod own;
 mod passwords;
 mod recheck;
 mod sign_on;
-mod support;
+pub(in crate::http) mod support;

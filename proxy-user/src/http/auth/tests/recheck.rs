@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use proxy_common::reason::Reason;
 
-use super::{super::SignOnError, support::*};
-use crate::record::AuthMethod;
-
-fn unreachable() -> SignOnError {
-    SignOnError::Unreachable("no route".into())
-}
+use super::support::*;
+use crate::{http::sso::User, record::AuthMethod};
 
 #[tokio::test]
 async fn a_user_is_asked_about_once_an_hour_and_changes_count() {
@@ -36,11 +32,7 @@ async fn a_user_is_asked_about_once_an_hour_and_changes_count() {
 
 #[tokio::test]
 async fn a_user_whom_the_provider_refuses_has_no_session_any_more() {
-    for answer in [
-        Err(SignOnError::Refused("invalid_grant".into())),
-        Err(SignOnError::Invalid("bad signature".into())),
-        Ok(super::super::User { id: "8".into(), ..user(&["dev"]) }),
-    ] {
+    for answer in [Err(refused()), Err(invalid()), Ok(User { id: "8".into(), ..user(&["dev"]) })] {
         let mut world = World::new(sso(provider()));
         let mut browser = world.browser();
         browser.sign_on().await;
@@ -50,9 +42,9 @@ async fn a_user_whom_the_provider_refuses_has_no_session_any_more() {
         *world.provider.user.lock() = answer;
         let asked = turned(world.browser().with_jar(jar).get("/").await);
         assert_eq!(told(&asked), (401, Some(Reason::MissingSsoSession), AuthMethod::None));
-        lease.over().await;
+        ended(lease).await;
         assert_eq!(world.audited().pop(), Some(("session_refused".into(), "corp".into())));
-        assert!(world.authenticator.list().is_empty());
+        assert!(world.authenticator.list().unwrap().is_empty());
     }
 }
 
@@ -73,7 +65,7 @@ async fn a_provider_that_does_not_answer_has_time_and_ends_no_session() {
     let unsure = turned(world.browser().with_jar(jar.clone()).get("/").await);
     assert_eq!(told(&unsure), (503, Some(Reason::MissingSsoSession), AuthMethod::Oidc));
     assert!(unsure.response.headers().contains_key("retry-after"));
-    lease.over().await;
+    ended(lease).await;
     *world.provider.user.lock() = Ok(user(&["dev"]));
     world.pass(Duration::from_secs(15));
     passed(world.browser().with_jar(jar).get("/").await);
@@ -88,10 +80,10 @@ async fn a_stream_that_goes_on_is_asked_about_without_a_request() {
     let mut idle = world.browser();
     idle.sign_on().await;
     passed(idle.get("/").await);
-    *world.provider.user.lock() = Err(SignOnError::Refused("invalid_grant".into()));
+    *world.provider.user.lock() = Err(refused());
     world.pass(HOUR);
     world.authenticator.upkeep(world.now).await;
-    lease.over().await;
+    ended(lease).await;
     assert_eq!(*world.provider.asked.lock(), 1, "nobody waits for the other");
 }
 

@@ -2,9 +2,10 @@
 
 use proxy_common::reason::Reason;
 
-use super::{super::SignOnError, support::*};
+use super::support::*;
 use crate::{
     config::{Auth, SsoProvider},
+    http::sso::{SsoError, StateFault},
     record::AuthMethod,
 };
 
@@ -27,6 +28,10 @@ async fn a_browser_goes_to_the_provider_by_itself_and_comes_back_to_what_it_aske
     assert_eq!(told(&departure).0, 303);
     let back = browser.own("GET", "/.weir/sso/callback?code=1&state=2", "").await;
     assert_eq!(told(&back), (303, None, AuthMethod::Oidc));
+    assert!(
+        browser.jar().keys().all(|(_, name)| name != "__Host-weir-sso"),
+        "it has done its work"
+    );
     assert_eq!((place(&back), back.user.as_deref()), ("/a?b=c&d", Some(&user(&["dev"]))));
     let identity = passed(browser.get("/a").await);
     assert_eq!(identity.method, AuthMethod::Oidc);
@@ -72,7 +77,7 @@ async fn lists_are_asked_with_every_request_and_a_change_cuts_open_streams() {
         domains: Vec::new(),
     };
     world.reload(stricter);
-    lease.over().await;
+    ended(lease).await;
     let refused = turned(world.browser().with_jar(jar.clone()).get("/").await);
     assert_eq!(refused.reason, Some(Reason::SsoDenied));
     world.reload(sso(provider()));
@@ -85,10 +90,11 @@ async fn each_failure_of_the_provider_is_told_apart() {
     let start = "/.weir/sso/start?return_to=/a";
     let mut browser = world.browser();
     for (error, status, reason) in [
-        (SignOnError::Unreachable("no route".into()), 503, Reason::MissingSsoSession),
-        (SignOnError::Refused("consent required".into()), 403, Reason::SsoDenied),
-        (SignOnError::State("expired".into()), 400, Reason::BadRequest),
-        (SignOnError::Invalid("bad signature".into()), 502, Reason::MissingSsoSession),
+        (unreachable(), 503, Reason::MissingSsoSession),
+        (refused(), 403, Reason::SsoDenied),
+        (SsoError::Host("no disk".into()), 503, Reason::MissingSsoSession),
+        (StateFault::Expired.into(), 400, Reason::BadRequest),
+        (invalid(), 502, Reason::MissingSsoSession),
     ] {
         *world.provider.user.lock() = Err(error.clone());
         let failed = browser.own("GET", start, "").await;
@@ -106,7 +112,7 @@ async fn a_callback_that_this_browser_did_not_set_out_for_opens_nothing() {
     let world = World::new(sso(provider()));
     let refused = world.browser().own("GET", "/.weir/sso/callback?code=1", "").await;
     assert_eq!(told(&refused), (400, Some(Reason::BadRequest), AuthMethod::Oidc));
-    assert!(world.authenticator.list().is_empty());
+    assert!(world.authenticator.list().unwrap().is_empty());
 }
 
 /// From a service's host to the provider and back to the common host: where it is then
@@ -145,7 +151,7 @@ async fn a_ticket_is_of_no_use_in_another_browser_or_too_late() {
     let jar = browser.jar();
     world.pass(std::time::Duration::from_mins(1));
     assert_eq!(told(&world.browser().with_jar(jar).own("GET", &late, "").await).0, 400);
-    assert!(world.authenticator.list().is_empty());
+    assert!(world.authenticator.list().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -12,8 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::{
-    Arrival, Authenticator, Confirmed, Decision, Departure, Guarded, Identity, Later, SignOn,
-    SignOnError, Turned, User, Visitor,
+    Authenticator, Decision, Guarded, Identity, Later, Lease, SignOn, Turned, Visitor,
     now::{Now, later},
 };
 use crate::{
@@ -21,27 +20,28 @@ use crate::{
         Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
         SsoAllow, SsoProvider, SsoRule, Web,
     },
+    http::sso::{Arrival, Departure, SsoError, StateFault, User, Wish},
     record::AuthMethod,
     store::Audit,
 };
 
-pub(super) const HOST: &str = "wiki.example.com";
-pub(super) const ORIGIN: &str = "https://wiki.example.com";
-pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(in crate::http) const HOST: &str = "wiki.example.com";
+pub(in crate::http) const ORIGIN: &str = "https://wiki.example.com";
+pub(in crate::http) const HOUR: Duration = Duration::from_hours(1);
 
 /// A hash that takes no time.
-pub(super) fn argon2(secret: &str) -> SecretHash {
+pub(in crate::http) fn argon2(secret: &str) -> SecretHash {
     let weak = argon2::Params::new(8, 1, 1, None).unwrap();
     let hash = Argon2::from(weak).hash_password(secret.as_bytes()).unwrap();
     SecretHash::Argon2id(hash.to_string())
 }
 
-pub(super) fn sha256(key: &str) -> SecretHash {
+pub(in crate::http) fn sha256(key: &str) -> SecretHash {
     SecretHash::Sha256(Sha256::digest(key).into())
 }
 
 /// Lets nobody in yet.
-pub(super) fn auth() -> Auth {
+pub(in crate::http) fn auth() -> Auth {
     Auth {
         session_lifetime: 24 * HOUR,
         password: None,
@@ -52,11 +52,11 @@ pub(super) fn auth() -> Auth {
     }
 }
 
-pub(super) fn password() -> Auth {
+pub(in crate::http) fn password() -> Auth {
     Auth { password: Some(argon2("open sesame")), ..auth() }
 }
 
-pub(super) fn provider() -> SsoProvider {
+pub(in crate::http) fn provider() -> SsoProvider {
     SsoProvider {
         name: "corp".into(),
         issuer: "https://idp.example.com".into(),
@@ -71,25 +71,37 @@ pub(super) fn provider() -> SsoProvider {
 }
 
 /// Lets in who is in the group `dev`.
-pub(super) fn sso(provider: SsoProvider) -> Auth {
+pub(in crate::http) fn sso(provider: SsoProvider) -> Auth {
     let groups = vec!["dev".to_owned()];
     let allow = SsoAllow::Listed { groups, emails: Vec::new(), domains: Vec::new() };
     Auth { sso: Some(SsoRule { provider: Arc::new(provider), allow }), ..auth() }
 }
 
-pub(super) fn user(groups: &[&str]) -> User {
+pub(in crate::http) fn user(groups: &[&str]) -> User {
     let groups = groups.iter().map(|&group| group.to_owned()).collect();
     User { id: "7".into(), email: Some("ann@example.com".into()), groups }
 }
 
+pub(in crate::http) fn unreachable() -> SsoError {
+    SsoError::Unreachable { issuer: "corp".into(), why: "no route".into() }
+}
+
+pub(in crate::http) fn refused() -> SsoError {
+    SsoError::Refused { issuer: "corp".into(), error: "invalid_grant".into(), description: None }
+}
+
+pub(in crate::http) fn invalid() -> SsoError {
+    SsoError::Invalid { issuer: "corp".into(), why: "bad signature".into() }
+}
+
 /// Stands for single sign-on: whoever comes to the callback is `user`.
-pub(super) struct Provider {
-    pub(super) user: Mutex<Result<User, SignOnError>>,
-    pub(super) asked: Mutex<u32>,
+pub(in crate::http) struct Provider {
+    pub(in crate::http) user: Mutex<Result<User, SsoError>>,
+    pub(in crate::http) asked: Mutex<u32>,
 }
 
 impl Provider {
-    fn answer(&self) -> Result<User, SignOnError> {
+    fn answer(&self) -> Result<User, SsoError> {
         self.user.lock().clone()
     }
 }
@@ -98,16 +110,16 @@ impl SignOn for Provider {
     fn begin<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        origin: &'a str,
-        service: &'a str,
-        return_to: &'a str,
+        wish: Wish<'a>,
+        _: &'a HeaderMap,
     ) -> Later<'a, Departure> {
         Box::pin(async move {
             self.answer()?;
             Ok(Departure {
                 url: format!("{}/authorize", provider.issuer),
                 cookie_name: "__Host-weir-sso".into(),
-                cookie: format!("{origin}|{service}|{return_to}"),
+                cookie: format!("{}|{}|{}", wish.origin, wish.service, wish.return_to),
+                surplus: vec!["__Host-weir-sso-old".into()],
             })
         })
     }
@@ -116,14 +128,16 @@ impl SignOn for Provider {
         &'a self,
         providers: &'a [Arc<SsoProvider>],
         _: &'a str,
-        cookies: &'a [&'a str],
+        _: &'a str,
+        cookies: &'a HeaderMap,
     ) -> Later<'a, Arrival> {
         Box::pin(async move {
-            let mut pairs = cookies.iter().flat_map(|line| line.split("; "));
+            let lines = cookies.get_all("cookie").iter().map(|line| line.to_str().unwrap());
+            let mut pairs = lines.flat_map(|line| line.split("; "));
             let state = pairs.find_map(|pair| pair.strip_prefix("__Host-weir-sso="));
             let parts: Vec<&str> = state.into_iter().flat_map(|state| state.split('|')).collect();
             let [origin, service, return_to] = parts[..] else {
-                return Err(SignOnError::State("no state".into()));
+                return Err(StateFault::Missing.into());
             };
             Ok(Arrival {
                 provider: Arc::clone(&providers[0]),
@@ -132,30 +146,36 @@ impl SignOn for Provider {
                 return_to: return_to.into(),
                 user: self.answer()?,
                 refresh: Some("first".into()),
+                cookie_name: "__Host-weir-sso".into(),
             })
         })
     }
 
-    fn confirm<'a>(&'a self, _: &'a Arc<SsoProvider>, _: &'a str) -> Later<'a, Confirmed> {
+    fn confirm<'a>(
+        &'a self,
+        _: &'a Arc<SsoProvider>,
+        _: &'a str,
+        _: &'a str,
+    ) -> Later<'a, (User, Option<String>)> {
         Box::pin(async move {
             *self.asked.lock() += 1;
-            Ok(Confirmed { user: self.answer()?, refresh: None })
+            Ok((self.answer()?, None))
         })
     }
 }
 
 /// A service, and the daemon that guards it.
-pub(super) struct World {
-    pub(super) dir: TempDir,
-    pub(super) provider: Arc<Provider>,
-    pub(super) authenticator: Arc<Authenticator>,
-    pub(super) auth: Auth,
-    pub(super) now: Now,
+pub(in crate::http) struct World {
+    pub(in crate::http) dir: TempDir,
+    pub(in crate::http) provider: Arc<Provider>,
+    sign_on: Arc<dyn SignOn>,
+    pub(in crate::http) authenticator: Arc<Authenticator>,
+    pub(in crate::http) auth: Auth,
+    pub(in crate::http::auth) now: Now,
 }
 
-fn authenticator(dir: &Path, provider: &Arc<Provider>) -> Arc<Authenticator> {
-    let sign_on: Arc<dyn SignOn> = Arc::<Provider>::clone(provider);
-    Arc::new(Authenticator::new(dir, sign_on, Audit::new(dir)).unwrap())
+fn authenticator(dir: &Path, sign_on: &Arc<dyn SignOn>) -> Arc<Authenticator> {
+    Arc::new(Authenticator::new(dir, Arc::clone(sign_on), Audit::new(dir)).unwrap())
 }
 
 fn service(auth: &Auth) -> Arc<Service> {
@@ -183,50 +203,57 @@ fn service(auth: &Auth) -> Arc<Service> {
 }
 
 impl World {
-    pub(super) fn new(auth: Auth) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(in crate::http) fn new(auth: Auth) -> Self {
         let provider = Provider { user: Mutex::new(Ok(user(&["dev"]))), asked: Mutex::new(0) };
         let provider = Arc::new(provider);
-        let authenticator = authenticator(dir.path(), &provider);
-        authenticator.reload(&[service(&auth)]);
-        Self { dir, provider, authenticator, auth, now: Now::read() }
+        let sign_on = Arc::<Provider>::clone(&provider);
+        Self { provider, ..Self::signing_on_by(sign_on, auth) }
     }
 
-    pub(super) fn reload(&mut self, auth: Auth) {
+    /// With single sign-on that is not [`Self::provider`]'s.
+    pub(in crate::http) fn signing_on_by(sign_on: Arc<dyn SignOn>, auth: Auth) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authenticator = authenticator(dir.path(), &sign_on);
+        authenticator.reload(&[service(&auth)]);
+        let provider = Arc::new(Provider { user: Mutex::new(Ok(user(&[]))), asked: Mutex::new(0) });
+        Self { dir, provider, sign_on, authenticator, auth, now: Now::read() }
+    }
+
+    pub(in crate::http) fn reload(&mut self, auth: Auth) {
         self.authenticator.reload(&[service(&auth)]);
         self.auth = auth;
     }
 
-    pub(super) fn restart(&mut self) {
+    pub(in crate::http) fn restart(&mut self) {
         self.authenticator.close();
-        self.authenticator = authenticator(self.dir.path(), &self.provider);
+        self.authenticator = authenticator(self.dir.path(), &self.sign_on);
         self.authenticator.reload(&[service(&self.auth)]);
     }
 
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(in crate::http) fn pass(&mut self, time: Duration) {
         self.now = Now { wall: later(self.now.wall, time), steady: self.now.steady + time };
     }
 
-    pub(super) fn browser(&self) -> Browser<'_> {
+    pub(in crate::http) fn browser(&self) -> Browser<'_> {
         Browser::new(self)
     }
 
-    pub(super) fn audited(&self) -> Vec<(String, String)> {
+    pub(in crate::http) fn audited(&self) -> Vec<(String, String)> {
         let (entries, _) = self.authenticator.journal.audit.list(0, 100).unwrap();
         entries.into_iter().rev().map(|entry| (entry.event, entry.who)).collect()
     }
 }
 
 /// Keeps cookies for each host, and goes where it is sent.
-pub(super) struct Browser<'a> {
-    pub(super) world: &'a World,
-    pub(super) client: IpAddr,
-    pub(super) host: &'static str,
-    pub(super) service: &'static str,
+pub(in crate::http) struct Browser<'a> {
+    pub(in crate::http) world: &'a World,
+    pub(in crate::http) client: IpAddr,
+    pub(in crate::http) host: &'static str,
+    pub(in crate::http) service: &'static str,
     /// Whether it speaks without TLS.
-    pub(super) plain: bool,
+    pub(in crate::http) plain: bool,
     /// Sent with every request.
-    pub(super) headers: HeaderMap,
+    pub(in crate::http) headers: HeaderMap,
     cookies: BTreeMap<(&'static str, String), String>,
 }
 
@@ -244,16 +271,19 @@ impl<'a> Browser<'a> {
         }
     }
 
-    pub(super) fn jar(&self) -> BTreeMap<(&'static str, String), String> {
+    pub(in crate::http) fn jar(&self) -> BTreeMap<(&'static str, String), String> {
         self.cookies.clone()
     }
 
-    pub(super) fn with_jar(self, cookies: BTreeMap<(&'static str, String), String>) -> Self {
+    pub(in crate::http) fn with_jar(
+        self,
+        cookies: BTreeMap<(&'static str, String), String>,
+    ) -> Self {
         Self { cookies, ..self }
     }
 
     /// Without what lets it in at once.
-    pub(super) fn lose_session(&mut self) {
+    pub(in crate::http) fn lose_session(&mut self) {
         self.cookies.remove(&(self.host, "__Host-weir".to_owned())).unwrap();
     }
 
@@ -305,11 +335,11 @@ impl<'a> Browser<'a> {
     }
 
     /// Asks for something of the service.
-    pub(super) async fn get(&mut self, uri: &str) -> Decision {
+    pub(in crate::http) async fn get(&mut self, uri: &str) -> Decision {
         self.ask("GET", uri).await
     }
 
-    pub(super) async fn ask(&mut self, method: &str, uri: &str) -> Decision {
+    pub(in crate::http) async fn ask(&mut self, method: &str, uri: &str) -> Decision {
         let check = async |all: &Authenticator, visitor: &Visitor<'_>, now| {
             all.check_at(visitor, now).await
         };
@@ -321,7 +351,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Asks for something of Weir's own.
-    pub(super) async fn own(&mut self, method: &str, uri: &str, body: &str) -> Turned {
+    pub(in crate::http) async fn own(&mut self, method: &str, uri: &str, body: &str) -> Turned {
         let own = async |all: &Authenticator, visitor: &Visitor<'_>, now| {
             all.own_at(visitor, body.as_bytes(), now).await
         };
@@ -331,7 +361,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Sends a form of the page it looks at.
-    pub(super) async fn post(&mut self, uri: &str, body: &str) -> Turned {
+    pub(in crate::http) async fn post(&mut self, uri: &str, body: &str) -> Turned {
         let origin = format!("https://{}", self.host);
         self.headers.insert("origin", origin.parse().unwrap());
         let turned = self.own("POST", uri, body).await;
@@ -339,12 +369,12 @@ impl<'a> Browser<'a> {
         turned
     }
 
-    pub(super) async fn log_in(&mut self, secret: &str) -> Turned {
+    pub(in crate::http) async fn log_in(&mut self, secret: &str) -> Turned {
         self.post("/.weir/login", secret).await
     }
 
     /// Signs on by the provider, from the start.
-    pub(super) async fn sign_on(&mut self) -> Turned {
+    pub(in crate::http) async fn sign_on(&mut self) -> Turned {
         let departure = self.own("GET", "/.weir/sso/start?return_to=/a%3Fb", "").await;
         assert_eq!(place(&departure), "https://idp.example.com/authorize");
         self.own("GET", "/.weir/sso/callback?code=1", "").await
@@ -352,28 +382,33 @@ impl<'a> Browser<'a> {
 }
 
 /// Status, reason and method, as the record has them.
-pub(super) fn told(turned: &Turned) -> (u16, Option<Reason>, AuthMethod) {
+pub(in crate::http) fn told(turned: &Turned) -> (u16, Option<Reason>, AuthMethod) {
     (turned.response.status().as_u16(), turned.reason, turned.method)
 }
 
-pub(super) fn place(turned: &Turned) -> &str {
+pub(in crate::http) fn place(turned: &Turned) -> &str {
     turned.response.headers()["location"].to_str().unwrap()
 }
 
-pub(super) fn text(turned: &Turned) -> &str {
+pub(in crate::http) fn text(turned: &Turned) -> &str {
     std::str::from_utf8(turned.response.body()).unwrap()
 }
 
-pub(super) fn passed(decision: Decision) -> Identity {
+pub(in crate::http) fn passed(decision: Decision) -> Identity {
     match decision {
         Decision::Pass(identity) => identity,
         Decision::Turned(turned) => panic!("turned: {:?}", told(&turned)),
     }
 }
 
-pub(super) fn turned(decision: Decision) -> Turned {
+pub(in crate::http) fn turned(decision: Decision) -> Turned {
     match decision {
         Decision::Turned(turned) => *turned,
         Decision::Pass(identity) => panic!("passed: {identity:?}"),
     }
+}
+
+/// Waits until what a lease let pass is over.
+pub(in crate::http) async fn ended(lease: Lease) {
+    tokio::time::timeout(Duration::from_secs(10), lease.over()).await.expect("it goes on");
 }

@@ -40,7 +40,11 @@ impl Browser {
     /// Signs in where Weir sent it; the query of the callback to which that leads. Without
     /// a user, who sits there says no.
     pub(super) fn sign_in(&self, idp: &Idp, departure: &Departure, user: Option<&str>) -> String {
-        let mut url = departure.url.clone();
+        self.sign_in_at(idp, departure.url.clone(), user)
+    }
+
+    /// The same, by the URL alone.
+    pub(super) fn sign_in_at(&self, idp: &Idp, mut url: String, user: Option<&str>) -> String {
         for _ in 0..MOST {
             if let Some((_, query)) = url.split_once("/.weir/sso/callback?") {
                 return query.to_owned();

@@ -126,8 +126,7 @@ impl Idp {
 
     /// Takes a refresh token back (RFC 7009).
     pub(super) fn revoke(&self, refresh: &str) {
-        let encoded: String =
-            openidconnect::url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
+        let encoded: String = form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--noproxy", "*"]);
         curl.arg("--cacert").arg(self.authority());
@@ -198,6 +197,7 @@ fn settings(directory: &Path, address: Ipv4Addr, others: &Value) -> Value {
             "redirect_uris": callbacks,
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "client_secret_basic",
+            "id_token_signed_response_alg": "ES256",
         },
     });
     for (name, value) in others.as_object().unwrap() {

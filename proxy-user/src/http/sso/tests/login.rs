@@ -42,7 +42,7 @@ async fn whoever_signs_in_comes_back_to_the_page_that_was_asked_for() {
 #[tokio::test]
 async fn what_an_id_token_does_not_tell_is_asked_for() {
     let client = json!({ "token_endpoint_auth_method": "client_secret_post",
-                         "id_token_signed_response_alg": "ES256" });
+                         "id_token_signed_response_alg": "RS256" });
     let settings = json!({ "claims_by_userinfo": true, "client": client });
     let Some(idp) = Idp::start_with(&settings) else { return };
     idp.has_users(&json!({ "carol": { "email": "carol@example.com", "email_verified": "true",

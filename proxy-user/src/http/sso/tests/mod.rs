@@ -11,17 +11,19 @@ mod outage;
 mod recheck;
 mod strangers;
 mod stub;
+mod together;
 mod users;
 
 use std::sync::Arc;
 
-use super::{Arrival, Departure, Sso, SsoError};
+use super::{Arrival, Departure, Sso, SsoError, Wish};
 use crate::config::SsoProvider;
 use browser::Browser;
 
 const SERVICE: &str = "app";
 const ORIGIN: &str = "https://app.example.com";
 const PAGE: &str = "/reports?year=2026&sort=%2Fname";
+const WISH: Wish<'static> = Wish { origin: ORIGIN, service: SERVICE, return_to: PAGE };
 
 fn sso() -> Sso {
     Sso::new(tempfile::tempdir().unwrap().path()).unwrap()
@@ -29,7 +31,7 @@ fn sso() -> Sso {
 
 /// A browser that asked for [`PAGE`] is sent to its provider.
 async fn begin(sso: &Sso, provider: &Arc<SsoProvider>, browser: &mut Browser) -> Departure {
-    let departure = sso.begin(provider, ORIGIN, SERVICE, PAGE, &browser.cookies()).await.unwrap();
+    let departure = sso.begin(provider, WISH, &browser.cookies()).await.unwrap();
     browser.keep(&departure);
     departure
 }
@@ -51,7 +53,7 @@ fn logins_are_led_on_any_thread() {
     fn is_send<T: Send>(_: &T) {}
     let (sso, cookies) = (sso(), hyper::HeaderMap::new());
     let provider = stub::Stub::start("").provider;
-    is_send(&sso.begin(&provider, ORIGIN, SERVICE, PAGE, &cookies));
+    is_send(&sso.begin(&provider, WISH, &cookies));
     is_send(&sso.complete(|_| None, ORIGIN, "", &cookies));
     is_send(&sso.confirm(&provider, "", ""));
 }

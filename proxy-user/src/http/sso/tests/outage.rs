@@ -9,14 +9,14 @@ use futures_util::future::join_all;
 use hyper::HeaderMap;
 use weir_tests::wait::SOON;
 
-use super::{ORIGIN, PAGE, SERVICE, idp::Idp, sso, stub::Stub};
+use super::{WISH, idp::Idp, sso, stub::Stub};
 use crate::{
     config::SsoProvider,
     http::sso::{Departure, Sso, SsoError, issuer::Issuer},
 };
 
 async fn begin(sso: &Sso, provider: &Arc<SsoProvider>) -> Result<Departure, SsoError> {
-    sso.begin(provider, ORIGIN, SERVICE, PAGE, &HeaderMap::new()).await
+    sso.begin(provider, WISH, &HeaderMap::new()).await
 }
 
 #[tokio::test]

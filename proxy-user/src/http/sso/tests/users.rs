@@ -48,6 +48,9 @@ fn a_user_who_is_almost_on_a_list_may_not() {
     assert!(!permits(&all, &user(None, &["alice@example.com"])), "no verified e-mail");
     let below = user(Some("mallory@evil.example.com"), &[]);
     assert!(!permits(&listed(&[], &[], &["example.com"]), &below));
+    // The sign of kelvin, which is a k in lower case.
+    let kim = user(Some("\u{212a}im@example.com"), &[]);
+    assert!(!permits(&listed(&[], &["kim@example.com"], &[]), &kim));
     let two = user(Some("a@example.com@evil.org"), &[]);
     assert!(!permits(&listed(&[], &[], &["example.com"]), &two));
 }

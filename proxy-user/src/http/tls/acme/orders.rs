@@ -1,7 +1,8 @@
 //! The orders that are under way.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::{
     task::{JoinSet, spawn_blocking},
@@ -45,7 +46,9 @@ impl Orders {
 }
 
 async fn run(certificates: Arc<Certificates>, authority: Arc<Authority>, domain: String) {
-    match obtain(&certificates, &authority, &domain).await {
+    let obtained = AssertUnwindSafe(obtain(&certificates, &authority, &domain)).catch_unwind();
+    // One that panics has to end as well, else it would be under way for ever.
+    match obtained.await.unwrap_or_else(|_| Err(failed("the order ended unexpectedly"))) {
         Ok(()) => {
             tracing::info!("{domain}: has a certificate of {}", authority.acme().directory);
             authority.succeeded(&domain);
@@ -65,15 +68,18 @@ async fn obtain(
     authority: &Arc<Authority>,
     domain: &str,
 ) -> Result<(), Failed> {
-    let failed = |error: String| Failed { error, asked: None };
     let order = authority.order(domain, certificates.challenges());
-    let late = |_| failed("the order takes too long".to_owned());
+    let late = |_| failed("the order takes too long");
     let pem = timeout(TIMEOUT, order).await.map_err(late)??;
     let (certificates, authority) = (Arc::clone(certificates), Arc::clone(authority));
     let domain = domain.to_owned();
     let kept = spawn_blocking(move || certificates.keep(&authority, &domain, &pem)).await;
     match kept {
-        Ok(kept) => kept.map_err(|error| failed(error.to_string())),
-        Err(error) => Err(failed(error.to_string())),
+        Ok(kept) => kept.map_err(|error| failed(&error.to_string())),
+        Err(error) => Err(failed(&error.to_string())),
     }
+}
+
+fn failed(error: &str) -> Failed {
+    Failed { error: error.to_owned(), asked: None }
 }

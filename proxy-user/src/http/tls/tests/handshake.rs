@@ -53,6 +53,7 @@ fn the_better_protocol_that_a_client_speaks_is_taken() {
     };
     assert_eq!(offered(&["http/1.1", "h2"]).as_deref(), Some("h2"));
     assert_eq!(offered(&["http/1.1"]).as_deref(), Some("http/1.1"));
+    assert_eq!(offered(&["http/1.0"]).as_deref(), Some("http/1.0"));
     assert_eq!(offered(&[]), None);
 }
 
@@ -75,7 +76,7 @@ fn old_clients_get_nothing_but_authenticated_ciphers_with_forward_secrecy() {
     let (client, _) = connect(&certificates, &of_version(&TLS12));
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_2));
     let suite = client.negotiated_cipher_suite().unwrap().suite();
-    assert_eq!(suite, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384);
+    assert_eq!(suite, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
 }
 
 /// Takes a validation's certificate, whose extension rustls does not know.

@@ -93,7 +93,7 @@ impl Seen {
     pub(super) fn names(&self) -> Vec<String> {
         let (_, parsed) = x509_parser::parse_x509_certificate(&self.certificate).unwrap();
         let names = parsed.subject_alternative_name().unwrap().unwrap();
-        names.value.general_names.iter().map(|name| name.to_string()).collect()
+        names.value.general_names.iter().map(ToString::to_string).collect()
     }
 
     pub(super) fn pem_is(&self, pem: &str) -> bool {

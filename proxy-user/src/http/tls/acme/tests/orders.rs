@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const DOMAIN: &str = "wiki.example.com";
 
 /// Weir's certificates, an authority for them, and a port where it looks for answers.
@@ -55,13 +55,17 @@ impl World {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        if timeout(PATIENCE, come).await.is_err() {
-            panic!("{:?}\n{}", self.state(domain), self.pebble.log());
-        }
+        let is_so = timeout(PATIENCE, come).await.is_ok();
+        assert!(is_so, "{:?}\n{}", self.state(domain), self.pebble.log());
     }
 
+    /// Waits for the domain's certificate, and for its order to have ended.
     async fn until_signed(&self, domain: &str) {
-        self.until(domain, |state| state.source == Some(Source::Acme)).await;
+        let is_signed = |state: &CertificateState| {
+            let ordering = state.acme.as_ref().is_some_and(|acme| acme.ordering);
+            state.source == Some(Source::Acme) && !ordering
+        };
+        self.until(domain, is_signed).await;
     }
 }
 

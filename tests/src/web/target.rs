@@ -1,0 +1,153 @@
+//! A target that keeps what it receives, header by header.
+
+use std::{
+    io::{self, BufReader},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use anyhow::{Context, Result};
+use rustix::net::Shutdown as Half;
+
+pub use super::read::Received;
+use super::{
+    answer::{Next, answer},
+    read::request,
+};
+use crate::{
+    ns::Namespace,
+    scenario::BACKEND,
+    wait::{SOON, eventually},
+};
+
+/// Speaks HTTP/1.1. What it answers depends on the path: see `answer.rs`; mostly the head
+/// that it received. All its connections end on drop.
+#[derive(Debug)]
+pub struct Target {
+    address: SocketAddr,
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
+    open: Mutex<Vec<TcpStream>>,
+    gate: Gate,
+}
+
+/// Holds answers back until it is opened.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    is_open: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    pub(super) fn wait(&self) {
+        let mut is_open = lock(&self.is_open);
+        while !*is_open {
+            is_open = self.changed.wait(is_open).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn open(&self) {
+        *lock(&self.is_open) = true;
+        self.changed.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Target {
+    /// Listens on the loopback of a namespace, at [`BACKEND`].
+    pub fn start(namespace: &Namespace) -> Result<Self> {
+        Self::start_at(namespace, ([127, 0, 0, 1], BACKEND).into())
+    }
+
+    /// Listens at an address of a namespace.
+    pub fn start_at(namespace: &Namespace, address: SocketAddr) -> Result<Self> {
+        let listener = namespace
+            .within(|| TcpListener::bind(address))?
+            .with_context(|| format!("listening on {address} in {}", namespace.name()))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let (accepting, state) = (listener.try_clone()?, Arc::clone(&shared));
+        thread::spawn(move || accept(&accepting, &state));
+        Ok(Self { address, listener, shared })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All that it has received so far, in order.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.shared.received).clone()
+    }
+
+    /// The last request that it has received, once there is one.
+    pub fn last(&self) -> Result<Received> {
+        let last = eventually(SOON, || lock(&self.shared.received).last().cloned());
+        last.context("the target received nothing")
+    }
+
+    /// Connections that it has accepted.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Relaxed)
+    }
+
+    /// Lets go what is held back, from now on.
+    pub fn release(&self) {
+        self.shared.gate.open();
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Wakes the thread in accept(), which then ends.
+        let _ = rustix::net::shutdown(&self.listener, Half::Both);
+        self.release();
+        for stream in lock(&self.shared.open).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept() {
+        shared.connections.fetch_add(1, Relaxed);
+        if let Ok(copy) = stream.try_clone() {
+            lock(&shared.open).push(copy);
+        }
+        let shared = Arc::clone(shared);
+        thread::spawn(move || {
+            // A client that goes away is not the target's failure.
+            let _ = serve(&stream, &shared);
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+    }
+}
+
+fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut from = BufReader::new(stream);
+    let mut to = stream;
+    while let Some(received) = request(&mut from)? {
+        lock(&shared.received).push(received.clone());
+        match answer(&mut to, &received, &shared.gate)? {
+            Next::Request => {}
+            Next::End => return Ok(()),
+            Next::Echo => return io::copy(&mut from, &mut to).map(drop),
+        }
+    }
+    Ok(())
+}
