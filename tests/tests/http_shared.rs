@@ -3,19 +3,19 @@
 use std::{
     io::{Read, Write},
     net::{IpAddr, SocketAddr},
+    process::{Child, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use weir_tests::{
     client,
     lab::{self, Lab},
-    scenario::{BACKEND, number},
     server::{Behaviour, Server},
     tls::client_hello,
     wait::SOON,
-    web::{curl::Curl, kept::Kept, secret::hash, site, target::Target},
+    web::{assert_fields, curl::Curl, kept::Kept, secret::hash, site, target::Target},
     weir::Weir,
 };
 
@@ -35,13 +35,6 @@ fn to(port: u16) -> SocketAddr {
 
 fn kept(lab: &Lab, from: IpAddr) -> Result<Kept> {
     Kept::connect(lab, from, to(PLAIN), "plain.example.com")
-}
-
-/// Asserts what fields of a record are.
-fn assert_fields(record: &Value, expected: &Value) {
-    for (field, value) in expected.as_object().into_iter().flatten() {
-        assert_eq!(&record[field], value, "{field} of {record}");
-    }
 }
 
 #[test]
@@ -139,53 +132,55 @@ fn a_new_policy_cuts_what_it_denies_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
-/// A site on which a key is asked for. Nobody but the loopback may take it for granted that
-/// it is not read on the way, so that it listens there.
-fn keyed(hash: &str) -> String {
-    format!(
-        "[service.vault]\ndomain = 'vault.example.com'\ntarget = 'http://127.0.0.1:{BACKEND}'\n\
-         [service.vault.auth]\npassword = {{ hash = '{hash}' }}\n"
-    )
+/// A site behind a password.
+fn guarded(hash: &str) -> String {
+    site("vault", "vault.example.com", &format!("password = '{hash}'"))
+}
+
+/// A browser, signed in, that has heard the first event of a stream.
+fn listening(lab: &Lab, weir: &Weir<'_>, version: &str) -> Result<Child> {
+    let jar = weir.path("jar").to_string_lossy().into_owned();
+    let origin = "Origin: https://vault.example.com";
+    let form = ["--cookie-jar", &jar, "-H", origin, "-d", "password=secret"];
+    let opened = Curl::new(lab).with(&form).get("https://vault.example.com/.weir/login")?;
+    ensure!(opened.status == 303, "{opened:?}");
+    let mut curl = lab.clients.bound_command("curl");
+    curl.args([version, "--silent", "--no-buffer", "--insecure", "--max-time", "20"]);
+    curl.arg("--cookie").arg(&jar).arg("--connect-to").arg(format!("::{}:", lab::SERVER4));
+    curl.arg("https://vault.example.com/events").stdout(Stdio::piped());
+    let mut child = curl.spawn()?;
+    let mut first = [0; 13];
+    child.stdout.as_mut().context("a pipe")?.read_exact(&mut first)?;
+    ensure!(&first == b"data: first\n\n", "{first:?}");
+    Ok(child)
+}
+
+/// Waits for the end of a stream that is cut.
+fn assert_cut(mut child: Child) -> Result<()> {
+    // By an error of the transfer, and not since curl's time is over.
+    let code = child.wait()?.code();
+    ensure!([Some(18), Some(56), Some(92)].contains(&code), "{code:?}");
+    Ok(())
 }
 
 #[test]
 fn a_session_that_ends_ends_what_it_opened() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _target = Target::start(&lab.server)?;
-    let weir = Weir::start(&lab.server, "", &keyed(&hash(&[], "secret")?))?;
-    let jar = weir.path("jar").to_string_lossy().into_owned();
-    let form =
-        ["--cookie-jar", &jar, "-H", "Origin: https://vault.example.com", "-d", "password=secret"];
-    let opened = Curl::new(&lab).with(&form).get("https://vault.example.com/.weir/login")?;
-    assert_eq!(opened.status, 303, "{opened:?}");
-    for version in ["--http1.1", "--http2"] {
-        let mut curl = lab.clients.bound_command("curl");
-        curl.args([version, "--silent", "--no-buffer", "--insecure", "--max-time", "20"]);
-        curl.arg("--cookie").arg(&jar);
-        curl.arg("--connect-to").arg(format!("::{}:", lab::SERVER4));
-        curl.arg("https://vault.example.com/events").stdout(std::process::Stdio::piped());
-        let mut child = curl.spawn()?;
-        let mut first = [0; 13];
-        child.stdout.as_mut().map(|out| out.read_exact(&mut first)).transpose()?;
-        assert_eq!(&first, b"data: first\n\n");
-        weir.configure("", &keyed(&hash(&[], "another")?))?;
-        weir.reload()?;
-        // By an error of the transfer, and not since curl's time is over.
-        let code = child.wait()?.code();
-        ensure!([Some(18), Some(56), Some(92)].contains(&code), "{version}: {code:?}");
-        weir.configure("", &keyed(&hash(&[], "secret")?))?;
-        weir.reload()?;
-        let opened = Curl::new(&lab).with(&form).get("https://vault.example.com/.weir/login")?;
-        assert_eq!(opened.status, 303, "{opened:?}");
-    }
-    let records = weir.wait_for_events(2, "path=/events", SOON)?;
-    for record in &records {
+    let weir = Weir::start(&lab.server, "", &guarded(&hash(&[], "secret")?))?;
+    let revoked = listening(&lab, &weir, "--http2")?;
+    weir.run(&["session", "revoke", "--all", "--service", "vault"])?;
+    assert_cut(revoked)?;
+    let changed = listening(&lab, &weir, "--http1.1")?;
+    weir.configure("", &guarded(&hash(&[], "another")?))?;
+    weir.reload()?;
+    assert_cut(changed)?;
+    for record in weir.wait_for_events(2, "path=/events", SOON)? {
         let expected = json!({
-            "status_code": 200, "auth_method_used": "password",
+            "status_code": 200, "auth_method_used": "password", "bytes_download": 13,
             "metadata": { "cut": "session_ended" },
         });
-        assert_fields(record, &expected);
-        assert_eq!(number(record, "bytes_download"), 13, "{record}");
+        assert_fields(&record, &expected);
     }
     Ok(())
 }
