@@ -20,7 +20,7 @@ use super::{
 use crate::relay::Bytes;
 
 /// How long a client may be silent within a body.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// The body of a request, on its way to a target.
 pub(super) struct Upload {
@@ -86,8 +86,7 @@ impl Body for Upload {
                 }
                 Ok(match frame.into_trailers() {
                     Ok(mut trailers) => {
-                        headers::remove_claims(&mut trailers, self.credentials.iter());
-                        headers::remove_hop_by_hop(&mut trailers);
+                        headers::clean_trailers(&mut trailers, &self.credentials);
                         Frame::trailers(trailers)
                     }
                     Err(frame) => frame,

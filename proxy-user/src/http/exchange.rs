@@ -97,7 +97,8 @@ pub(super) struct Exchange {
     judged: Option<Judged>,
     /// Of the session that it is part of.
     lease: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    _place: Option<Place>,
+    /// One of the service's, until it is over.
+    place: Option<Place>,
     _serving: Serving,
 }
 
@@ -152,7 +153,7 @@ impl Exchange {
             complete: false,
             judged: None,
             lease: None,
-            _place: None,
+            place: None,
             _serving: serving,
         })
     }
@@ -229,7 +230,7 @@ impl Exchange {
 
     /// It has one of the service's places.
     pub(super) fn takes(&mut self, place: Place) {
-        self._place = Some(place);
+        self.place = Some(place);
     }
 
     /// The service's line to it, where it is admitted.

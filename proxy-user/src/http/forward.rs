@@ -113,7 +113,7 @@ pub(super) async fn forward(
                 Tried::Again(again) => request = again,
             }
             if !was_used {
-                failed = Refusal::of_target(Reason::BackendError, "it closed the connection");
+                failed = Refusal::of_target(Reason::BackendError, &"it closed the connection");
                 break;
             }
         }
@@ -178,16 +178,16 @@ async fn send(
     let spare = repeatable.then(|| head(&request));
     let seat = Seat::new(Arc::clone(member));
     let limit = going.route.timeout;
-    let sent = tokio::select! {
+    let answer = tokio::select! {
         biased;
         () = poll_fn(|cx| exchange.poll_cut(cx)) => return Tried::Failed(cut()),
-        sent = timeout(limit, sender.send(request)) => sent,
+        answer = timeout(limit, sender.send(request)) => answer,
     };
-    let Ok(sent) = sent else {
+    let Ok(answer) = answer else {
         let error = format!("no answer within {limit:?}");
-        return Tried::Failed(Refusal::of_target(Reason::BackendTimeout, error));
+        return Tried::Failed(Refusal::of_target(Reason::BackendTimeout, &error));
     };
-    match sent {
+    match answer {
         Ok(response) => {
             let (scheme, verify) = spoken(going.route, member);
             let key = Key::of(member, scheme, verify);
@@ -202,7 +202,7 @@ async fn send(
                     Tried::Again(head.map(|()| Upload::none(exchange.traffic())))
                 }
                 (None, None, BodyEnd::Whole) => {
-                    Tried::Failed(Refusal::of_target(Reason::BackendError, error))
+                    Tried::Failed(Refusal::of_target(Reason::BackendError, &error))
                 }
                 (None, None, end) => Tried::Failed(broken(end, &error)),
             }
@@ -256,7 +256,7 @@ fn answered(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some(client) = client else {
             let error = "it changed the protocol unasked";
-            return Err(Refusal::of_target(Reason::BackendError, error));
+            return Err(Refusal::of_target(Reason::BackendError, &error));
         };
         way.kept = None;
         exchange.is_answered(response.status());

@@ -40,10 +40,10 @@ pub(super) async fn handshake(
     let cut = connection.house.cut();
     tokio::select! {
         biased;
-        cut = cut => Err(failed("", Some(cut.into()))),
+        cut = cut => Err(failed(&"", Some(cut.into()))),
         accepted = timeout(PATIENCE, accepting) => accepted.unwrap_or_else(|_| {
             let error = format!("no handshake within {PATIENCE:?}");
-            Err(failed(error, Some(CloseReason::IdleTimeout)))
+            Err(failed(&error, Some(CloseReason::IdleTimeout)))
         }),
     }
 }
@@ -59,7 +59,7 @@ async fn accept(
         Err(_) => return Err(silent(CloseReason::ClientReset)),
     }
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
-    let mut start = start.map_err(|error| failed(error, None))?;
+    let mut start = start.map_err(|error| failed(&error, None))?;
     let hello = start.client_hello();
     let server_name = hello.server_name().map(str::to_ascii_lowercase);
     introduction.server_name = server_name.as_ref().map(|name| shown(name.as_bytes(), MOST_NAME));
@@ -68,9 +68,9 @@ async fn accept(
     let Some(config) = config.filter(|config| is_known || is_validation(config)) else {
         // Whether the client hears why makes no difference to the record.
         let _ = start.io.write_all(&UNRECOGNIZED_NAME).await;
-        return Err(Failure { reason: Reason::UnknownHost, ..failed("", None) });
+        return Err(Failure { reason: Reason::UnknownHost, ..failed(&"", None) });
     };
-    let stream = start.into_stream(config).await.map_err(|error| failed(error, None))?;
+    let stream = start.into_stream(config).await.map_err(|error| failed(&error, None))?;
     let session = stream.get_ref().1;
     let version = session.protocol_version().and_then(version);
     introduction.tls_version = version;
@@ -88,7 +88,7 @@ fn silent(why: CloseReason) -> Failure {
     Failure { close_reason: Some(why), ..Failure::of(Reason::ClientAborted) }
 }
 
-fn failed(error: impl ToString, close_reason: Option<CloseReason>) -> Failure {
+fn failed(error: &dyn std::fmt::Display, close_reason: Option<CloseReason>) -> Failure {
     Failure {
         protocol: Some(Protocol::Tls),
         error: error.to_string(),

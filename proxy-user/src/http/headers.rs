@@ -4,8 +4,9 @@
 use hyper::{
     HeaderMap,
     header::{
-        CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
-        TE, TRANSFER_ENCODING, UPGRADE, VIA,
+        AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+        COOKIE, EXPECT, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, RANGE, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -25,6 +26,21 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
+];
+
+/// What says to whom a request goes, who sent it or how long it is, and so comes before a
+/// body or not at all (RFC 9110, 6.5.1).
+const NOT_IN_TRAILERS: [HeaderName; 10] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    MAX_FORWARDS,
+    RANGE,
 ];
 
 /// What Weir alone tells targets, as [`folded`].
@@ -53,15 +69,21 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes what a request's trailers cannot say.
+pub(super) fn clean_trailers(trailers: &mut HeaderMap, credentials: &[HeaderName]) {
+    remove_claims(trailers, credentials);
+    remove_hop_by_hop(trailers);
+    for name in &NOT_IN_TRAILERS {
+        trailers.remove(name);
+    }
+}
+
 /// Removes what a client may not tell a target: what Weir says of it, and the headers that
 /// hold its `credentials`.
-pub(super) fn remove_claims<'a>(
-    headers: &mut HeaderMap,
-    credentials: impl Iterator<Item = &'a HeaderName> + Clone,
-) {
+pub(super) fn remove_claims(headers: &mut HeaderMap, credentials: &[HeaderName]) {
     let is_claim = |name: &HeaderName| {
         let name = name.as_str();
-        is_ours(name) || credentials.clone().any(|credential| is_same(name, credential.as_str()))
+        is_ours(name) || credentials.iter().any(|credential| is_same(name, credential.as_str()))
     };
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
     for name in claims {
@@ -184,8 +206,25 @@ mod tests {
             ("X-Api-Keys", "kept"),
         ]);
         let credential = HeaderName::from_static("x-api-key");
-        remove_claims(&mut all, std::iter::once(&credential));
+        remove_claims(&mut all, &[credential]);
         assert_eq!(names(&all), ["x-api-keys", "x-weird"]);
+    }
+
+    #[test]
+    fn trailers_change_nothing_of_what_was_said_before_the_body() {
+        let mut all = headers(&[
+            ("Host", "other.test"),
+            ("Content-Length", "1"),
+            ("Transfer-Encoding", "chunked"),
+            ("Authorization", "Bearer x"),
+            ("Cookie", "a=b"),
+            ("X_Weir-User", "root"),
+            ("X-Api-Key", "key"),
+            ("X-Sum", "kept"),
+        ]);
+        let credential = HeaderName::from_static("x-api-key");
+        clean_trailers(&mut all, &[credential]);
+        assert_eq!(names(&all), ["x-sum"]);
     }
 
     #[test]

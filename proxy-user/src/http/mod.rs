@@ -18,6 +18,7 @@ mod forwarded_for;
 mod handshake;
 mod headers;
 mod hidden;
+mod lead;
 mod malformed;
 mod outbound;
 pub mod pages;
@@ -32,6 +33,8 @@ mod target;
 pub mod tls;
 mod tunnel;
 mod upstream;
+
+pub use lead::lead;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

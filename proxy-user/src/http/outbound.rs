@@ -64,7 +64,7 @@ pub(super) fn outbound<'a>(
     let path = path(&parts.uri, going);
     let all = &mut parts.headers;
     headers::remove_hop_by_hop(all);
-    headers::remove_claims(all, going.passed.credentials.iter());
+    headers::remove_claims(all, &going.passed.credentials);
     remove_own_cookies(all);
     // Weir asks for the body as soon as the target takes it.
     all.remove(EXPECT);

@@ -49,7 +49,7 @@ impl Refusal {
     }
 
     /// The target is the problem.
-    pub(super) fn of_target(reason: Reason, error: impl ToString) -> Self {
+    pub(super) fn of_target(reason: Reason, error: &dyn std::fmt::Display) -> Self {
         let (status, text) = match reason {
             Reason::BackendTimeout => {
                 (StatusCode::GATEWAY_TIMEOUT, "The service behind Weir did not answer in time.")

@@ -22,7 +22,6 @@ pub(super) struct Memory {
     records: Mutex<Vec<Record>>,
     committed: watch::Sender<Option<Uuid>>,
     tokens: Mutex<BTreeMap<String, Bearer>>,
-    pub(super) sessions: Mutex<Vec<Session>>,
     /// Changes that were asked for, with who.
     pub(super) changes: Mutex<Vec<String>>,
     /// Whether every question fails.
@@ -47,7 +46,6 @@ impl Memory {
             records: Mutex::default(),
             committed: watch::Sender::new(None),
             tokens: Mutex::new(tokens),
-            sessions: Mutex::default(),
             changes: Mutex::default(),
             broken: Mutex::new(false),
             ready: Mutex::new(true),
@@ -132,7 +130,12 @@ impl Backend for Memory {
         ])
     }
 
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure> {
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        _: Option<&str>,
+    ) -> Result<serde_json::Value, Failure> {
         if service == Some("unknown") {
             return Err(Failure::Invalid("service: no service \"unknown\"".to_owned()));
         }

@@ -110,7 +110,7 @@ async fn a_changed_password_ends_what_it_opened_and_open_streams_too() {
     let (by_password, by_pin) = (by_password.jar(), by_pin.jar());
     let changed = Auth { password: Some(argon2("new")), ..world.auth.clone() };
     world.reload(changed);
-    lease.over().await;
+    ended(lease).await;
     assert!(!pin_lease.is_over());
     let again = turned(world.browser().with_jar(by_password).get("/").await);
     assert_eq!(again.reason, Some(Reason::LoginRequired));

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::{
-    Authenticator, Decision, Guarded, Identity, Later, SignOn, Turned, Visitor,
+    Authenticator, Decision, Guarded, Identity, Later, Lease, SignOn, Turned, Visitor,
     now::{Now, later},
 };
 use crate::{
@@ -406,4 +406,9 @@ pub(in crate::http) fn turned(decision: Decision) -> Turned {
         Decision::Turned(turned) => *turned,
         Decision::Pass(identity) => panic!("passed: {identity:?}"),
     }
+}
+
+/// Waits until what a lease let pass is over.
+pub(in crate::http) async fn ended(lease: Lease) {
+    tokio::time::timeout(Duration::from_secs(10), lease.over()).await.expect("it goes on");
 }
