@@ -49,9 +49,13 @@ impl Kept {
     pub fn get(&mut self, path: &str) -> Result<u16> {
         self.ask(path, "")?;
         let (status, length) = self.head()?;
-        let mut body = vec![0; length.context("no length")?];
-        self.stream.read_exact(&mut body)?;
+        self.skip(length.context("no length")?)?;
         Ok(status)
+    }
+
+    /// Reads a body of that length.
+    pub fn skip(&mut self, length: usize) -> Result<()> {
+        Ok(self.stream.read_exact(&mut vec![0; length])?)
     }
 
     /// A line of what comes, without its end.
