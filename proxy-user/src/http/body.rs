@@ -13,9 +13,10 @@ use proxy_common::reason::Reason;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    exchange::{BodyEnd, Exchange, Traffic},
+    exchange::Exchange,
     forward::Way,
     headers,
+    traffic::{BodyEnd, Traffic},
 };
 use crate::relay::Bytes;
 

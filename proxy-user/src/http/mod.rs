@@ -31,6 +31,7 @@ mod sign_in;
 pub mod sso;
 mod target;
 pub mod tls;
+mod traffic;
 mod tunnel;
 mod upstream;
 
