@@ -13,10 +13,11 @@ use proxy_common::reason::Reason;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    exchange::{BodyEnd, Exchange, Traffic},
+    exchange::Exchange,
     forward::Way,
     headers,
     taken::Taken,
+    traffic::{BodyEnd, Traffic},
 };
 use crate::relay::Bytes;
 

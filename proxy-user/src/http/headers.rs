@@ -114,6 +114,18 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE).filter(|_| asks).cloned()
 }
 
+/// Puts cookies into one line, which HTTP/2 may have divided; only the first of several would
+/// count for many targets (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
 /// Removes cookies of an answer that are Weir's to set.
 pub(super) fn keep_cookies(headers: &mut HeaderMap) {
     if !headers.get_all(SET_COOKIE).iter().any(sets_own_cookie) {
@@ -225,6 +237,14 @@ mod tests {
         let credential = HeaderName::from_static("x-api-key");
         clean_trailers(&mut all, &[credential]);
         assert_eq!(names(&all), ["x-sum"]);
+    }
+
+    #[test]
+    fn cookies_that_were_divided_are_one_line_again() {
+        let mut all = headers(&[("Cookie", "a=1"), ("Cookie", "b=\"2 3\"; c"), ("X", "y")]);
+        join_cookies(&mut all);
+        let lines: Vec<_> = all.get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=\"2 3\"; c"]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub mod sso;
 mod taken;
 mod target;
 pub mod tls;
+mod traffic;
 mod tunnel;
 mod upstream;
 

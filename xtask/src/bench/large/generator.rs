@@ -51,7 +51,7 @@ fn serve(mut stream: &TcpStream) -> io::Result<()> {
         }
         let length = if head.starts_with(&format!("GET {PATH} ")) { LENGTH } else { 2 };
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
-        let zeros = [0; 128 << 10];
+        let zeros = vec![0; 128 << 10];
         let mut left = length;
         while left > 0 {
             let count = usize::try_from(left).map_or(zeros.len(), |left| left.min(zeros.len()));

@@ -9,12 +9,7 @@ use anyhow::{Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
-use weir_tests::{
-    client,
-    lab::{DE4, SERVER4},
-    tls,
-    weir::Weir,
-};
+use weir_tests::{lab::SERVER4, tls, weir::Weir};
 
 use super::{DOMAIN, PLAIN, Place, TLS};
 
@@ -72,17 +67,20 @@ impl Kind {
         let config = tls::trusting(&place.authority.certificate())?;
         let port = if self == Self::Plain { PLAIN } else { TLS };
         let to = SocketAddr::new(SERVER4, port);
-        let mut all = Vec::with_capacity(count);
-        for _ in 0..count {
-            let stream = client::connect((&place.lab.clients, DE4), to)?;
-            let mut connection = match self {
-                Self::Plain => Kept::Plain(stream),
-                Self::Tls => Kept::Tls(Box::new(tls::speak(stream, DOMAIN, &config)?)),
+        // Entered once: the first connections are not to wait for the last for too long.
+        let opened = place.lab.clients.within(|| {
+            let open = |_| {
+                let stream = TcpStream::connect(to)?;
+                let mut connection = match self {
+                    Self::Plain => Kept::Plain(stream),
+                    Self::Tls => Kept::Tls(Box::new(tls::speak(stream, DOMAIN, &config)?)),
+                };
+                connection.ask()?;
+                anyhow::Ok(connection)
             };
-            connection.ask()?;
-            all.push(connection);
-        }
-        Ok(all)
+            (0..count).map(open).collect()
+        });
+        opened?
     }
 }
 
