@@ -3,17 +3,21 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
+    thread::{self, ScopedJoinHandle},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use weir_tests::{lab::SERVER4, tls, weir::Weir};
 
 use super::{DOMAIN, PLAIN, Place, TLS};
 
 const CONNECTIONS: usize = 5_000;
+/// Who make them.
+const CLIENTS: usize = 20;
 /// So many come and go first: what the first clients cost is not theirs.
 const FIRST: usize = 100;
 
@@ -48,8 +52,8 @@ impl Kind {
         let mut kept = self.open(place, CONNECTIONS)?;
         let after = weir.resident()?;
         let each = after.saturating_sub(before) / CONNECTIONS as u64;
-        // They are all still there.
-        for connection in &mut kept {
+        // They are still there.
+        for connection in kept.iter_mut().step_by(50) {
             connection.ask()?;
         }
         println!("{CONNECTIONS} idle connections, {}: {each} bytes each", self.name());
@@ -62,25 +66,32 @@ impl Kind {
         }))
     }
 
-    /// Makes connections, and asks for something on each.
+    /// Makes connections, and asks for something on each: some at a time, since the first
+    /// are not to wait for the last for too long.
     fn open(self, place: &Place<'_>, count: usize) -> Result<Vec<Kept>> {
         let config = tls::trusting(&place.authority.certificate())?;
+        let part = || (0..count / CLIENTS).map(|_| self.connect(&config)).collect();
+        let parts: Vec<Result<Vec<Kept>>> = place.lab.clients.within(|| {
+            thread::scope(|scope| {
+                let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(part)).collect();
+                let ended = clients.into_iter().map(ScopedJoinHandle::join);
+                ended
+                    .map(|part| part.unwrap_or_else(|_| Err(anyhow!("a client panicked"))))
+                    .collect()
+            })
+        })?;
+        Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn connect(self, config: &Arc<ClientConfig>) -> Result<Kept> {
         let port = if self == Self::Plain { PLAIN } else { TLS };
-        let to = SocketAddr::new(SERVER4, port);
-        // Entered once: the first connections are not to wait for the last for too long.
-        let opened = place.lab.clients.within(|| {
-            let open = |_| {
-                let stream = TcpStream::connect(to)?;
-                let mut connection = match self {
-                    Self::Plain => Kept::Plain(stream),
-                    Self::Tls => Kept::Tls(Box::new(tls::speak(stream, DOMAIN, &config)?)),
-                };
-                connection.ask()?;
-                anyhow::Ok(connection)
-            };
-            (0..count).map(open).collect()
-        });
-        opened?
+        let stream = TcpStream::connect(SocketAddr::new(SERVER4, port))?;
+        let mut connection = match self {
+            Self::Plain => Kept::Plain(stream),
+            Self::Tls => Kept::Tls(Box::new(tls::speak(stream, DOMAIN, config)?)),
+        };
+        connection.ask()?;
+        Ok(connection)
     }
 }
 
