@@ -29,6 +29,7 @@ mod refusal;
 mod rewound;
 mod sign_in;
 pub mod sso;
+mod taken;
 mod target;
 pub mod tls;
 mod traffic;

@@ -23,8 +23,8 @@ use crate::{
     relay::{DialError, FirstWords, Member, Permit},
 };
 
-/// A target's head may be so large.
-const MOST_HEAD: usize = 256 * 1024;
+/// A target's head may be so large, and so much is read of a body at a time.
+const MOST_HEAD: usize = 128 * 1024;
 /// And have so many lines.
 const MOST_HEADERS: usize = 256;
 /// What a connection of HTTP/2 may have under way towards Weir, and each of its requests.
