@@ -3,9 +3,11 @@
 //! Everything lives in network namespaces named after this process, so that two
 //! runs never meet. Entering them and sending raw packets needs root.
 
+pub mod browser;
 pub mod client;
 pub mod echo;
 pub mod geo;
+pub mod grpc;
 pub mod handover;
 pub mod http;
 pub mod kernel;
@@ -26,7 +28,9 @@ mod sweep;
 pub mod systemd;
 pub mod tls;
 pub mod tmpfs;
+pub mod trusting;
 pub mod udp;
 pub mod wait;
 pub mod web;
+pub mod websocket;
 pub mod weir;

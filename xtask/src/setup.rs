@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 21] = [
+const FOR_TESTS: [(&str, &str); 23] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -30,6 +30,8 @@ const FOR_TESTS: [(&str, &str); 21] = [
     ("pebble", "pebble"),
     ("dig", "bind9-dnsutils"),
     ("systemctl", "systemd"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];

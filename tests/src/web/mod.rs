@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod curl;
+pub mod provider;
 mod read;
 pub mod secret;
 pub mod target;
