@@ -3,13 +3,16 @@
 //! Everything lives in network namespaces named after this process, so that two
 //! runs never meet. Entering them and sending raw packets needs root.
 
+pub mod authority;
 pub mod browser;
+pub mod capture;
 pub mod client;
 pub mod echo;
 pub mod geo;
 pub mod grpc;
 pub mod handover;
 pub mod http;
+pub mod http2;
 pub mod kernel;
 pub mod lab;
 pub mod mmdb;
@@ -26,6 +29,7 @@ pub mod ss;
 pub mod steady;
 mod sweep;
 pub mod systemd;
+pub mod talk;
 pub mod tls;
 pub mod tmpfs;
 pub mod trusting;

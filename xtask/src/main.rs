@@ -9,6 +9,7 @@ mod fuzz;
 mod process;
 mod rooms;
 mod run;
+mod scan;
 mod setup;
 mod test;
 mod toolchain;
@@ -44,6 +45,8 @@ enum Command {
         #[arg(value_enum)]
         which: Vec<bench::Which>,
     },
+    /// Have scanners and slow clients at a site over TLS (root)
+    Scan,
     /// Look for input that breaks a reader of what comes from outside
     Fuzz(fuzz::Options),
     /// Format, lints, licences, structure, tests
@@ -73,6 +76,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
         Command::Bench { which } => bench::run(&which),
+        Command::Scan => return scan::run(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),
         Command::Backend => backend::run(),

@@ -18,6 +18,8 @@ const FOR_TESTS: [(&str, &str); 23] = [
     ("setpriv", "util-linux"),
     ("nft", "nftables"),
     ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
+    ("nghttpd", "nghttp2-server"),
     ("iperf3", "iperf3"),
     ("bpftool", "bpftool"),
     ("openssl", "openssl"),
@@ -37,6 +39,8 @@ const FOR_TESTS: [(&str, &str); 23] = [
 ];
 /// What the benchmarks run beside these.
 const FOR_BENCHES: [(&str, &str); 2] = [("wrk", "wrk"), ("tar", "tar")];
+/// What the scans run beside the tests' programs.
+const FOR_SCANS: [(&str, &str); 2] = [("testssl", "testssl.sh"), ("slowhttptest", "slowhttptest")];
 /// nginx's stream module, and its package.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 /// What an OpenID provider for tests is made of, and where it is installed.
@@ -93,6 +97,12 @@ pub(crate) fn for_benches() -> Result<()> {
         toolchain::install_packages(&["libnginx-mod-stream"])?;
     }
     Ok(())
+}
+
+/// What the scans need.
+pub(crate) fn for_scans() -> Result<()> {
+    for_tests()?;
+    packages(&FOR_SCANS)
 }
 
 /// Installs what is missing of some programs.

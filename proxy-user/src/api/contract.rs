@@ -39,7 +39,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The policy's answer for an address, by every service or the one of that name,
     /// as the policy room shapes it. An unknown service is [`Failure::Invalid`].
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure>;
+    /// With a URL, it is about the service that the URL leads to.
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        url: Option<&str>,
+    ) -> Result<serde_json::Value, Failure>;
 
     /// How the daemon is.
     fn status(&self) -> Result<Status, Failure>;

@@ -83,6 +83,9 @@ pub(super) struct Explain {
     /// One service only
     #[arg(long, value_name = "NAME")]
     pub(super) service: Option<String>,
+    /// The service that this URL leads to: which route, and who must sign in
+    #[arg(long, conflicts_with = "service")]
+    pub(super) url: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(super) json: bool,

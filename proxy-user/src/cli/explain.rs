@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     geo::Database,
+    http::lead,
     policy::{Explanation, TableIds, compile},
 };
 
@@ -20,6 +21,7 @@ pub(super) fn run(place: &Place, options: &Explain) -> Result<u8> {
         let ip = options.ip.to_string();
         let mut pairs = vec![("ip", ip.as_str())];
         pairs.extend(options.service.as_deref().map(|service| ("service", service)));
+        pairs.extend(options.url.as_deref().map(|url| ("url", url)));
         client.get(&format!("/api/explain{}", query(pairs)))?
     } else {
         judge_file(place, options)?
@@ -44,8 +46,11 @@ fn judge_file(place: &Place, options: &Explain) -> Result<Explanation> {
     };
     let gateways = network::now().gateways;
     let policy = compile(&config, database, &gateways, &mut TableIds::from(1), None);
-    let service = options.service.as_deref();
+    let lead = options.url.as_deref().map(|url| lead(&config.services, url));
+    let lead = lead.transpose().map_err(Wrong)?;
+    let service = lead.as_ref().map(|lead| lead.service.as_str()).or(options.service.as_deref());
     let explanation = policy.explain(service, options.ip);
-    Ok(explanation
-        .ok_or_else(|| Wrong(format!("there is no service {:?}", service.unwrap_or(""))))?)
+    let explanation = explanation
+        .ok_or_else(|| Wrong(format!("there is no service {:?}", service.unwrap_or(""))))?;
+    Ok(Explanation { url: lead, ..explanation })
 }

@@ -11,12 +11,13 @@ use super::{
 };
 use crate::daemon;
 
-/// The netlink library warns of attributes that only newer kernels know. Kernel programs
-/// that log were asked for when this was built.
+/// The netlink library warns of attributes that only newer kernels know, that of TLS of
+/// what clients do, which are records. Kernel programs that log were asked for when this
+/// was built.
 const FILTER: &str = if cfg!(feature = "log") {
-    "info,weir_ebpf=debug,netlink_packet_route=error"
+    "info,weir_ebpf=debug,netlink_packet_route=error,rustls=error"
 } else {
-    "info,netlink_packet_route=error"
+    "info,netlink_packet_route=error,rustls=error"
 };
 
 pub(super) fn run(place: &Place, options: &Run) -> Result<u8> {

@@ -15,7 +15,8 @@ use crate::{
         AuditPage, Backend, Bearer, Failure, Part, Span, Who,
         model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
-    http::auth::OpenSession,
+    http::{auth::OpenSession, lead},
+    policy::Explanation,
     record::{Record, Timestamp},
     store::{self, Filter, Page, Query, StoreError},
 };
@@ -96,12 +97,21 @@ impl Backend for ApiBackend {
         self.core.flows()
     }
 
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure> {
-        let policy = self.core.gate.0.load();
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        url: Option<&str>,
+    ) -> Result<serde_json::Value, Failure> {
+        let (policy, config) = (self.core.gate.0.load(), self.core.config.load());
+        let lead = url.map(|url| lead(&config.services, url)).transpose();
+        let lead = lead.map_err(|why| Failure::Invalid(format!("url: {why}")))?;
+        let service = lead.as_ref().map(|lead| lead.service.as_str()).or(service);
         let explained = policy.explain(service, ip).ok_or_else(|| {
             Failure::Invalid(format!("there is no service {:?}", service.unwrap_or("")))
         })?;
-        serde_json::to_value(explained).map_err(|error| Failure::Internal(error.into()))
+        serde_json::to_value(Explanation { url: lead, ..explained })
+            .map_err(|error| Failure::Internal(error.into()))
     }
 
     fn status(&self) -> Result<Status, Failure> {

@@ -138,7 +138,6 @@ impl Core {
             return Err(ApplyError::Kernel(error));
         }
         self.http.apply(&config.http);
-        self.auth.reload(&config.services);
         tokio::task::block_in_place(|| self.certificates.apply(&config.tls, domains(&config)));
         published.commit().await;
         self.auth.reload(&config.services);

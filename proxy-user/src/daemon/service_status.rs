@@ -119,5 +119,8 @@ fn access(service: &Service) -> String {
     if access.mode == crate::config::AccessMode::Observe {
         parts.push("only observed".to_owned());
     }
+    if service.web().is_some_and(|web| web.auth.is_some()) {
+        parts.push("sign-in".to_owned());
+    }
     if parts.is_empty() { "open".to_owned() } else { parts.join(", ") }
 }

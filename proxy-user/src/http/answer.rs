@@ -7,9 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Version,
     body::Incoming,
-    header::{ACCEPT, CONTENT_LENGTH, HeaderValue},
+    header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderValue},
 };
 use proxy_common::reason::Reason;
 
@@ -32,7 +32,7 @@ use crate::relay::{Intake, Judged, Published, Routes, Site};
 /// Where authorities look for what shows control over a domain (RFC 8555, 8.3).
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
 /// What lies below it is Weir's own, on every service.
-const OWN: &str = "/.weir";
+pub(super) const OWN: &str = "/.weir";
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -43,6 +43,7 @@ pub(super) async fn answer(
     let mut exchange = Exchange::begin(&connection, &request);
     let accept = request.headers().get(ACCEPT).cloned();
     let is_head = request.method() == Method::HEAD;
+    let is_http2 = request.version() == Version::HTTP_2;
     let id = exchange.id();
     Ok(match handle(&connection, &mut exchange, request).await {
         Ok(Answered::Streams(response, way)) => {
@@ -55,7 +56,12 @@ pub(super) async fn answer(
         Err(refusal) => {
             exchange.is_refused(&refusal);
             let accept = accept.map(|accept| (ACCEPT, accept)).into_iter().collect();
-            let response = refusal.into_response(id, &accept);
+            let is_bad = refusal.reason == Some(Reason::BadRequest);
+            let mut response = refusal.into_response(id, &accept);
+            if is_bad && !is_http2 {
+                // What follows may have another beginning for others than for Weir.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             exchange.is_answered(response.status());
             page(response, is_head, exchange)
         }

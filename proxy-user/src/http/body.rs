@@ -13,9 +13,10 @@ use proxy_common::reason::Reason;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    exchange::{BodyEnd, Exchange, Traffic},
+    exchange::Exchange,
     forward::Way,
     headers,
+    traffic::{BodyEnd, Traffic},
 };
 use crate::relay::Bytes;
 
@@ -86,8 +87,7 @@ impl Body for Upload {
                 }
                 Ok(match frame.into_trailers() {
                     Ok(mut trailers) => {
-                        headers::remove_claims(&mut trailers, &self.credentials);
-                        headers::remove_hop_by_hop(&mut trailers);
+                        headers::clean_trailers(&mut trailers, &self.credentials);
                         Frame::trailers(trailers)
                     }
                     Err(frame) => frame,

@@ -121,7 +121,7 @@ where
     let is_http2 = connection.tls.as_ref().is_some_and(|tls| tls.is_http2);
     let connection = Arc::new(connection);
     let pulse = Arc::clone(&connection.pulse);
-    let io = TokioIo::new(Watched { stream, pulse });
+    let io = TokioIo::new(Watched { stream, pulse, is_http2 });
     let end = if is_http2 { http2(&connection, io).await } else { http1(&connection, io).await };
     let switch = connection.switch.lock().take();
     if let Some((switch, exchange)) = switch {
@@ -148,6 +148,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(MOST_HEAD)
+        .max_header_size(MOST_HEAD)
         .max_headers(MOST_HEADERS)
         .half_close(false);
     let serving = pin!(builder.serve_connection(io, service).with_upgrades());

@@ -14,7 +14,7 @@ use super::{
     answer::busy,
     body::Upload,
     connection::Connection,
-    exchange::{BodyEnd, Exchange, is_idempotent},
+    exchange::{Exchange, is_idempotent},
     forwarded::{Hop, Said},
     headers,
     outbound::{Outbound, outbound},
@@ -22,6 +22,7 @@ use super::{
     redirects,
     refusal::Refusal,
     sign_in::Passed,
+    traffic::BodyEnd,
     upstream::{self, Key, Reach, Sender},
 };
 use crate::{

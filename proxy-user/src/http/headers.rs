@@ -4,8 +4,9 @@
 use hyper::{
     HeaderMap,
     header::{
-        CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
-        TE, TRANSFER_ENCODING, UPGRADE, VIA,
+        AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+        COOKIE, EXPECT, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, RANGE, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -25,6 +26,21 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
+];
+
+/// What says to whom a request goes, who sent it or how long it is, and so comes before a
+/// body or not at all (RFC 9110, 6.5.1).
+const NOT_IN_TRAILERS: [HeaderName; 10] = [
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    MAX_FORWARDS,
+    RANGE,
 ];
 
 /// What Weir alone tells targets, as [`folded`].
@@ -50,6 +66,15 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
+    }
+}
+
+/// Removes what a request's trailers cannot say.
+pub(super) fn clean_trailers(trailers: &mut HeaderMap, credentials: &[HeaderName]) {
+    remove_claims(trailers, credentials);
+    remove_hop_by_hop(trailers);
+    for name in &NOT_IN_TRAILERS {
+        trailers.remove(name);
     }
 }
 
@@ -87,6 +112,18 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()))
     });
     headers.get(UPGRADE).filter(|_| asks).cloned()
+}
+
+/// Puts cookies into one line, which HTTP/2 may have divided; only the first of several would
+/// count for many targets (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Removes cookies of an answer that are Weir's to set.
@@ -183,6 +220,31 @@ mod tests {
         let credential = HeaderName::from_static("x-api-key");
         remove_claims(&mut all, &[credential]);
         assert_eq!(names(&all), ["x-api-keys", "x-weird"]);
+    }
+
+    #[test]
+    fn trailers_change_nothing_of_what_was_said_before_the_body() {
+        let mut all = headers(&[
+            ("Host", "other.test"),
+            ("Content-Length", "1"),
+            ("Transfer-Encoding", "chunked"),
+            ("Authorization", "Bearer x"),
+            ("Cookie", "a=b"),
+            ("X_Weir-User", "root"),
+            ("X-Api-Key", "key"),
+            ("X-Sum", "kept"),
+        ]);
+        let credential = HeaderName::from_static("x-api-key");
+        clean_trailers(&mut all, &[credential]);
+        assert_eq!(names(&all), ["x-sum"]);
+    }
+
+    #[test]
+    fn cookies_that_were_divided_are_one_line_again() {
+        let mut all = headers(&[("Cookie", "a=1"), ("Cookie", "b=\"2 3\"; c"), ("X", "y")]);
+        join_cookies(&mut all);
+        let lines: Vec<_> = all.get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=\"2 3\"; c"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod forwarded_for;
 mod handshake;
 mod headers;
 mod hidden;
+mod lead;
 mod malformed;
 mod outbound;
 pub mod pages;
@@ -30,8 +31,11 @@ mod sign_in;
 pub mod sso;
 mod target;
 pub mod tls;
+mod traffic;
 mod tunnel;
 mod upstream;
+
+pub use lead::lead;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

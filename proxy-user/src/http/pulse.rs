@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -25,7 +25,10 @@ const STALLED: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Pulse {
     accepted: Instant,
-    /// The first byte of a head that is not complete.
+    /// Whether a request came.
+    asked: AtomicBool,
+    /// The first byte of a head that is not complete. HTTP/2 has none: what comes between
+    /// requests may be anything.
     head: AtomicU64,
     /// Since when it was idle.
     idle: AtomicU64,
@@ -52,6 +55,7 @@ impl Pulse {
     pub(super) fn new(accepted: Instant) -> Arc<Self> {
         let pulse = Self {
             accepted,
+            asked: AtomicBool::new(false),
             head: AtomicU64::new(0),
             idle: AtomicU64::new(1),
             stalled: AtomicU64::new(0),
@@ -69,10 +73,13 @@ impl Pulse {
         self.accepted + Duration::from_nanos(time.saturating_sub(1))
     }
 
-    /// A request's head is complete: when it began.
+    /// A request's head is complete: when it began, which for the first is when the
+    /// connection was accepted.
     pub(super) fn begin(self: &Arc<Self>) -> (Instant, Serving) {
         self.serving.fetch_add(1, Relaxed);
+        let is_first = !self.asked.swap(true, Relaxed);
         let began = match self.head.swap(0, Relaxed) {
+            _ if is_first => self.accepted,
             0 => Instant::now(),
             head => self.at(head),
         };
@@ -115,6 +122,7 @@ impl Drop for Serving {
 pub(super) struct Watched<S> {
     pub(super) stream: S,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) is_http2: bool,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -126,7 +134,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let pulse = &self.pulse;
-        if buf.filled().len() > before
+        if !self.is_http2
+            && buf.filled().len() > before
             && pulse.serving.load(Relaxed) == 0
             && pulse.head.load(Relaxed) == 0
         {
@@ -182,10 +191,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     fn ago(time: Duration) -> Arc<Pulse> {
-        Pulse::new(Instant::now().checked_sub(time).expect("some uptime"))
+        Pulse::new(Instant::now().checked_sub(time).unwrap())
     }
 
     #[test]
@@ -207,6 +220,27 @@ mod tests {
         let (began, _serving) = pulse.begin();
         assert_eq!(began, pulse.accepted);
         assert_eq!(pulse.head.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn the_first_request_began_with_the_connection_and_others_with_their_head() {
+        let pulse = ago(HEAD);
+        assert_eq!(pulse.begin().0, pulse.accepted);
+        let now = Instant::now();
+        assert!(pulse.begin().0 >= now, "nothing was read of its head before");
+    }
+
+    /// A frame between requests, such as the answer to a ping, begins no request: the
+    /// connection may wait for the next as long as any other.
+    #[tokio::test]
+    async fn what_comes_between_requests_of_http2_is_no_head() {
+        for (is_http2, awaits) in [(true, false), (false, true)] {
+            let pulse = ago(Duration::ZERO);
+            let mut watched =
+                Watched { stream: &b"frame"[..], pulse: Arc::clone(&pulse), is_http2 };
+            watched.read_u8().await.unwrap();
+            assert_eq!(pulse.head.load(Relaxed) != 0, awaits, "{is_http2}");
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub(super) fn asked<B>(request: &Request<B>) -> Result<Asked, Refusal> {
         return Err(Refusal::of(Reason::BadRequest, status, Hop::Client, text));
     }
     is_framed_once(request.headers())?;
+    if request.uri().authority().is_some() && request.uri().scheme().is_none() {
+        return Err(Refusal::bad_request("The request names a host and no path."));
+    }
     let named = host_header(request.headers())?;
     let authority = match (request.uri().authority(), named) {
         (Some(authority), Some(named)) if !is_same(authority, &named) => {
@@ -71,9 +74,16 @@ fn is_same(one: &Authority, other: &Authority) -> bool {
 /// RFC 9112, 6.1 and 6.3: a body has one length, told in one way.
 fn is_framed_once(headers: &HeaderMap) -> Result<(), Refusal> {
     let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
-    if lengths > 1 || lengths == 1 && chunked {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    if lengths > 1 || lengths == 1 && coding.is_some() {
         return Err(Refusal::bad_request("The request's body has more than one length."));
+    }
+    // No target would learn of another coding, and be told that the body has none.
+    let is_plain =
+        coding.is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    if !is_plain || codings.next().is_some() {
+        return Err(Refusal::bad_request("The request's body has a coding beside its chunks."));
     }
     Ok(())
 }
@@ -129,6 +139,16 @@ mod tests {
             ("http://a.test/", &[("Host", "b.test")]),
             ("/", &[("Host", "a.test"), ("Content-Length", "1"), ("Content-Length", "1")]),
             ("/", &[("Host", "a.test"), ("Content-Length", "1"), ("Transfer-Encoding", "chunked")]),
+            ("/", &[("Host", "a.test"), ("Transfer-Encoding", "gzip, chunked")]),
+            (
+                "/",
+                &[
+                    ("Host", "a.test"),
+                    ("Transfer-Encoding", "chunked"),
+                    ("Transfer-Encoding", "chunked"),
+                ],
+            ),
+            ("a.test", &[("Host", "a.test")]),
         ] {
             assert_eq!(read(uri, headers), Err(400), "{uri} {headers:?}");
         }

@@ -17,11 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    connection::Connection,
-    exchange::{Exchange, Traffic},
-    forward::Switch,
-};
+use super::{connection::Connection, exchange::Exchange, forward::Switch, traffic::Traffic};
 use crate::{record::CloseReason, relay::Bytes};
 
 /// Copies until the end, which it notes.
@@ -48,12 +44,12 @@ pub(super) async fn tunnel(connection: &Connection, switch: Switch, mut exchange
 
 /// Ready when nothing has passed for so long.
 async fn silence(traffic: &Traffic, limit: Duration) {
-    let (mut seen, mut since) = (traffic.total(), Instant::now());
+    let (mut seen, mut since) = (traffic.passed(), Instant::now());
     while since.elapsed() < limit {
         sleep(limit / 8).await;
-        let total = traffic.total();
-        if total != seen {
-            (seen, since) = (total, Instant::now());
+        let passed = traffic.passed();
+        if passed != seen {
+            (seen, since) = (passed, Instant::now());
         }
     }
 }

@@ -25,8 +25,26 @@ pub struct Explanation {
     /// Why country rules do not apply, or that nothing denies it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exception: Option<String>,
+    /// Where the URL leads that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<Lead>,
     /// For each service that was asked about.
     pub answers: Vec<Answer>,
+}
+
+/// Where a URL leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lead {
+    /// The service of its host.
+    pub service: String,
+    /// What it meets there: a route, mostly.
+    pub way: String,
+    /// Where the route ends.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub targets: Vec<String>,
+    /// How one signs in, in the order in which it is tried.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub authentication: Vec<String>,
 }
 
 /// The answer for one service.
@@ -74,6 +92,7 @@ impl Policy {
             country: place.country.map(|country| country.to_string()),
             database_built: geo.map(|geo| geo.built().to_string()),
             exception: self.exception(address),
+            url: None,
             answers: asked.into_iter().map(|(name, own)| self.answer(name, own, &place)).collect(),
         })
     }
@@ -139,6 +158,15 @@ impl fmt::Display for Explanation {
         }
         if let Some(exception) = &self.exception {
             writeln!(f, "  {exception}")?;
+        }
+        if let Some(lead) = &self.url {
+            writeln!(f, "  the URL leads to service {}, {}", lead.service, lead.way)?;
+            if !lead.targets.is_empty() {
+                writeln!(f, "  targets: {}", lead.targets.join(", "))?;
+            }
+            if !lead.authentication.is_empty() {
+                writeln!(f, "  authentication: {}", lead.authentication.join(", "))?;
+            }
         }
         for answer in &self.answers {
             match (&answer.reason, &answer.observed_reason) {

@@ -10,4 +10,4 @@ mod tests;
 mod union;
 
 pub use compile::{Policy, TableIds, compile};
-pub use explain::{Answer, Explanation};
+pub use explain::{Answer, Explanation, Lead};

@@ -8,7 +8,7 @@ use crate::api::{
     params::{self, Params},
 };
 
-/// `GET /api/explain?ip=&service=`
+/// `GET /api/explain?ip=&service=&url=`
 pub(super) async fn explain(
     State(app): State<App>,
     mut params: Params,
@@ -16,6 +16,7 @@ pub(super) async fn explain(
     let ip = params.take("ip")?.ok_or_else(|| ApiError::bad_request("ip: missing"))?;
     let ip = params::address("ip", &ip)?;
     let service = params.take("service")?;
+    let url = params.take("url")?;
     params.finish()?;
-    app.ask(move |backend| backend.explain(ip, service.as_deref())).await.map(Json)
+    app.ask(move |backend| backend.explain(ip, service.as_deref(), url.as_deref())).await.map(Json)
 }

@@ -130,7 +130,12 @@ impl Backend for Memory {
         ])
     }
 
-    fn explain(&self, ip: IpAddr, service: Option<&str>) -> Result<serde_json::Value, Failure> {
+    fn explain(
+        &self,
+        ip: IpAddr,
+        service: Option<&str>,
+        _: Option<&str>,
+    ) -> Result<serde_json::Value, Failure> {
         if service == Some("unknown") {
             return Err(Failure::Invalid("service: no service \"unknown\"".to_owned()));
         }

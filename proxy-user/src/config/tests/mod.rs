@@ -66,7 +66,7 @@ fn warnings(text: &str) -> Vec<String> {
     warnings.iter().map(|warning| format!("{}: {}", warning.line, warning.message)).collect()
 }
 
-fn read(text: &str) -> Result<Loaded, Faults> {
+pub(crate) fn read(text: &str) -> Result<Loaded, Faults> {
     let (_dir, path) = files(text, &[]);
     load(&path)
 }

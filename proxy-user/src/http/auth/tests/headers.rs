@@ -73,7 +73,7 @@ async fn a_key_taken_out_of_the_configuration_cuts_what_it_opened() {
     let long = passed(program(&world, "long key").get("/").await).lease;
     let short = passed(program(&world, "word").get("/").await).lease;
     world.reload(Auth { headers: vec![key(sha256("long key"))], ..auth() });
-    short.over().await;
+    ended(short).await;
     assert!(!long.is_over());
     turned(program(&world, "word").get("/").await);
 }

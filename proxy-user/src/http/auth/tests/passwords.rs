@@ -45,7 +45,8 @@ async fn a_program_gets_a_short_answer() {
     let mut program = world.browser();
     program.headers.insert("accept", HeaderValue::from_static("*/*"));
     let asked = turned(program.get("/").await);
-    assert_eq!(text(&asked), "401 Sign in first\n");
+    let id = "00000000-0000-0000-0000-000000000007";
+    assert_eq!(text(&asked), format!("401 Sign in first\nRequest {id}\n"));
     assert_eq!(asked.response.headers()["content-type"], "text/plain; charset=utf-8");
 }
 
@@ -110,7 +111,7 @@ async fn a_changed_password_ends_what_it_opened_and_open_streams_too() {
     let (by_password, by_pin) = (by_password.jar(), by_pin.jar());
     let changed = Auth { password: Some(argon2("new")), ..world.auth.clone() };
     world.reload(changed);
-    lease.over().await;
+    ended(lease).await;
     assert!(!pin_lease.is_over());
     let again = turned(world.browser().with_jar(by_password).get("/").await);
     assert_eq!(again.reason, Some(Reason::LoginRequired));

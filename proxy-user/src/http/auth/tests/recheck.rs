@@ -42,7 +42,7 @@ async fn a_user_whom_the_provider_refuses_has_no_session_any_more() {
         *world.provider.user.lock() = answer;
         let asked = turned(world.browser().with_jar(jar).get("/").await);
         assert_eq!(told(&asked), (401, Some(Reason::MissingSsoSession), AuthMethod::None));
-        lease.over().await;
+        ended(lease).await;
         assert_eq!(world.audited().pop(), Some(("session_refused".into(), "corp".into())));
         assert!(world.authenticator.list().unwrap().is_empty());
     }
@@ -65,7 +65,7 @@ async fn a_provider_that_does_not_answer_has_time_and_ends_no_session() {
     let unsure = turned(world.browser().with_jar(jar.clone()).get("/").await);
     assert_eq!(told(&unsure), (503, Some(Reason::MissingSsoSession), AuthMethod::Oidc));
     assert!(unsure.response.headers().contains_key("retry-after"));
-    lease.over().await;
+    ended(lease).await;
     *world.provider.user.lock() = Ok(user(&["dev"]));
     world.pass(Duration::from_secs(15));
     passed(world.browser().with_jar(jar).get("/").await);
@@ -83,7 +83,7 @@ async fn a_stream_that_goes_on_is_asked_about_without_a_request() {
     *world.provider.user.lock() = Err(refused());
     world.pass(HOUR);
     world.authenticator.upkeep(world.now).await;
-    lease.over().await;
+    ended(lease).await;
     assert_eq!(*world.provider.asked.lock(), 1, "nobody waits for the other");
 }
 

@@ -77,7 +77,7 @@ async fn lists_are_asked_with_every_request_and_a_change_cuts_open_streams() {
         domains: Vec::new(),
     };
     world.reload(stricter);
-    lease.over().await;
+    ended(lease).await;
     let refused = turned(world.browser().with_jar(jar.clone()).get("/").await);
     assert_eq!(refused.reason, Some(Reason::SsoDenied));
     world.reload(sso(provider()));
