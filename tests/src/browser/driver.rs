@@ -1,6 +1,6 @@
 //! `chromedriver`, and the session of a browser in it.
 
-use std::process::Command;
+use std::env;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -39,7 +39,8 @@ pub(super) struct Driver<'a> {
 
 /// The program that is missing, if one is.
 pub(super) fn missing() -> Option<&'static str> {
-    let is_there = |name: &&str| Command::new(name).arg("--version").output().is_ok();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = |name: &&str| env::split_paths(&path).any(|folder| folder.join(name).is_file());
     ["chromedriver", "chromium"].into_iter().find(|name| !is_there(name))
 }
 
