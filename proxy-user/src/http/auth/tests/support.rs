@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Durat
 use argon2::{Argon2, PasswordHasher};
 use bytes::Bytes;
 use hyper::{HeaderMap, Request, Response, header::HeaderValue};
-use parking_lot::Mutex;
 use proxy_common::reason::Reason;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
