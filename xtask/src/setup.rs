@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 23] = [
+const FOR_TESTS: [(&str, &str); 25] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -32,6 +32,8 @@ const FOR_TESTS: [(&str, &str); 23] = [
     ("pebble", "pebble"),
     ("dig", "bind9-dnsutils"),
     ("systemctl", "systemd"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];
