@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures with their raw data and the machine.
 
+mod http;
 mod load;
 mod proxies;
 mod relay;
@@ -32,6 +33,8 @@ pub(crate) enum Which {
     Relay,
     /// Datagrams through the relay beside nginx and plain routing
     Udp,
+    /// HTTP over TLS beside nginx, HAProxy and Caddy
+    Http,
 }
 
 pub(crate) fn run(which: &[Which]) -> Result<()> {
@@ -48,6 +51,7 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             Which::Routing => record("routing", routing::measure)?,
             Which::Relay => record("relay", relay::measure)?,
             Which::Udp => record("udp", udp::measure)?,
+            Which::Http => record("http", http::measure)?,
         }
     }
     Ok(())
