@@ -203,10 +203,7 @@ async fn admit(
     owner: &Arc<Published>,
     client: &Client,
 ) -> Result<(), Refusal> {
-    let mut intake = connection.house.intake();
-    // The sender outlives every connection, so waiting for it does not fail.
-    let intake = intake.wait_for(|intake| *intake != Intake::Hold).await.map(|intake| *intake);
-    if matches!(intake, Ok(Intake::Refuse)) {
+    if connection.house.intake().await == Intake::Refuse {
         let text = "Nothing is served at the moment, because nothing can be recorded.";
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let refusal = Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text);
