@@ -143,7 +143,9 @@ async fn reach(
     let tls = &going.connection.http.client_tls;
     let mut tried = None;
     let reach = Reach { scheme, verify, upgrades, tls };
-    let connected = upstream::connect((member, permit), reach, until, &mut tried).await;
+    // In a box, as all that few requests need: the future of each is moved several times.
+    let connecting = upstream::connect((member, permit), reach, until, &mut tried);
+    let connected = Box::pin(connecting).await;
     let shown = |tried: Option<SocketAddr>| {
         tried.map_or_else(|| member.target().to_string(), |address| address.to_string())
     };
