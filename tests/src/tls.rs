@@ -1,8 +1,10 @@
 //! Certificates, and what TLS clients say first.
 
 use std::{
+    ffi::OsStr,
+    fs,
     io::Read,
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -28,12 +30,27 @@ pub struct Certificate {
 impl Certificate {
     /// Makes one for these names.
     pub fn new(directory: &Path, names: &[&str]) -> Result<Self> {
-        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
         let names: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+        Self::make(directory, &names.join(","), &[])
+    }
+
+    /// Makes one for a server, by its address or name, that is no authority's: rustls
+    /// takes no authority for a server.
+    pub fn of_server(directory: &Path, server: &str) -> Result<Self> {
+        let kind = if server.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
+        // OpenSSL's own configuration would make it an authority.
+        let plain = directory.join("openssl.cnf");
+        fs::write(&plain, "[req]\ndistinguished_name = name\n[name]\n")?;
+        let more = ["-config".as_ref(), plain.as_os_str()];
+        Self::make(directory, &format!("{kind}:{server}"), &more)
+    }
+
+    fn make(directory: &Path, names: &str, more: &[&OsStr]) -> Result<Self> {
+        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
         openssl.args(["-nodes", "-days", "2", "-subj", "/CN=weir.test", "-addext"]);
-        openssl.arg(format!("subjectAltName={}", names.join(",")));
+        openssl.arg(format!("subjectAltName={names}")).args(more);
         run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
         Ok(Self { certificate, key })
     }

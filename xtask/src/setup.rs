@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 23] = [
+const FOR_TESTS: [(&str, &str); 25] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -32,11 +32,14 @@ const FOR_TESTS: [(&str, &str); 23] = [
     ("pebble", "pebble"),
     ("dig", "bind9-dnsutils"),
     ("systemctl", "systemd"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];
 /// What the benchmarks run beside these.
-const FOR_BENCHES: [(&str, &str); 2] = [("wrk", "wrk"), ("tar", "tar")];
+const FOR_BENCHES: [(&str, &str); 4] =
+    [("wrk", "wrk"), ("tar", "tar"), ("h2load", "nghttp2-client"), ("caddy", "caddy")];
 /// What the scans run beside the tests' programs.
 const FOR_SCANS: [(&str, &str); 2] = [("testssl", "testssl.sh"), ("slowhttptest", "slowhttptest")];
 /// nginx's stream module, and its package.

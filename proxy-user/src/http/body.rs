@@ -44,7 +44,7 @@ impl Upload {
 
     /// Of a request without one.
     pub(super) fn none(traffic: &Arc<Traffic>) -> Self {
-        let credentials = Arc::new([]);
+        let credentials = Arc::default();
         Self { inner: None, traffic: Arc::clone(traffic), credentials, patience: None }
     }
 

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::{
     rt::{Read, Write},
     server::conn::{http1, http2},
@@ -183,24 +184,47 @@ where
     drive(connection, serving, http2::Connection::graceful_shutdown).await
 }
 
+/// What others want of a connection.
+enum Order {
+    /// It is over.
+    Cut(Cut),
+    /// It serves what is under way, and no more.
+    Finish,
+}
+
+/// Orders to a connection, as they come. They are asked for only when they woke the task:
+/// all connections share what they come by, so asking with every byte would be dear.
+fn orders(house: &House) -> FuturesUnordered<Pin<Box<dyn Future<Output = Order> + Send>>> {
+    let (cut, finish) = (house.clone(), house.clone());
+    let orders = FuturesUnordered::<Pin<Box<dyn Future<Output = Order> + Send>>>::new();
+    orders.push(Box::pin(async move { Order::Cut(cut.cut().await) }));
+    orders.push(Box::pin(async move {
+        finish.draining().cancelled().await;
+        Order::Finish
+    }));
+    orders
+}
+
 /// Drives a connection until it is over or has to be.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: &Connection,
     mut serving: Pin<&mut C>,
     finish: impl Fn(Pin<&mut C>),
 ) -> End {
-    let house = &connection.house;
+    let mut orders = orders(&connection.house);
     let mut look = pin!(sleep_until(Instant::now()));
     let mut finishing = false;
     loop {
         tokio::select! {
             biased;
-            cut = house.cut() => return End::Cut(cut),
+            Some(order) = orders.next() => match order {
+                Order::Cut(cut) => return End::Cut(cut),
+                Order::Finish => {
+                    finishing = true;
+                    finish(serving.as_mut());
+                }
+            },
             over = serving.as_mut() => return End::Over(over),
-            () = house.draining().cancelled(), if !finishing => {
-                finishing = true;
-                finish(serving.as_mut());
-            }
             () = look.as_mut() => match connection.pulse.health() {
                 Health::Good(next) => look.as_mut().reset(next.into()),
                 Health::Idle if !finishing => {

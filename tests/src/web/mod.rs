@@ -3,6 +3,7 @@
 mod answer;
 pub mod curl;
 pub mod kept;
+pub mod provider;
 mod read;
 pub mod secret;
 pub mod target;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures with their raw data and the machine.
 
+mod http;
 mod large;
 mod load;
 mod proxies;
@@ -35,6 +36,8 @@ pub(crate) enum Which {
     Udp,
     /// Memory for bodies of gigabytes over HTTP, and for connections that wait
     Large,
+    /// HTTP over TLS beside nginx, HAProxy and Caddy
+    Http,
 }
 
 pub(crate) fn run(which: &[Which]) -> Result<()> {
@@ -52,6 +55,7 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             Which::Relay => record("relay", relay::measure)?,
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
+            Which::Http => record("http", http::measure)?,
         }
     }
     Ok(())
