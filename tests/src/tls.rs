@@ -4,12 +4,17 @@ use std::{
     ffi::OsStr,
     fs,
     io::Read,
-    net::{IpAddr, TcpListener},
+    net::{IpAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, ensure};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 
 use crate::ns::run;
 
@@ -69,4 +74,23 @@ pub fn client_hello(name: &str) -> Result<Vec<u8>> {
     client.wait()?;
     ensure!(hello[0] == 22, "no handshake: {hello:?}");
     Ok(hello)
+}
+
+/// How a client speaks TLS who trusts an authority (PEM).
+pub fn trusting(authority: &Path) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority)?)?;
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Speaks TLS on a connection to a server of that name, with the first byte on.
+pub fn speak(
+    stream: TcpStream,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    let name = ServerName::try_from(name.to_owned())?;
+    let connection = ClientConnection::new(Arc::clone(config), name)?;
+    Ok(StreamOwned::new(connection, stream))
 }

@@ -47,6 +47,15 @@ fn clients_are_understood_in_each_of_their_ways() -> Result<()> {
     stream.ask("http://plain.example.com/a?b", "")?;
     assert_eq!(stream.head()?.0, 200);
     assert_eq!(target.last()?.line, "GET /a?b HTTP/1.1");
+    // HTTP/2 that is asked for in this way would be spoken with the target, past Weir.
+    let mut stream = kept(&lab)?;
+    let settings = "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n";
+    stream.ask("/upgrade-not", settings)?;
+    assert_eq!(stream.head()?.0, 200);
+    let received = target.last()?;
+    for name in ["upgrade", "connection", "http2-settings"] {
+        assert_eq!(received.header(name), None, "{name}");
+    }
     // One after the other on one connection, without waiting.
     let mut stream = kept(&lab)?;
     for path in ["/1", "/2", "/3"] {

@@ -143,6 +143,25 @@ fn nobody_notices_that_one_of_three_targets_dies() -> Result<()> {
 }
 
 #[test]
+fn reloads_under_load_fail_no_request() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _targets = [target(&lab, TARGETS[0])?, target(&lab, TARGETS[1])?];
+    let weir = Weir::start(&lab.server, "", &tables(&TARGETS[..2]))?;
+    let load = under(&lab, true, |load| {
+        for targets in [&TARGETS[..1], &TARGETS[1..2], &TARGETS[..2]] {
+            load.goes_on(10 * CLIENTS)?;
+            weir.configure("", &tables(targets))?;
+            weir.reload()?;
+        }
+        load.goes_on(10 * CLIENTS)
+    })?;
+    let records = assert_recorded(&weir, &load)?;
+    let ports: BTreeSet<u64> = records.iter().filter_map(|r| r["source_port"].as_u64()).collect();
+    assert_eq!(ports.len(), CLIENTS, "no connection was let go");
+    Ok(())
+}
+
+#[test]
 fn a_takeover_refuses_no_request_and_records_each_once() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let target = target(&lab, TARGETS[0])?;

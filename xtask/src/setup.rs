@@ -38,7 +38,8 @@ const FOR_TESTS: [(&str, &str); 25] = [
     ("npm", "npm"),
 ];
 /// What the benchmarks run beside these.
-const FOR_BENCHES: [(&str, &str); 2] = [("wrk", "wrk"), ("tar", "tar")];
+const FOR_BENCHES: [(&str, &str); 4] =
+    [("wrk", "wrk"), ("tar", "tar"), ("h2load", "nghttp2-client"), ("caddy", "caddy")];
 /// What the scans run beside the tests' programs.
 const FOR_SCANS: [(&str, &str); 2] = [("testssl", "testssl.sh"), ("slowhttptest", "slowhttptest")];
 /// nginx's stream module, and its package.

@@ -121,7 +121,7 @@ impl Journal for Inbox {
 /// As with the relay's reports, nothing bounds the inbox but that requests are taken no
 /// more while the writer is behind.
 impl Requests for Inbox {
-    fn ended(&self, draft: Draft) {
-        self.tell(Message::Request(Box::new(draft)));
+    fn ended(&self, draft: Box<Draft>) {
+        self.tell(Message::Request(draft));
     }
 }

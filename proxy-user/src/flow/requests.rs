@@ -17,7 +17,7 @@ use crate::record::{Draft, Origin, Source, Verdict};
 pub trait Requests: Send + Sync + 'static {
     /// A request is over; `draft` is its whole record but for where its client is. Called
     /// exactly once for each, from the task that served it: it does not block.
-    fn ended(&self, draft: Draft);
+    fn ended(&self, draft: Box<Draft>);
 }
 
 /// Requests of a service by what became of them; those that share a record, too.

@@ -106,7 +106,7 @@ async fn handle(
     let (owner, redirects) = match service(connection, &asked) {
         Ok(found) => found,
         Err(_) if is_callback(connection, &asked, &request) => {
-            return Err(own(at, exchange, request).await);
+            return Err(Box::pin(own(at, exchange, request)).await);
         }
         Err(refusal) => return Err(refusal),
     };
@@ -120,7 +120,7 @@ async fn handle(
     let place = exchange.judged().and_then(Judged::seat);
     exchange.takes(place.ok_or_else(busy)?);
     let Some(place) = route(&site, &request)? else {
-        return Err(own(at, exchange, request).await);
+        return Err(Box::pin(own(at, exchange, request)).await);
     };
     let Some((route, pool)) = site.routes().nth(place) else { return Err(gone()) };
     let (request, passed) = sign_in(at, exchange, request, route.public).await?;
@@ -203,10 +203,7 @@ async fn admit(
     owner: &Arc<Published>,
     client: &Client,
 ) -> Result<(), Refusal> {
-    let mut intake = connection.house.intake();
-    // The sender outlives every connection, so waiting for it does not fail.
-    let intake = intake.wait_for(|intake| *intake != Intake::Hold).await.map(|intake| *intake);
-    if matches!(intake, Ok(Intake::Refuse)) {
+    if connection.house.intake().await == Intake::Refuse {
         let text = "Nothing is served at the moment, because nothing can be recorded.";
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let refusal = Refusal::of(Reason::ConnectionLimit, status, Place::Weir, text);

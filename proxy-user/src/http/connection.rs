@@ -1,6 +1,7 @@
 //! One client's connection, from accept to its end.
 
 use std::{
+    error::Error,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
@@ -9,14 +10,16 @@ use std::{
     },
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::{
     rt::{Read, Write},
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use proxy_common::reason::Reason;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Duration, Instant, sleep_until},
@@ -31,6 +34,7 @@ use super::{
     malformed,
     pulse::{Health, Pulse, Watched},
     rewound::Rewound,
+    taken::Streams,
     tunnel::tunnel,
 };
 use crate::{
@@ -51,6 +55,9 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const STREAM_WINDOW: u32 = 256 << 10;
 /// What waits to be sent of one answer.
 const SEND_BUFFER: usize = 128 << 10;
+/// What the kernel keeps of an answer before it is sent. Without a limit, clients that do
+/// not read fill what memory the host has for TCP.
+const UNSENT: u32 = 128 << 10;
 
 /// What requests of a connection share.
 pub(super) struct Connection {
@@ -82,6 +89,8 @@ enum End {
 /// Serves a guest to the end.
 pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
     let Guest { stream, ahead, client, local, peer, listen_port, web, mut stay } = guest;
+    // Where that cannot be set, the connection is served all the same.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let stream = Rewound::new(stream, ahead);
     let house = stay.house();
     let pulse = Pulse::new(stay.started());
@@ -161,7 +170,7 @@ where
 {
     let answering = Arc::clone(connection);
     let service = service_fn(move |request| answer(Arc::clone(&answering), request));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
@@ -175,24 +184,47 @@ where
     drive(connection, serving, http2::Connection::graceful_shutdown).await
 }
 
+/// What others want of a connection.
+enum Order {
+    /// It is over.
+    Cut(Cut),
+    /// It serves what is under way, and no more.
+    Finish,
+}
+
+/// Orders to a connection, as they come. They are asked for only when they woke the task:
+/// all connections share what they come by, so asking with every byte would be dear.
+fn orders(house: &House) -> FuturesUnordered<Pin<Box<dyn Future<Output = Order> + Send>>> {
+    let (cut, finish) = (house.clone(), house.clone());
+    let orders = FuturesUnordered::<Pin<Box<dyn Future<Output = Order> + Send>>>::new();
+    orders.push(Box::pin(async move { Order::Cut(cut.cut().await) }));
+    orders.push(Box::pin(async move {
+        finish.draining().cancelled().await;
+        Order::Finish
+    }));
+    orders
+}
+
 /// Drives a connection until it is over or has to be.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: &Connection,
     mut serving: Pin<&mut C>,
     finish: impl Fn(Pin<&mut C>),
 ) -> End {
-    let house = &connection.house;
+    let mut orders = orders(&connection.house);
     let mut look = pin!(sleep_until(Instant::now()));
     let mut finishing = false;
     loop {
         tokio::select! {
             biased;
-            cut = house.cut() => return End::Cut(cut),
+            Some(order) = orders.next() => match order {
+                Order::Cut(cut) => return End::Cut(cut),
+                Order::Finish => {
+                    finishing = true;
+                    finish(serving.as_mut());
+                }
+            },
             over = serving.as_mut() => return End::Over(over),
-            () = house.draining().cancelled(), if !finishing => {
-                finishing = true;
-                finish(serving.as_mut());
-            }
             () = look.as_mut() => match connection.pulse.health() {
                 Health::Good(next) => look.as_mut().reset(next.into()),
                 Health::Idle if !finishing => {
@@ -204,6 +236,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             },
         }
     }
+}
+
+/// What went wrong, and what was behind it.
+fn told(error: &hyper::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 /// What the connection itself is recorded as: nothing where requests were.
@@ -219,7 +256,7 @@ fn outcome(connection: &Arc<Connection>, end: End) -> Outcome {
     }
     let (error, close_reason) = match end {
         End::Over(Ok(())) => (String::new(), CloseReason::ClientClosed),
-        End::Over(Err(error)) => (error.to_string(), CloseReason::ClientClosed),
+        End::Over(Err(error)) => (told(&error), CloseReason::ClientClosed),
         End::Cut(cut) => (String::new(), cut.into()),
         End::Late(Health::SlowHead) => {
             ("the request's head did not end".to_owned(), CloseReason::IdleTimeout)

@@ -35,7 +35,7 @@ const PROXY: &str = "proxy";
 pub(super) struct Exchange {
     requests: Arc<dyn Requests>,
     connection: Arc<Connection>,
-    draft: Option<Draft>,
+    draft: Option<Box<Draft>>,
     began: Instant,
     traffic: Arc<Traffic>,
     /// Whether the answer went out whole, or was none of which anything is left to send.
@@ -66,7 +66,7 @@ impl Exchange {
             http_version: version(request.version()),
             user_agent: shown(agent, HttpPart::MOST_USER_AGENT),
         };
-        let draft = Draft {
+        let draft = Box::new(Draft {
             service_id: String::new(),
             timestamp: now,
             started_at: Timestamp(now.0 - before),
@@ -89,7 +89,7 @@ impl Exchange {
             tls_version: connection.tls.as_ref().and_then(|tls| tls.version),
             http: Some(Box::new(http)),
             metadata: connection.proxy.into_iter().map(via).collect(),
-        };
+        });
         Box::new(Self {
             requests: Arc::clone(&connection.http.requests),
             connection: Arc::clone(connection),

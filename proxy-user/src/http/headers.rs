@@ -104,6 +104,9 @@ fn is_same(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
 }
 
+/// What requests are told by themselves. Who went on with it would ask targets past Weir.
+const OF_REQUESTS: [&[u8]; 4] = [b"h2", b"h2c", b"http", b"tls"];
+
 /// Which protocol the client wants to go on with, where that is so (RFC 9110, 7.8).
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asks = headers.get_all(CONNECTION).iter().any(|line| {
@@ -111,7 +114,14 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
             .split(|byte| *byte == b',')
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()))
     });
-    headers.get(UPGRADE).filter(|_| asks).cloned()
+    headers.get(UPGRADE).filter(|protocols| asks && !are_of_requests(protocols)).cloned()
+}
+
+fn are_of_requests(protocols: &HeaderValue) -> bool {
+    protocols.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
+        OF_REQUESTS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+    })
 }
 
 /// Puts cookies into one line, which HTTP/2 may have divided; only the first of several would
@@ -252,6 +262,10 @@ mod tests {
         let asked = headers(&[("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket")]);
         assert_eq!(upgrade(&asked).unwrap(), "websocket");
         assert_eq!(upgrade(&headers(&[("Upgrade", "websocket")])), None);
+        for past_weir in ["h2c", "H2C", "HTTP/2.0", "websocket, h2c", "TLS/1.0"] {
+            let asked = headers(&[("Connection", "Upgrade"), ("Upgrade", past_weir)]);
+            assert_eq!(upgrade(&asked), None, "{past_weir}");
+        }
         assert!(takes_trailers(&headers(&[("TE", "gzip, Trailers")])));
         assert!(!takes_trailers(&headers(&[("TE", "gzip")])));
     }

@@ -119,7 +119,7 @@ pub(super) async fn sign_in(
 ) -> Result<(Request<Incoming>, Passed), Refusal> {
     let auth = at.service.and_then(|service| service.web()?.auth.as_ref());
     let Some(auth) = auth else {
-        let passed = Passed { credentials: Arc::new([]), identity: HeaderMap::new() };
+        let passed = Passed { credentials: Arc::default(), identity: HeaderMap::new() };
         return Ok((request, passed));
     };
     let credentials = auth::credential_headers(auth).cloned().collect();
@@ -130,7 +130,7 @@ pub(super) async fn sign_in(
     let (parts, body) = request.into_parts();
     let origin = at.origin();
     let visitor = at.visitor(&origin, &parts, exchange);
-    match at.connection.http.auth.check(&visitor).await {
+    match Box::pin(at.connection.http.auth.check(&visitor)).await {
         Decision::Pass(passes) => {
             let user = passes.user.as_deref();
             exchange.is_by(passes.method, user);

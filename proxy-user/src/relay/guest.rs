@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::Guard;
 use proxy_common::reason::Reason;
-use tokio::{net::TcpStream, sync::watch};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -138,9 +138,16 @@ impl House {
         &self.shared.draining
     }
 
-    /// Whether requests are taken now.
-    pub(crate) fn intake(&self) -> watch::Receiver<Intake> {
-        self.shared.intake.subscribe()
+    /// Whether requests are taken; this waits while that is open.
+    pub(crate) async fn intake(&self) -> Intake {
+        let now = *self.shared.intake.borrow();
+        if now != Intake::Hold {
+            return now;
+        }
+        let mut changes = self.shared.intake.subscribe();
+        let decided = Box::pin(changes.wait_for(|intake| *intake != Intake::Hold)).await;
+        // The sender outlives every connection, so waiting for it does not fail.
+        decided.map_or(now, |intake| *intake)
     }
 
     /// One more file, for a connection to a target.

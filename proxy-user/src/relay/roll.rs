@@ -1,6 +1,6 @@
 //! Who is connected, and can be told to end.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -8,6 +8,7 @@ use super::{
     contract::Client,
     control::{Control, Cut},
 };
+use crate::record::KeyedMap;
 
 /// Connections that end by the same orders.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub(super) struct Roll(Mutex<Open>);
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    controls: HashMap<u64, Arc<Control>>,
+    controls: KeyedMap<u64, Arc<Control>>,
     /// Set once all were cut: what enters later meets the same fate.
     closed: Option<Cut>,
 }

@@ -3,13 +3,13 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::sender::Sender;
-use crate::{config::Scheme, relay::Member};
+use crate::{config::Scheme, record::KeyedMap, relay::Member};
 
 /// How long a connection may wait: less than most servers do.
 const WAITS: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ impl Key {
 type Waiting = VecDeque<(Instant, Sender)>;
 
 thread_local! {
-    static WAITING: RefCell<HashMap<Key, Waiting>> = RefCell::default();
+    static WAITING: RefCell<KeyedMap<Key, Waiting>> = RefCell::default();
 }
 
 /// A connection that takes a request at once.

@@ -112,6 +112,9 @@ impl Pool {
     /// fails.
     pub(crate) fn order(&self, client: IpAddr) -> Vec<Arc<Member>> {
         let set = self.set.load();
+        if let [only] = set.members.as_slice() {
+            return vec![Arc::clone(only)];
+        }
         let turn = self.turn.fetch_add(1, Relaxed);
         let candidates: Vec<Candidate> =
             set.members.iter().map(|member| member.candidate(set.watched, client)).collect();
