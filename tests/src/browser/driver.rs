@@ -58,7 +58,9 @@ impl<'a> Driver<'a> {
         let wire = Wire::new(namespace, PORT);
         let mut flags = ARGUMENTS.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
-        flags.push(format!("--host-resolver-rules=MAP *.example.com {server}"));
+        // Its first page would be somewhere else, and wait for an answer.
+        let rules = format!("MAP *.example.com {server},MAP * ~NOTFOUND,EXCLUDE {server}");
+        flags.push(format!("--host-resolver-rules={rules}"));
         // https://chromedriver.chromium.org/capabilities; 2: blocked.
         let setting = if scripts == Scripts::Run { 1 } else { 2 };
         let preferences = json!({ "profile.managed_default_content_settings.javascript": setting });
