@@ -56,9 +56,15 @@ const provider = new Provider(`https://${settings.address}:${port}`, {
   ttl: { Interaction: 600, Session: 600, Grant: 600, IdToken: 600, AccessToken: 600 },
 });
 
-// `?user=NAME` signs in and consents to all that is asked for; without it the user says no.
+// `?user=NAME` signs in and consents to all that is asked for; without it a browser asks who
+// it is, and for anybody else the user says no.
 async function interact(request, response) {
   const user = new URL(request.url, provider.issuer).searchParams.get('user');
+  if (user === null && request.headers.accept?.includes('text/html')) {
+    const links = Object.keys(users()).map((name) => `<p><a href="?user=${name}">${name}</a>`);
+    response.setHeader('Content-Type', 'text/html');
+    return response.end(`<!doctype html><title>Provider</title><h1>Who?</h1>${links.join('')}`);
+  }
   if (!(user in users())) {
     const refusal = { error: 'access_denied', error_description: 'the user said no' };
     return provider.interactionFinished(request, response, refusal);

@@ -21,7 +21,7 @@ impl Authority {
     pub fn new(directory: &Path) -> Result<Self> {
         let authority = Self { directory: directory.to_owned() };
         let mut openssl = request("/CN=Weir Test Authority");
-        openssl.args(["-x509", "-days", "90", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]);
+        openssl.args(["-x509", "-days", "365", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]);
         openssl.arg("-keyout").arg(authority.path("ca.key"));
         run(openssl.arg("-out").arg(authority.certificate()))?;
         Ok(authority)
@@ -46,7 +46,7 @@ impl Authority {
         );
         fs::write(&extensions, text)?;
         let mut openssl = Command::new("openssl");
-        openssl.args(["x509", "-req", "-days", "60", "-CAcreateserial"]);
+        openssl.args(["x509", "-req", "-days", "90", "-CAcreateserial"]);
         openssl.arg("-CA").arg(self.certificate()).arg("-CAkey").arg(self.path("ca.key"));
         openssl.arg("-in").arg(asked).arg("-extfile").arg(extensions);
         run(openssl.arg("-out").arg(directory.join(format!("{domain}.crt")))).map(drop)

@@ -4,10 +4,12 @@
 //! runs never meet. Entering them and sending raw packets needs root.
 
 pub mod authority;
+pub mod browser;
 pub mod capture;
 pub mod client;
 pub mod echo;
 pub mod geo;
+pub mod grpc;
 pub mod handover;
 pub mod http;
 pub mod http2;
@@ -30,7 +32,9 @@ pub mod systemd;
 pub mod talk;
 pub mod tls;
 pub mod tmpfs;
+pub mod trusting;
 pub mod udp;
 pub mod wait;
 pub mod web;
+pub mod websocket;
 pub mod weir;

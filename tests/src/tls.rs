@@ -1,13 +1,20 @@
 //! Certificates, and what TLS clients say first.
 
 use std::{
+    ffi::OsStr,
+    fs,
     io::Read,
-    net::TcpListener,
+    net::{IpAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, ensure};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 
 use crate::ns::run;
 
@@ -23,12 +30,27 @@ pub struct Certificate {
 impl Certificate {
     /// Makes one for these names.
     pub fn new(directory: &Path, names: &[&str]) -> Result<Self> {
-        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
         let names: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+        Self::make(directory, &names.join(","), &[])
+    }
+
+    /// Makes one for a server, by its address or name, that is no authority's: rustls
+    /// takes no authority for a server.
+    pub fn of_server(directory: &Path, server: &str) -> Result<Self> {
+        let kind = if server.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
+        // OpenSSL's own configuration would make it an authority.
+        let plain = directory.join("openssl.cnf");
+        fs::write(&plain, "[req]\ndistinguished_name = name\n[name]\n")?;
+        let more = ["-config".as_ref(), plain.as_os_str()];
+        Self::make(directory, &format!("{kind}:{server}"), &more)
+    }
+
+    fn make(directory: &Path, names: &str, more: &[&OsStr]) -> Result<Self> {
+        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
         openssl.args(["-nodes", "-days", "2", "-subj", "/CN=weir.test", "-addext"]);
-        openssl.arg(format!("subjectAltName={}", names.join(",")));
+        openssl.arg(format!("subjectAltName={names}")).args(more);
         run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
         Ok(Self { certificate, key })
     }
@@ -52,4 +74,23 @@ pub fn client_hello(name: &str) -> Result<Vec<u8>> {
     client.wait()?;
     ensure!(hello[0] == 22, "no handshake: {hello:?}");
     Ok(hello)
+}
+
+/// How a client speaks TLS who trusts an authority (PEM).
+pub fn trusting(authority: &Path) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority)?)?;
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Speaks TLS on a connection to a server of that name, with the first byte on.
+pub fn speak(
+    stream: TcpStream,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    let name = ServerName::try_from(name.to_owned())?;
+    let connection = ClientConnection::new(Arc::clone(config), name)?;
+    Ok(StreamOwned::new(connection, stream))
 }

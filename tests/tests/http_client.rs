@@ -1,19 +1,16 @@
 //! Whom a request is from, and what restrictions make of that.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use weir_tests::{
-    client, geo,
+    geo,
     lab::{self, BLOCKED4_CIDR, Lab},
     program,
     scenario::{database, geoip},
     wait::SOON,
-    web::{curl::Curl, site, target::Target},
+    web::{curl::Curl, kept::Kept, site, target::Target},
     weir::Weir,
 };
 
@@ -134,25 +131,6 @@ fn what_is_observed_is_served_and_recorded() -> Result<()> {
     Ok(())
 }
 
-/// Asks for a path over a connection that is kept; the status.
-fn ask(stream: &mut (impl Write + Read)) -> Result<String> {
-    write!(stream, "GET / HTTP/1.1\r\nHost: plain.example.com\r\n\r\n")?;
-    let mut answer = BufReader::new(stream);
-    let (mut status, mut length) = (String::new(), 0);
-    answer.read_line(&mut status)?;
-    loop {
-        let mut line = String::new();
-        ensure!(answer.read_line(&mut line)? > 0, "the head does not end");
-        if let Some(value) = line.strip_prefix("content-length: ") {
-            length = value.trim().parse()?;
-        }
-        if line == "\r\n" {
-            answer.read_exact(&mut vec![0; length])?;
-            return Ok(status.split(' ').nth(1).context("no status")?.to_owned());
-        }
-    }
-}
-
 #[test]
 fn every_request_of_a_kept_connection_is_judged() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
@@ -163,15 +141,15 @@ fn every_request_of_a_kept_connection_is_judged() -> Result<()> {
     };
     let weir = Weir::start(&lab.server, "", &tables(lab::BLOCKED4))?;
     let to = SocketAddr::new(lab::SERVER4, PLAIN);
-    let mut stream = client::connect((&lab.clients, lab::DE4), to)?;
-    assert_eq!(ask(&mut stream)?, "200");
+    let mut kept = Kept::connect(&lab, lab::DE4, to, "plain.example.com")?;
+    assert_eq!(kept.get("/")?, 200);
     weir.configure("", &tables(lab::DE4))?;
     weir.reload()?;
-    assert_eq!(ask(&mut stream)?, "403");
+    assert_eq!(kept.get("/")?, 403);
     weir.configure("", &tables(lab::BLOCKED4))?;
     weir.reload()?;
-    assert_eq!(ask(&mut stream)?, "200");
-    drop(stream);
+    assert_eq!(kept.get("/")?, 200);
+    drop(kept);
     let port = |record: &Value| record["source_port"].clone();
     let records = weir.wait_for_events(3, "", SOON)?;
     assert_eq!(records.len(), 3);

@@ -26,6 +26,8 @@ use weir_tests::{
 const PLAIN: u16 = 8080;
 /// Where the second target listens.
 const OTHER_BACKEND: u16 = 7005;
+/// And a third one, behind the second.
+const UPGRADED: u16 = 7006;
 
 fn plain() -> String {
     site("plain", "plain.example.com", &format!("tls = false\nlisten = {PLAIN}"))
@@ -255,7 +257,9 @@ fn nginx(lab: &Lab, directory: &TempDir) -> Result<Program> {
     let http = format!(
         "server {{ listen 127.0.0.1:{BACKEND}; listen 127.0.0.1:{OTHER_BACKEND} ssl http2;\n\
            ssl_certificate {}; ssl_certificate_key {}; root {};\n\
-           location /asked {{ return 200 '$server_protocol $host $http_x_forwarded_for'; }} }}",
+           location /asked {{ return 200 '$server_protocol $host $http_x_forwarded_for'; }}\n\
+           location /upgrade {{ proxy_pass http://127.0.0.1:{UPGRADED}; proxy_http_version 1.1;\n\
+             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }} }}",
         certificate.certificate.display(),
         certificate.key.display(),
         directory.path().display(),
@@ -268,13 +272,18 @@ fn nginx_behind_is_reached_by_either_protocol() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let directory = TempDir::with_prefix(names::prefix())?;
     let _nginx = nginx(&lab, &directory)?;
+    let _upgraded = Target::start_at(&lab.server, ([127, 0, 0, 1], UPGRADED).into())?;
     let over_tls = format!("https://localhost:{OTHER_BACKEND}");
-    let skipping = format!(
-        "[[service.trusting.route]]\npath = '/'\ntarget = '{over_tls}'\nskip_tls_verify = true\n"
-    );
+    let skipping = |name: &str, lines: &str| {
+        format!(
+            "[service.{name}]\ndomain = '{name}.example.com'\n{lines}\n[[service.{name}.route]]\n\
+             path = '/'\ntarget = '{over_tls}'\nskip_tls_verify = true\n"
+        )
+    };
     let tables = site("wiki", "wiki.example.com", "")
         + &site_of("verifying", "verifying.example.com", &over_tls, "")
-        + &format!("[service.trusting]\ndomain = 'trusting.example.com'\n{skipping}");
+        + &skipping("trusting", "")
+        + &skipping("plain", &format!("tls = false\nlisten = {PLAIN}"));
     let weir = Weir::start(&lab.server, "", &tables)?;
     let ask = |options: &[&str], url: &str| Curl::new(&lab).with(options).get(url);
     for version in ["--http1.1", "--http2"] {
@@ -288,6 +297,16 @@ fn nginx_behind_is_reached_by_either_protocol() -> Result<()> {
         let asked = ask(&[version], "https://trusting.example.com/asked")?;
         assert_eq!(asked.body, "HTTP/2.0 trusting.example.com 198.51.100.2");
     }
+    // What HTTP/2 cannot do, HTTP/1.1 is spoken for.
+    let mut stream = connect(&lab)?;
+    write!(
+        stream,
+        "GET /upgrade HTTP/1.1\r\nHost: plain.example.com\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\n\r\n"
+    )?;
+    let switched = head(&mut BufReader::new(stream.try_clone()?))?;
+    ensure!(switched.starts_with("HTTP/1.1 101"), "{switched}");
+    client::exchange(&mut stream, 100_000)?;
     let refused = ask(&[], "https://verifying.example.com/asked")?;
     assert_eq!(refused.status, 502, "{refused:?}");
     let record = weir.wait_for_event("service_id=verifying", SOON)?;

@@ -46,7 +46,11 @@ enum Command {
         which: Vec<bench::Which>,
     },
     /// Have scanners and slow clients at a site over TLS (root)
-    Scan,
+    Scan {
+        /// What for; everything where nothing is named
+        #[arg(value_enum)]
+        which: Vec<scan::Which>,
+    },
     /// Look for input that breaks a reader of what comes from outside
     Fuzz(fuzz::Options),
     /// Format, lints, licences, structure, tests
@@ -76,7 +80,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
         Command::Bench { which } => bench::run(&which),
-        Command::Scan => return scan::run(),
+        Command::Scan { which } => return scan::run(&which),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),
         Command::Backend => backend::run(),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 21] = [
+const FOR_TESTS: [(&str, &str); 25] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -18,6 +18,8 @@ const FOR_TESTS: [(&str, &str); 21] = [
     ("setpriv", "util-linux"),
     ("nft", "nftables"),
     ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
+    ("nghttpd", "nghttp2-server"),
     ("iperf3", "iperf3"),
     ("bpftool", "bpftool"),
     ("openssl", "openssl"),
@@ -30,6 +32,8 @@ const FOR_TESTS: [(&str, &str); 21] = [
     ("pebble", "pebble"),
     ("dig", "bind9-dnsutils"),
     ("systemctl", "systemd"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];

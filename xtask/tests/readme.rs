@@ -1,7 +1,8 @@
 //! What the README says, done.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command},
 };
@@ -14,6 +15,7 @@ use weir_tests::{
     names,
     ns::{Namespace, run},
     ss,
+    tls::Certificate,
     wait::{SOON, holds},
     weir,
 };
@@ -119,18 +121,36 @@ fn the_quick_start_shows_what_it_says() -> Result<()> {
     Ok(())
 }
 
-/// Every configuration of the README, as it stands.
+/// Every configuration of the README and of `examples`, as it stands, but for where the
+/// files are that it names.
 #[test]
 fn examples_pass_the_check() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let directory = TempDir::with_prefix(names::prefix())?;
-    let examples = blocks("toml")?;
-    assert!(examples.len() >= 2, "{examples:?}");
+    let etc = directory.path();
+    named_files(etc)?;
+    let mut examples = blocks("toml")?;
+    for entry in fs::read_dir(workspace().join("examples"))? {
+        examples.push(fs::read_to_string(entry?.path())?);
+    }
+    assert!(examples.len() >= 8, "{examples:?}");
     for example in examples {
-        let path = directory.path().join("weir.toml");
-        fs::write(&path, &example)?;
+        let path = etc.join("weir.toml");
+        fs::write(&path, example.replace("/etc/weir/", &format!("{}/", etc.display())))?;
         let mut command = lab.server.command(weir::binary()?);
         run(command.arg("check").arg("--config").arg(&path)).context(example)?;
     }
+    Ok(())
+}
+
+/// The secrets and certificates that examples name.
+fn named_files(etc: &Path) -> Result<()> {
+    for secret in ["sso.secret", "eab.key"] {
+        let path = etc.join(secret);
+        fs::write(&path, "c2VjcmV0")?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    }
+    let certificate = Certificate::new(etc, &["ca.example.com"])?.certificate;
+    fs::rename(certificate, etc.join("ca.pem"))?;
     Ok(())
 }

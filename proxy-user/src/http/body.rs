@@ -13,9 +13,11 @@ use proxy_common::reason::Reason;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    exchange::{BodyEnd, Exchange, Traffic},
+    exchange::Exchange,
     forward::Way,
     headers,
+    taken::Taken,
+    traffic::{BodyEnd, Traffic},
 };
 use crate::relay::Bytes;
 
@@ -113,6 +115,8 @@ pub(super) struct Download {
     inner: Inner,
     /// `None`: somebody else follows the request to its end.
     exchange: Option<Box<Exchange>>,
+    /// Of the stream that it goes over, where it is one.
+    taken: Option<Arc<Taken>>,
 }
 
 enum Inner {
@@ -137,23 +141,34 @@ impl Download {
     /// Of Weir's own making.
     pub(super) fn page(page: Chunk, exchange: Box<Exchange>) -> Self {
         let page = Some(page).filter(|page| !page.is_empty());
-        Self { inner: Inner::Page(page), exchange: Some(exchange) }
+        Self::new(Inner::Page(page), Some(exchange))
     }
 
     /// A target's.
     pub(super) fn of_target(inner: Incoming, way: Way, exchange: Box<Exchange>) -> Self {
-        Self { inner: Inner::Target(inner, way), exchange: Some(exchange) }
+        Self::new(Inner::Target(inner, way), Some(exchange))
     }
 
     /// Nothing, where another protocol follows.
     pub(super) fn none() -> Self {
-        Self { inner: Inner::Page(None), exchange: None }
+        Self::new(Inner::Page(None), None)
+    }
+
+    fn new(inner: Inner, exchange: Option<Box<Exchange>>) -> Self {
+        let taken = Taken::current();
+        if let Some(taken) = &taken {
+            taken.offers();
+        }
+        Self { inner, exchange, taken }
     }
 
     fn passes(&mut self, frame: Frame<Chunk>) -> Frame<Chunk> {
         if let (Some(data), Some(exchange)) = (frame.data_ref(), &self.exchange) {
             let down = data.len() as u64;
             exchange.traffic().moves(Bytes { up: 0, down });
+        }
+        if let Some(taken) = &self.taken {
+            taken.offers();
         }
         match frame.into_trailers() {
             Ok(mut trailers) => {
@@ -183,6 +198,10 @@ impl Body for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, AnswerError>>> {
         let this = &mut *self;
+        // Nobody asks before the client has taken what there was.
+        if let Some(taken) = &this.taken {
+            taken.takes();
+        }
         let inner = match &mut this.inner {
             Inner::Page(page) => return Poll::Ready(page.take().map(Frame::data).map(Ok)),
             Inner::Target(inner, _) => inner,

@@ -1,6 +1,7 @@
 //! One client's connection, from accept to its end.
 
 use std::{
+    error::Error,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
@@ -15,9 +16,10 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use proxy_common::reason::Reason;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Duration, Instant, sleep_until},
@@ -32,6 +34,7 @@ use super::{
     malformed,
     pulse::{Health, Pulse, Watched},
     rewound::Rewound,
+    taken::Streams,
     tunnel::tunnel,
 };
 use crate::{
@@ -52,6 +55,9 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const STREAM_WINDOW: u32 = 256 << 10;
 /// What waits to be sent of one answer.
 const SEND_BUFFER: usize = 128 << 10;
+/// What the kernel keeps of an answer before it is sent. Without a limit, clients that do
+/// not read fill what memory the host has for TCP.
+const UNSENT: u32 = 128 << 10;
 
 /// What requests of a connection share.
 pub(super) struct Connection {
@@ -83,6 +89,8 @@ enum End {
 /// Serves a guest to the end.
 pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
     let Guest { stream, ahead, client, local, peer, listen_port, web, mut stay } = guest;
+    // Where that cannot be set, the connection is served all the same.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let stream = Rewound::new(stream, ahead);
     let house = stay.house();
     let pulse = Pulse::new(stay.started());
@@ -163,7 +171,7 @@ where
     let answering = Arc::clone(connection);
     // In a box, since each becomes a task and is moved many times until then.
     let service = service_fn(move |request| Box::pin(answer(Arc::clone(&answering), request)));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
@@ -231,6 +239,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     }
 }
 
+/// What went wrong, and what was behind it.
+fn told(error: &hyper::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
 /// What the connection itself is recorded as: nothing where requests were.
 fn outcome(connection: &Arc<Connection>, end: End) -> Outcome {
     if let End::Over(Err(error)) = &end
@@ -244,7 +257,7 @@ fn outcome(connection: &Arc<Connection>, end: End) -> Outcome {
     }
     let (error, close_reason) = match end {
         End::Over(Ok(())) => (String::new(), CloseReason::ClientClosed),
-        End::Over(Err(error)) => (error.to_string(), CloseReason::ClientClosed),
+        End::Over(Err(error)) => (told(&error), CloseReason::ClientClosed),
         End::Cut(cut) => (String::new(), cut.into()),
         End::Late(Health::SlowHead) => {
             ("the request's head did not end".to_owned(), CloseReason::IdleTimeout)

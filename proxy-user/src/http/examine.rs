@@ -62,7 +62,8 @@ impl Examiner for Asking {
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         Box::pin(async move {
             let tls = &self.http.client_tls;
-            let reach = Reach { scheme: self.target.scheme, verify: self.verify, tls };
+            let reach =
+                Reach { scheme: self.target.scheme, verify: self.verify, upgrades: false, tls };
             let speaks = upstream::speak(stream, (&self.target.target, address), reach, ()).await;
             let mut speaks = speaks.map_err(|error| error.to_string())?;
             let request = self.request(speaks.is_http2()).ok_or("its URL is none")?;

@@ -5,10 +5,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -19,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     auth::Lease, connection::Connection, forwarded_for::Client, pulse::Serving, refusal::Refusal,
-    sso::User,
+    sso::User, traffic::Traffic,
 };
 use crate::{
     config::Service,
@@ -28,62 +25,11 @@ use crate::{
         AuthMethod, CloseReason, Draft, HttpPart, HttpVersion, Location, Protocol, Source,
         Timestamp, Verdict, shown,
     },
-    relay::{Bytes, Counters, Cut, Judged, Place},
+    relay::{Bytes, Cut, Judged, Place},
 };
 
 /// Metadata: who spoke for the client.
 const PROXY: &str = "proxy";
-
-/// What passes in both directions, counted by those who pass it on.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    up: AtomicU64,
-    down: AtomicU64,
-    /// Of the service.
-    counters: OnceLock<Arc<Counters>>,
-    /// How the request's body ended, as [`BodyEnd`].
-    body: AtomicU8,
-}
-
-/// How the body of a request ended, where that was before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum BodyEnd {
-    /// It did not.
-    Whole,
-    /// The client went away, or broke its own framing.
-    Broken,
-    /// The client was silent for too long.
-    Silent,
-}
-
-impl Traffic {
-    /// Bytes pass on, so many of them to the target and from it.
-    pub(super) fn moves(&self, bytes: Bytes) {
-        self.up.fetch_add(bytes.up, Relaxed);
-        self.down.fetch_add(bytes.down, Relaxed);
-        if let Some(counters) = self.counters.get() {
-            counters.add(bytes);
-        }
-    }
-
-    /// All that has passed, in bytes.
-    pub(super) fn total(&self) -> u64 {
-        self.up.load(Relaxed).wrapping_add(self.down.load(Relaxed))
-    }
-
-    pub(super) fn body_ends(&self, end: BodyEnd) {
-        self.body.store(end as u8, Relaxed);
-    }
-
-    pub(super) fn body_end(&self) -> BodyEnd {
-        match self.body.load(Relaxed) {
-            1 => BodyEnd::Broken,
-            2 => BodyEnd::Silent,
-            _ => BodyEnd::Whole,
-        }
-    }
-}
 
 /// A request and its answer.
 pub(super) struct Exchange {
@@ -224,7 +170,7 @@ impl Exchange {
                 draft.metadata.insert("country_exempt".to_owned(), "true".to_owned());
             }
         });
-        let _ = self.traffic.counters.set(Arc::clone(judged.entered.published().counters()));
+        self.traffic.is_of(judged.entered.published().counters());
         self.judged = Some(judged);
     }
 
@@ -359,8 +305,8 @@ impl Drop for Exchange {
         let duration = i64::try_from(draft.duration_ms).unwrap_or_default();
         draft.timestamp = Timestamp(draft.started_at.0.saturating_add(duration));
         if draft.verdict != Verdict::Denied {
-            draft.bytes_upload = self.traffic.up.load(Relaxed);
-            draft.bytes_download = self.traffic.down.load(Relaxed);
+            let Bytes { up, down } = self.traffic.passed();
+            (draft.bytes_upload, draft.bytes_download) = (up, down);
         }
         self.requests.ended(draft);
     }

@@ -14,7 +14,7 @@ use super::{
     answer::busy,
     body::Upload,
     connection::Connection,
-    exchange::{BodyEnd, Exchange, is_idempotent},
+    exchange::{Exchange, is_idempotent},
     forwarded::{Hop, Said},
     headers,
     outbound::{Outbound, outbound},
@@ -22,6 +22,7 @@ use super::{
     redirects,
     refusal::Refusal,
     sign_in::Passed,
+    traffic::BodyEnd,
     upstream::{self, Key, Reach, Sender},
 };
 use crate::{
@@ -96,7 +97,8 @@ pub(super) async fn forward(
     for (index, member) in members.iter().enumerate() {
         loop {
             let until = share(Instant::now() + patience, members.len() - index);
-            let sender = match reach(&going, exchange, member, until).await {
+            let upgrades = client.is_some();
+            let sender = match reach(&going, exchange, (member, upgrades), until).await {
                 Ok(sender) => sender,
                 Err(refusal) => {
                     failed = refusal;
@@ -121,16 +123,17 @@ pub(super) async fn forward(
     Err(failed)
 }
 
-/// A connection to a target, one that is there or a new one.
+/// A connection to a target, one that is there or a new one; always that where it may go on
+/// with another protocol.
 async fn reach(
     going: &Going<'_>,
     exchange: &mut Exchange,
-    member: &Arc<Member>,
+    (member, upgrades): (&Arc<Member>, bool),
     until: Instant,
 ) -> Result<Sender, Refusal> {
     let (scheme, verify) = spoken(going.route, member);
     let key = Key::of(member, scheme, verify);
-    if let Some(sender) = upstream::take(&key) {
+    if !upgrades && let Some(sender) = upstream::take(&key) {
         exchange.goes_to(sender.address().to_string());
         return Ok(sender);
     }
@@ -139,7 +142,7 @@ async fn reach(
     };
     let tls = &going.connection.http.client_tls;
     let mut tried = None;
-    let reach = Reach { scheme, verify, tls };
+    let reach = Reach { scheme, verify, upgrades, tls };
     // In a box, as all that few requests need: the future of each is moved several times.
     let connecting = upstream::connect((member, permit), reach, until, &mut tried);
     let connected = Box::pin(connecting).await;

@@ -107,6 +107,9 @@ fn is_same(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
 }
 
+/// What requests are told by themselves. Who went on with it would ask targets past Weir.
+const OF_REQUESTS: [&[u8]; 4] = [b"h2", b"h2c", b"http", b"tls"];
+
 /// Which protocol the client wants to go on with, where that is so (RFC 9110, 7.8).
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asks = headers.get_all(CONNECTION).iter().any(|line| {
@@ -114,7 +117,26 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
             .split(|byte| *byte == b',')
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()))
     });
-    headers.get(UPGRADE).filter(|_| asks).cloned()
+    headers.get(UPGRADE).filter(|protocols| asks && !are_of_requests(protocols)).cloned()
+}
+
+fn are_of_requests(protocols: &HeaderValue) -> bool {
+    protocols.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
+        OF_REQUESTS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+    })
+}
+
+/// Puts cookies into one line, which HTTP/2 may have divided; only the first of several would
+/// count for many targets (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Removes cookies of an answer that are Weir's to set.
@@ -231,10 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn cookies_that_were_divided_are_one_line_again() {
+        let mut all = headers(&[("Cookie", "a=1"), ("Cookie", "b=\"2 3\"; c"), ("X", "y")]);
+        join_cookies(&mut all);
+        let lines: Vec<_> = all.get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=\"2 3\"; c"]);
+    }
+
+    #[test]
     fn an_upgrade_is_one_only_where_connection_says_so() {
         let asked = headers(&[("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket")]);
         assert_eq!(upgrade(&asked).unwrap(), "websocket");
         assert_eq!(upgrade(&headers(&[("Upgrade", "websocket")])), None);
+        for past_weir in ["h2c", "H2C", "HTTP/2.0", "websocket, h2c", "TLS/1.0"] {
+            let asked = headers(&[("Connection", "Upgrade"), ("Upgrade", past_weir)]);
+            assert_eq!(upgrade(&asked), None, "{past_weir}");
+        }
         assert!(takes_trailers(&headers(&[("TE", "gzip, Trailers")])));
         assert!(!takes_trailers(&headers(&[("TE", "gzip")])));
     }

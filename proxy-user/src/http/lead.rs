@@ -29,13 +29,13 @@ pub fn lead(services: &[Arc<Service>], url: &str) -> Result<Lead, String> {
         let is_web = service.web().is_some_and(|web| web.tls == is_tls);
         is_web && service.listen.iter().any(|listen| listen.port == port)
     });
-    if let Some(service) = named(of_port, &host) {
+    if let Some(service) = named(&of_port, &host) {
         return inside(service, &uri);
     }
     let redirected = services
         .iter()
         .filter(|service| !is_tls && service.redirect_listen().any(|listen| listen.port == port));
-    match named(redirected, &host) {
+    match named(&redirected, &host) {
         Some(service) => Ok(Lead {
             service: service.name.clone(),
             way: format!("a redirect to https://{host}"),
@@ -47,7 +47,7 @@ pub fn lead(services: &[Arc<Service>], url: &str) -> Result<Lead, String> {
 
 /// The service of that host: exact names come first, a wildcard stands for one label.
 fn named<'a>(
-    services: impl Iterator<Item = &'a Arc<Service>> + Clone,
+    services: &(impl Iterator<Item = &'a Arc<Service>> + Clone),
     host: &str,
 ) -> Option<&'a Arc<Service>> {
     let is =

@@ -29,8 +29,10 @@ mod refusal;
 mod rewound;
 mod sign_in;
 pub mod sso;
+mod taken;
 mod target;
 pub mod tls;
+mod traffic;
 mod tunnel;
 mod upstream;
 
@@ -84,8 +86,8 @@ impl Http {
         certificates: Arc<Certificates>,
         auth: Arc<Authenticator>,
     ) -> Result<Self, TlsError> {
-        let verifying = tls::client_config(Trust::System)?;
-        let client_tls = ClientTls::new(verifying, tls::client_config(Trust::Anyone)?);
+        let (verifying, trusting) = (tls::client_config(Trust::System)?, Trust::Anyone);
+        let client_tls = ClientTls::new(&verifying, &tls::client_config(trusting)?);
         let name = format!("1.1 weir-{:016x}", uuid::Uuid::new_v4().as_u64_pair().1);
         let inner = Inner {
             requests,

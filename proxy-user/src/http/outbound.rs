@@ -66,6 +66,9 @@ pub(super) fn outbound<'a>(
     headers::remove_hop_by_hop(all);
     headers::remove_claims(all, &going.passed.credentials);
     remove_own_cookies(all);
+    if parts.version == Version::HTTP_2 {
+        headers::join_cookies(all);
+    }
     // Weir asks for the body as soon as the target takes it.
     all.remove(EXPECT);
     headers::set_upgrade(all, upgrade);

@@ -18,7 +18,7 @@ const HEAD: Duration = Duration::from_secs(10);
 /// From an answer to the next request, or from accept to the first.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long a client may take none of what is there for it.
-const STALLED: Duration = Duration::from_mins(1);
+pub(super) const STALLED: Duration = Duration::from_mins(1);
 
 /// What is known of a connection by whoever serves it. Times are nanoseconds since it was
 /// accepted, and one more; 0: there was none.

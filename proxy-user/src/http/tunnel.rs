@@ -17,11 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    connection::Connection,
-    exchange::{Exchange, Traffic},
-    forward::Switch,
-};
+use super::{connection::Connection, exchange::Exchange, forward::Switch, traffic::Traffic};
 use crate::{record::CloseReason, relay::Bytes};
 
 /// Copies until the end, which it notes.
@@ -39,21 +35,30 @@ pub(super) async fn tunnel(connection: &Connection, switch: Switch, mut exchange
         cut = connection.house.cut() => cut.into(),
         copied = copying => match copied {
             Ok(_) => CloseReason::ClientClosed,
-            Err(_) => CloseReason::ClientReset,
+            Err(error) => broken(&error),
         },
         () = silence(&traffic, idle_timeout) => CloseReason::IdleTimeout,
     };
     exchange.closes(why);
 }
 
+/// How it ended where not in order. Browsers end TLS with the connection, without a word
+/// (`close_notify`) before: that is an end as any other.
+fn broken(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
+        _ => CloseReason::ClientReset,
+    }
+}
+
 /// Ready when nothing has passed for so long.
 async fn silence(traffic: &Traffic, limit: Duration) {
-    let (mut seen, mut since) = (traffic.total(), Instant::now());
+    let (mut seen, mut since) = (traffic.passed(), Instant::now());
     while since.elapsed() < limit {
         sleep(limit / 8).await;
-        let total = traffic.total();
-        if total != seen {
-            (seen, since) = (total, Instant::now());
+        let passed = traffic.passed();
+        if passed != seen {
+            (seen, since) = (passed, Instant::now());
         }
     }
 }
@@ -99,5 +104,16 @@ impl AsyncWrite for Counted<'_> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_that_ends_without_a_word_has_reset_nothing() {
+        assert_eq!(broken(&io::ErrorKind::UnexpectedEof.into()), CloseReason::ClientClosed);
+        assert_eq!(broken(&io::ErrorKind::ConnectionReset.into()), CloseReason::ClientReset);
     }
 }

@@ -2,9 +2,13 @@
 
 mod answer;
 pub mod curl;
+pub mod kept;
+pub mod provider;
 mod read;
 pub mod secret;
 pub mod target;
+
+use serde_json::Value;
 
 use crate::scenario::BACKEND;
 
@@ -29,4 +33,14 @@ pub fn routed(name: &str, domain: &str, routes: &[(&str, &str)]) -> String {
         )
     });
     std::iter::once(format!("[service.{name}]\ndomain = '{domain}'\n")).chain(routes).collect()
+}
+
+/// Asserts what fields of a record are; `null`: that it has none of that name.
+///
+/// # Panics
+/// One of them is another.
+pub fn assert_fields(record: &Value, expected: &Value) {
+    for (field, value) in expected.as_object().into_iter().flatten() {
+        assert_eq!(&record[field], value, "{field} of {record}");
+    }
 }

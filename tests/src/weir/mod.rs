@@ -171,6 +171,11 @@ impl<'a> Weir<'a> {
         self.process.as_ref().context("weir is not running")?.resident()
     }
 
+    /// The most bytes of memory that the daemon had resident at a time.
+    pub fn peak(&self) -> Result<u64> {
+        self.process.as_ref().context("weir is not running")?.peak()
+    }
+
     /// All that the daemon has said on standard error, over all its runs.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("weir.log")).unwrap_or_default()

@@ -54,12 +54,22 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Bytes of memory that are resident (`VmRSS` of `proc_pid_status(5)`).
+    /// Bytes of memory that are resident.
     pub(super) fn resident(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most bytes of memory that were resident at a time.
+    pub(super) fn peak(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// A line of `proc_pid_status(5)`, in bytes.
+    fn memory(&self, name: &'static str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-        Ok(kibibytes.context("no VmRSS")?.trim().parse::<u64>()? << 10)
+        Ok(kibibytes.context(name)?.trim().parse::<u64>()? << 10)
     }
 
     pub(super) fn kill(&mut self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures with their raw data and the machine.
 
 mod http;
+mod large;
 mod load;
 mod proxies;
 mod relay;
@@ -33,6 +34,8 @@ pub(crate) enum Which {
     Relay,
     /// Datagrams through the relay beside nginx and plain routing
     Udp,
+    /// Memory for bodies of gigabytes over HTTP, and for connections that wait
+    Large,
     /// HTTP over TLS beside nginx, HAProxy and Caddy
     Http,
 }
@@ -51,6 +54,7 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             Which::Routing => record("routing", routing::measure)?,
             Which::Relay => record("relay", relay::measure)?,
             Which::Udp => record("udp", udp::measure)?,
+            Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
         }
     }

@@ -28,8 +28,6 @@ pub(super) enum Attack {
 }
 
 impl Attack {
-    pub(super) const ALL: [Self; 3] = [Self::Headers, Self::Body, Self::Reading];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Headers => "slow headers",
@@ -52,7 +50,7 @@ impl Attack {
 }
 
 /// Attacks a site, and tells how another client fared.
-pub(super) fn attack(web: &Web<'_>, attack: Attack) -> Result<Verdict> {
+pub(super) fn attack(web: &Web<'_>, attack: Attack) -> Result<Vec<Verdict>> {
     let mut command = web.command("slowhttptest");
     command.args(CONNECTIONS).args(attack.arguments()).args(["-v", "0", "-u"]);
     command.arg(url(attack.path())).stdin(Stdio::null()).stdout(Stdio::null());
@@ -75,7 +73,7 @@ pub(super) fn attack(web: &Web<'_>, attack: Attack) -> Result<Verdict> {
         attack.name(),
         times.len(),
     );
-    Ok(Verdict { text, is_good })
+    Ok(vec![Verdict { text, is_good }])
 }
 
 fn is_running(child: &mut Child) -> Result<bool> {

@@ -223,7 +223,7 @@ async fn a_request_that_ends_after_a_takeover_is_the_successor_s_to_record() {
     let (inbox, told) = Inbox::channel();
     let (reporting, reports) = Inbox::channel();
     for draft in [request(), longest()] {
-        Requests::ended(&reporting, draft);
+        Requests::ended(&reporting, Box::new(draft));
     }
     reporting.tell(Message::Finish(Queues::Kept));
     let left = Left { unreported: Unreported::default(), inbox: reports };

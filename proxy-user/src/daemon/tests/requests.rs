@@ -10,7 +10,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_in_the_store_and_counted() {
     let daemon = Daemon::start(|_| String::new()).await;
-    Requests::ended(&daemon.core.inbox, request());
+    Requests::ended(&daemon.core.inbox, Box::new(request()));
     let id = request().http.unwrap().request_id.to_string();
     let query = Query {
         filter: Filter { search: Some(id), ..Filter::default() },

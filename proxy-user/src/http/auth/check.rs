@@ -137,7 +137,10 @@ fn refused(visitor: &Visitor<'_>, session: &Session) -> Turned {
     let user = session.user();
     let name = user.as_ref().map_or("", |user| user.name());
     let page = Refused { request_id: visitor.request_id, host: visitor.host, name };
-    let text = format!("403 No access\n{name} is not among those that may come here.");
+    let text = format!(
+        "403 No access\n{name} is not among those that may come here.\nRequest {}",
+        visitor.request_id
+    );
     let response = respond(StatusCode::FORBIDDEN, visitor.headers(), &page, &text);
     Turned::new(response, Some(Reason::SsoDenied), AuthMethod::Oidc).of_user(user)
 }

@@ -115,7 +115,8 @@ fn page(
     let at = (visitor.host, visitor.request_id);
     let page = Login::new(at, return_to.as_str(), &kinds, button, wrong);
     let text = wrong.map_or("401 Sign in first", |(_, error)| error);
-    respond(status, visitor.headers(), &page, text)
+    let text = format!("{text}\nRequest {}", visitor.request_id);
+    respond(status, visitor.headers(), &page, &text)
 }
 
 /// The page that goes on to the provider by itself. It is no redirect: programs that
@@ -125,7 +126,8 @@ fn sign_on(visitor: &Visitor<'_>, provider: &str, return_to: &ReturnTo) -> Respo
     let (request_id, host) = (visitor.request_id, visitor.host);
     let page = SignOn { request_id, host, provider, start: &start };
     let text = "401 Sign in first: by single sign-on, in a browser";
-    respond(StatusCode::UNAUTHORIZED, visitor.headers(), &page, text)
+    let text = format!("{text}\nRequest {request_id}");
+    respond(StatusCode::UNAUTHORIZED, visitor.headers(), &page, &text)
 }
 
 /// The provider, where nothing else lets anyone in.

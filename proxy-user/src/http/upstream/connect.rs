@@ -23,8 +23,8 @@ use crate::{
     relay::{DialError, FirstWords, Member, Permit},
 };
 
-/// A target's head may be so large.
-const MOST_HEAD: usize = 256 * 1024;
+/// A target's head may be so large, and so much is read of a body at a time.
+const MOST_HEAD: usize = 128 * 1024;
 /// And have so many lines.
 const MOST_HEADERS: usize = 256;
 /// What a connection of HTTP/2 may have under way towards Weir, and each of its requests.
@@ -37,6 +37,8 @@ pub(in crate::http) struct Reach<'a> {
     pub(in crate::http) scheme: Scheme,
     /// Whether its certificate must be good.
     pub(in crate::http) verify: bool,
+    /// Whether it may go on with another protocol, which HTTP/2 cannot.
+    pub(in crate::http) upgrades: bool,
     pub(in crate::http) tls: &'a ClientTls,
 }
 
@@ -91,7 +93,7 @@ pub(in crate::http) async fn speak(
         Scheme::Http => http1(TokioIo::new(stream), permit).await,
         Scheme::H2c => http2(TokioIo::new(stream), permit).await,
         Scheme::Https => {
-            let connector = TlsConnector::from(reach.tls.config(reach.verify));
+            let connector = TlsConnector::from(reach.tls.config(reach.verify, reach.upgrades));
             let name = server_name(target, address);
             let stream = connector.connect(name, stream).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

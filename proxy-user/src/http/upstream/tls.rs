@@ -8,21 +8,36 @@ use crate::config::Target;
 
 /// How targets are verified, and not.
 pub(in crate::http) struct ClientTls {
-    verifying: Arc<ClientConfig>,
-    trusting: Arc<ClientConfig>,
+    verifying: Spoken,
+    trusting: Spoken,
+}
+
+/// What is offered to be spoken.
+struct Spoken {
+    either: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+}
+
+impl Spoken {
+    fn by(config: &ClientConfig) -> Self {
+        let speaking = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            Arc::new(config)
+        };
+        Self { either: speaking(&[b"h2", b"http/1.1"]), http1: speaking(&[b"http/1.1"]) }
+    }
 }
 
 impl ClientTls {
-    pub(in crate::http) fn new(verifying: ClientConfig, trusting: ClientConfig) -> Self {
-        let speaking = |mut config: ClientConfig| {
-            config.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-            Arc::new(config)
-        };
-        Self { verifying: speaking(verifying), trusting: speaking(trusting) }
+    pub(in crate::http) fn new(verifying: &ClientConfig, trusting: &ClientConfig) -> Self {
+        Self { verifying: Spoken::by(verifying), trusting: Spoken::by(trusting) }
     }
 
-    pub(super) fn config(&self, verify: bool) -> Arc<ClientConfig> {
-        Arc::clone(if verify { &self.verifying } else { &self.trusting })
+    /// `upgrades`: whether HTTP/1.1 has to be spoken.
+    pub(super) fn config(&self, verify: bool, upgrades: bool) -> Arc<ClientConfig> {
+        let spoken = if verify { &self.verifying } else { &self.trusting };
+        Arc::clone(if upgrades { &spoken.http1 } else { &spoken.either })
     }
 }
 

@@ -5,6 +5,7 @@ mod headers;
 mod lockout;
 mod own;
 mod passwords;
+mod provider;
 mod recheck;
 mod sign_on;
 pub(in crate::http) mod support;

@@ -45,7 +45,8 @@ async fn a_program_gets_a_short_answer() {
     let mut program = world.browser();
     program.headers.insert("accept", HeaderValue::from_static("*/*"));
     let asked = turned(program.get("/").await);
-    assert_eq!(text(&asked), "401 Sign in first\n");
+    let id = "00000000-0000-0000-0000-000000000007";
+    assert_eq!(text(&asked), format!("401 Sign in first\nRequest {id}\n"));
     assert_eq!(asked.response.headers()["content-type"], "text/plain; charset=utf-8");
 }
 

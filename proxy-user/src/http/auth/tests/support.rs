@@ -5,22 +5,22 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Durat
 use argon2::{Argon2, PasswordHasher};
 use bytes::Bytes;
 use hyper::{HeaderMap, Request, Response, header::HeaderValue};
-use parking_lot::Mutex;
 use proxy_common::reason::Reason;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::{
-    Authenticator, Decision, Guarded, Identity, Later, Lease, SignOn, Turned, Visitor,
+    Authenticator, Decision, Guarded, Identity, Lease, SignOn, Turned, Visitor,
     now::{Now, later},
 };
+pub(in crate::http) use super::provider::Provider;
 use crate::{
     config::{
         Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
         SsoAllow, SsoProvider, SsoRule, Web,
     },
-    http::sso::{Arrival, Departure, SsoError, StateFault, User, Wish},
+    http::sso::{SsoError, User},
     record::AuthMethod,
     store::Audit,
 };
@@ -94,76 +94,6 @@ pub(in crate::http) fn invalid() -> SsoError {
     SsoError::Invalid { issuer: "corp".into(), why: "bad signature".into() }
 }
 
-/// Stands for single sign-on: whoever comes to the callback is `user`.
-pub(in crate::http) struct Provider {
-    pub(in crate::http) user: Mutex<Result<User, SsoError>>,
-    pub(in crate::http) asked: Mutex<u32>,
-}
-
-impl Provider {
-    fn answer(&self) -> Result<User, SsoError> {
-        self.user.lock().clone()
-    }
-}
-
-impl SignOn for Provider {
-    fn begin<'a>(
-        &'a self,
-        provider: &'a Arc<SsoProvider>,
-        wish: Wish<'a>,
-        _: &'a HeaderMap,
-    ) -> Later<'a, Departure> {
-        Box::pin(async move {
-            self.answer()?;
-            Ok(Departure {
-                url: format!("{}/authorize", provider.issuer),
-                cookie_name: "__Host-weir-sso".into(),
-                cookie: format!("{}|{}|{}", wish.origin, wish.service, wish.return_to),
-                surplus: vec!["__Host-weir-sso-old".into()],
-            })
-        })
-    }
-
-    fn complete<'a>(
-        &'a self,
-        providers: &'a [Arc<SsoProvider>],
-        _: &'a str,
-        _: &'a str,
-        cookies: &'a HeaderMap,
-    ) -> Later<'a, Arrival> {
-        Box::pin(async move {
-            let lines = cookies.get_all("cookie").iter().map(|line| line.to_str().unwrap());
-            let mut pairs = lines.flat_map(|line| line.split("; "));
-            let state = pairs.find_map(|pair| pair.strip_prefix("__Host-weir-sso="));
-            let parts: Vec<&str> = state.into_iter().flat_map(|state| state.split('|')).collect();
-            let [origin, service, return_to] = parts[..] else {
-                return Err(StateFault::Missing.into());
-            };
-            Ok(Arrival {
-                provider: Arc::clone(&providers[0]),
-                service: service.into(),
-                origin: origin.into(),
-                return_to: return_to.into(),
-                user: self.answer()?,
-                refresh: Some("first".into()),
-                cookie_name: "__Host-weir-sso".into(),
-            })
-        })
-    }
-
-    fn confirm<'a>(
-        &'a self,
-        _: &'a Arc<SsoProvider>,
-        _: &'a str,
-        _: &'a str,
-    ) -> Later<'a, (User, Option<String>)> {
-        Box::pin(async move {
-            *self.asked.lock() += 1;
-            Ok((self.answer()?, None))
-        })
-    }
-}
-
 /// A service, and the daemon that guards it.
 pub(in crate::http) struct World {
     pub(in crate::http) dir: TempDir,
@@ -204,7 +134,7 @@ fn service(auth: &Auth) -> Arc<Service> {
 
 impl World {
     pub(in crate::http) fn new(auth: Auth) -> Self {
-        let provider = Provider { user: Mutex::new(Ok(user(&["dev"]))), asked: Mutex::new(0) };
+        let provider = Provider::new(Ok(user(&["dev"])));
         let provider = Arc::new(provider);
         let sign_on = Arc::<Provider>::clone(&provider);
         Self { provider, ..Self::signing_on_by(sign_on, auth) }
@@ -215,7 +145,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let authenticator = authenticator(dir.path(), &sign_on);
         authenticator.reload(&[service(&auth)]);
-        let provider = Arc::new(Provider { user: Mutex::new(Ok(user(&[]))), asked: Mutex::new(0) });
+        let provider = Arc::new(Provider::new(Ok(user(&[]))));
         Self { dir, provider, sign_on, authenticator, auth, now: Now::read() }
     }
 
