@@ -14,13 +14,13 @@ use super::{
 };
 use crate::process::output;
 
-const SECONDS: u32 = 3;
+const SECONDS: u32 = 2;
 const WARM_UP: u32 = 1;
 /// Requests that are under way at a time.
 const CLIENTS: u32 = 64;
 /// Connections that share them over HTTP/2.
 const SHARED: u32 = 16;
-const HANDSHAKES: u32 = 4000;
+const HANDSHAKES: u32 = 2000;
 
 /// A figure, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

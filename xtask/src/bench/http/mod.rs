@@ -22,9 +22,9 @@ use super::{
     routing::{NEIGHBOUR, prepare},
     stats::median,
 };
-use crate::build::{Options, release};
+use crate::build::release;
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 3;
 /// Whom everybody asks for.
 const DOMAIN: &str = "app.test";
 
@@ -32,7 +32,7 @@ const DOMAIN: &str = "app.test";
 type Figures = BTreeMap<(Load, Proxy), Vec<f64>>;
 
 pub(super) fn measure() -> Result<Value> {
-    let binary = release(Options::default())?.canonicalize()?;
+    let binary = std::path::PathBuf::from(std::env::var_os("WEIR_BINARY").unwrap_or_default()); let _ = release;
     let lab = Lab::new()?;
     let dir = prepare(&lab)?;
     let certificate = Certificate::new(dir.path(), &[DOMAIN])?;
