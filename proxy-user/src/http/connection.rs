@@ -169,7 +169,8 @@ where
     I: Read + Write + Unpin + Send + 'static,
 {
     let answering = Arc::clone(connection);
-    let service = service_fn(move |request| answer(Arc::clone(&answering), request));
+    // In a box, since each becomes a task and is moved many times until then.
+    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&answering), request)));
     let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())

@@ -80,7 +80,7 @@ impl Proxy {
             Self::Caddy => ("env", vec![data.as_str(), "caddy", "run", "--config", &config]),
             Self::Weir | Self::Nginx => ("nginx", vec!["-g", "daemon off;", "-c", &config]),
         };
-        let log = File::create(directory.join(format!("{}.log", self.name())))?;
+        let log = File::create(directory.join(format!("{}.out", self.name())))?;
         let process =
             Running::start_into(setting.namespace, program, &arguments, Stdio::from(log))?;
         Ok(Started::Other { _process: process })
@@ -166,7 +166,10 @@ fn caddy(setting: &Setting<'_>) -> Value {
         "admin": { "disabled": true, "config": { "persist": false } },
         "storage": { "module": "file_system", "root": directory.join("caddy") },
         "logging": { "logs": {
-            "default": { "exclude": ["http.log.access"] },
+            "default": {
+                "writer": { "output": "file", "filename": directory.join("caddy.log") },
+                "exclude": ["http.log.access"],
+            },
             "access": {
                 "writer": { "output": "file", "filename": access_log },
                 "include": ["http.log.access"],
