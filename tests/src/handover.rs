@@ -22,9 +22,9 @@ impl Claimant {
         socket.connect(&SockAddr::unix(runtime_dir.join("handover.sock"))?)?;
         socket.set_read_timeout(Some(SOON))?;
         let claimant = Self(socket);
-        claimant.say(&json!({ "Hello": { "version": 1 } }))?;
+        claimant.say(&json!({ "Hello": { "version": 2 } }))?;
         let answer = claimant.hear()?;
-        ensure!(answer["Hello"]["version"] == 1, "{answer}");
+        ensure!(answer["Hello"]["version"] == 2, "{answer}");
         Ok(claimant)
     }
 
