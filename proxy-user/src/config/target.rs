@@ -103,7 +103,7 @@ pub(super) fn destination(
     if let [("host", at)] = entries.as_slice() {
         return Some((Destination::Host, vec![*at]));
     }
-    let (list, places) = targets(fields, &entries)?;
+    let (list, places) = each_once(fields, &entries, parse)?;
     let health = match (mode, health) {
         (Mode::Udp, None) => None,
         (Mode::Udp, Some(_)) => {
@@ -160,8 +160,12 @@ fn missing(fields: &mut Fields<'_, '_>, forms: &str) {
     }
 }
 
-/// Each target once, or a fault for each that is none.
-fn targets(fields: &mut Fields<'_, '_>, entries: &[(&str, At)]) -> Option<(Vec<Target>, Vec<At>)> {
+/// Each target once, and where it stands; or a fault for each that `parse` takes for none.
+pub(super) fn each_once<T: PartialEq>(
+    fields: &mut Fields<'_, '_>,
+    entries: &[(&str, At)],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<(Vec<T>, Vec<At>)> {
     let (mut list, mut places) = (Vec::new(), Vec::new());
     for (text, at) in entries {
         match parse(text) {

@@ -10,7 +10,7 @@ use crate::config::{
     fault::At,
     fields::Fields,
     schema::SERVICE_ROUTE,
-    target::entries,
+    target::{each_once, entries},
     tree::{Node, Table, Value},
 };
 
@@ -130,20 +130,7 @@ fn health(common: &Common, targets: usize) -> Option<WebHealth> {
 /// Each target once, or a fault for each that is none.
 fn targets(fields: &mut Fields<'_, '_>) -> Option<(Vec<WebTarget>, Vec<At>)> {
     let entries = entries(fields, url::FORM)?;
-    let (mut list, mut places) = (Vec::new(), Vec::new());
-    for (text, at) in &entries {
-        match target(text) {
-            Ok(target) if list.contains(&target) => {
-                fields.report.fault(*at, format!("target {text:?} is there twice"));
-            }
-            Ok(target) => {
-                list.push(target);
-                places.push(*at);
-            }
-            Err(why) => fields.report.fault(*at, why),
-        }
-    }
-    (list.len() == entries.len()).then_some((list, places))
+    each_once(fields, &entries, target)
 }
 
 fn target(text: &str) -> Result<WebTarget, String> {
