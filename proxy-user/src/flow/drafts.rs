@@ -94,7 +94,7 @@ pub(super) fn denied(
     }
     let (key, time) = (&attempt.key, attempt.time);
     let mut draft = blank(key, Named::at(service, key), (time, time), now);
-    draft.verdict = verdict(attempt.reason);
+    draft.verdict = Verdict::of(attempt.reason);
     draft.reason = Some(attempt.reason);
     note(&mut draft, "hook", hook(&attempt.judge));
     if let Some(interface) = interface {
@@ -108,14 +108,6 @@ fn hook(judge: &Judge) -> &'static str {
         Judge::Kernel { hook, .. } if *hook == Hook::Xdp as u8 => "xdp",
         Judge::Kernel { .. } => "tc",
         Judge::Relay(_) | Judge::Request(_) => "relay",
-    }
-}
-
-/// Whether an attempt was denied for that reason, or failed (SPEC 4).
-fn verdict(reason: Reason) -> Verdict {
-    match reason {
-        Reason::ConnectionLimit => Verdict::Error,
-        _ => Verdict::Denied,
     }
 }
 
@@ -156,7 +148,7 @@ fn nobodys(service: &ServiceInfo, aggregate: &Aggregate, now: &Now) -> Draft {
     };
     let first = (aggregate.first_time, aggregate.first_time);
     let mut draft = blank(&key, Named::at(service, &key), first, now);
-    draft.verdict = verdict(aggregate.reason);
+    draft.verdict = Verdict::of(aggregate.reason);
     draft.reason = Some(aggregate.reason);
     draft
 }

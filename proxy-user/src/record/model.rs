@@ -219,6 +219,30 @@ impl Verdict {
     /// Every verdict.
     pub const ALL: [Self; 3] = [Self::Allowed, Self::Denied, Self::Error];
 
+    /// What a reason makes of whatever it is the reason of (SPEC 4).
+    pub const fn of(reason: Reason) -> Self {
+        match reason {
+            Reason::IpRestricted
+            | Reason::CountryRestricted
+            | Reason::GeoUnavailable
+            | Reason::SsoDenied
+            | Reason::LoginRequired
+            | Reason::MissingSsoSession
+            | Reason::InvalidPassword
+            | Reason::InvalidPin
+            | Reason::InvalidHeader
+            | Reason::LockedOut => Self::Denied,
+            Reason::BadRequest
+            | Reason::UnknownHost
+            | Reason::ConnectionLimit
+            | Reason::BackendUnreachable
+            | Reason::BackendTimeout
+            | Reason::BackendError
+            | Reason::ClientAborted
+            | Reason::TlsHandshakeFailed => Self::Error,
+        }
+    }
+
     /// As records show it.
     pub const fn as_str(self) -> &'static str {
         match self {
