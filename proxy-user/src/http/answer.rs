@@ -23,7 +23,7 @@ use super::{
     forwarded_for::{Client, client},
     pages::{self, Hop as Place},
     path,
-    refusal::{Answer, Refusal},
+    refusal::Refusal,
     sign_in::{At, own, sign_in},
     target::{Asked, asked},
 };
@@ -161,10 +161,7 @@ fn challenge(connection: &Connection, request: &Request<Incoming>) -> Result<(),
     let token = token.filter(|_| connection.tls.is_none());
     match token.and_then(|token| connection.http.certificates.http01(token)) {
         None => Ok(()),
-        Some(answer) => {
-            let answer = Answer::Made(Box::new(Response::new(answer.into())));
-            Err(Refusal { reason: None, error: String::new(), answer })
-        }
+        Some(answer) => Err(Refusal::made(None, Response::new(answer.into()))),
     }
 }
 
@@ -228,7 +225,7 @@ fn elsewhere(exchange: &Exchange, asked: &Asked, request: &Request<Incoming>) ->
     };
     let status = StatusCode::PERMANENT_REDIRECT;
     let page = pages::redirect(status, &location, exchange.id(), request.headers());
-    Refusal { reason: None, error: String::new(), answer: Answer::Made(Box::new(page)) }
+    Refusal::made(None, page)
 }
 
 fn gone() -> Refusal {

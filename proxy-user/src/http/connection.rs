@@ -40,7 +40,7 @@ use super::{
 use crate::{
     flow::{Failure, Outcome},
     record::{CloseReason, Protocol},
-    relay::{Cut, Guest, House, Stay, Web},
+    relay::{Cut, Guest, House, Web},
 };
 
 /// A head may be so large,
@@ -115,10 +115,6 @@ pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
             Err(failure) => Outcome::Unserved(failure),
         },
     };
-    end(stay, outcome);
-}
-
-fn end(mut stay: Stay, outcome: Outcome) {
     stay.ends(outcome);
 }
 

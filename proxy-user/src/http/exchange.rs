@@ -25,7 +25,7 @@ use crate::{
         AuthMethod, CloseReason, Draft, HttpPart, HttpVersion, Location, Protocol, Source,
         Timestamp, Verdict, shown,
     },
-    relay::{Bytes, Cut, Judged, Place},
+    relay::{Bytes, Judged, Place},
 };
 
 /// Metadata: who spoke for the client.
@@ -88,7 +88,11 @@ impl Exchange {
             target: String::new(),
             tls_version: connection.tls.as_ref().and_then(|tls| tls.version),
             http: Some(Box::new(http)),
-            metadata: connection.proxy.into_iter().map(via).collect(),
+            metadata: connection
+                .proxy
+                .map(|proxy| (PROXY.to_owned(), proxy.to_string()))
+                .into_iter()
+                .collect(),
         });
         Box::new(Self {
             requests: Arc::clone(&connection.http.requests),
@@ -205,7 +209,7 @@ impl Exchange {
     pub(super) fn is_refused(&mut self, refusal: &Refusal) {
         self.note(|draft| {
             draft.reason = refusal.reason;
-            draft.verdict = refusal.reason.map_or(Verdict::Allowed, verdict);
+            draft.verdict = refusal.reason.map_or(Verdict::Allowed, Verdict::of);
             if !refusal.error.is_empty() {
                 draft.metadata.insert("error".to_owned(), refusal.error.clone());
             }
@@ -283,7 +287,7 @@ impl Exchange {
         let cut = cut.or_else(|| self.connection.house.order());
         let status = draft.http.as_mut().map(|http| &mut http.status_code);
         if let Some(cut) = cut {
-            draft.metadata.insert("cut".to_owned(), cut_name(cut).to_owned());
+            draft.metadata.insert("cut".to_owned(), CloseReason::from(cut).as_str().to_owned());
             draft.verdict = Verdict::Error;
             return;
         }
@@ -312,49 +316,12 @@ impl Drop for Exchange {
     }
 }
 
-/// Who spoke for the client, as records tell it.
-fn via(proxy: SocketAddr) -> (String, String) {
-    (PROXY.to_owned(), proxy.to_string())
-}
-
-fn cut_name(cut: Cut) -> &'static str {
-    match cut {
-        Cut::PolicyChanged => "policy_changed",
-        Cut::ServiceRemoved => "service_removed",
-        Cut::Shutdown => "shutdown",
-    }
-}
-
 fn version(version: Version) -> Option<HttpVersion> {
     match version {
         Version::HTTP_10 => Some(HttpVersion::Http10),
         Version::HTTP_11 => Some(HttpVersion::Http11),
         Version::HTTP_2 => Some(HttpVersion::Http2),
         _ => None,
-    }
-}
-
-/// What a reason makes of a request (SPEC 4).
-fn verdict(reason: Reason) -> Verdict {
-    match reason {
-        Reason::IpRestricted
-        | Reason::CountryRestricted
-        | Reason::GeoUnavailable
-        | Reason::SsoDenied
-        | Reason::LoginRequired
-        | Reason::MissingSsoSession
-        | Reason::InvalidPassword
-        | Reason::InvalidPin
-        | Reason::InvalidHeader
-        | Reason::LockedOut => Verdict::Denied,
-        Reason::BadRequest
-        | Reason::UnknownHost
-        | Reason::ConnectionLimit
-        | Reason::BackendUnreachable
-        | Reason::BackendTimeout
-        | Reason::BackendError
-        | Reason::ClientAborted
-        | Reason::TlsHandshakeFailed => Verdict::Error,
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     refusal::Refusal,
     sign_in::Passed,
     traffic::BodyEnd,
-    upstream::{self, Key, Reach, Sender},
+    upstream::{self, Key, Sender},
 };
 use crate::{
     config::{Route, Scheme},
@@ -72,6 +72,15 @@ pub(super) struct Switch {
     pub(super) way: Way,
 }
 
+/// Where a try goes.
+struct There<'a> {
+    member: &'a Arc<Member>,
+    /// Which of the connections there are good for it.
+    key: Key,
+    /// Whether it may go on with another protocol.
+    upgrades: bool,
+}
+
 /// What became of a try.
 enum Tried {
     Answered(Response<Incoming>, Way),
@@ -95,10 +104,10 @@ pub(super) async fn forward(
     let patience = going.site.settings().connect_timeout;
     let mut failed = unreachable(&"the route has no target", false);
     for (index, member) in members.iter().enumerate() {
+        let there = There { member, key: spoken(going.route, member), upgrades: client.is_some() };
         loop {
             let until = share(Instant::now() + patience, members.len() - index);
-            let upgrades = client.is_some();
-            let sender = match reach(&going, exchange, (member, upgrades), until).await {
+            let sender = match reach(&going, exchange, &there, until).await {
                 Ok(sender) => sender,
                 Err(refusal) => {
                     failed = refusal;
@@ -106,8 +115,8 @@ pub(super) async fn forward(
                 }
             };
             let was_used = sender.is_used();
-            hosts.address(&mut request, member, sender.is_http2());
-            match send(&going, exchange, (sender, member), request, repeatable).await {
+            hosts.address(&mut request, member, there.key.scheme(), sender.is_http2());
+            match send(&going, exchange, (sender, &there), request, repeatable).await {
                 Tried::Answered(response, way) => {
                     return answered(response, way, client, &going, exchange);
                 }
@@ -128,11 +137,9 @@ pub(super) async fn forward(
 async fn reach(
     going: &Going<'_>,
     exchange: &mut Exchange,
-    (member, upgrades): (&Arc<Member>, bool),
+    &There { member, key, upgrades }: &There<'_>,
     until: Instant,
 ) -> Result<Sender, Refusal> {
-    let (scheme, verify) = spoken(going.route, member);
-    let key = Key::of(member, scheme, verify);
     if !upgrades && let Some(sender) = upstream::take(&key) {
         exchange.goes_to(sender.address().to_string());
         return Ok(sender);
@@ -142,7 +149,7 @@ async fn reach(
     };
     let tls = &going.connection.http.client_tls;
     let mut tried = None;
-    let reach = Reach { scheme, verify, upgrades, tls };
+    let reach = key.reach(upgrades, tls);
     // In a box, as all that few requests need: the future of each is moved several times.
     let connecting = upstream::connect((member, permit), reach, until, &mut tried);
     let connected = Box::pin(connecting).await;
@@ -176,12 +183,12 @@ fn unreachable(error: &dyn std::fmt::Display, is_timeout: bool) -> Refusal {
 async fn send(
     going: &Going<'_>,
     exchange: &mut Exchange,
-    (mut sender, member): (Sender, &Arc<Member>),
+    (mut sender, there): (Sender, &There<'_>),
     request: Request<Upload>,
     repeatable: bool,
 ) -> Tried {
     let spare = repeatable.then(|| head(&request));
-    let seat = Seat::new(Arc::clone(member));
+    let seat = Seat::new(Arc::clone(there.member));
     let limit = going.route.timeout;
     let answer = tokio::select! {
         biased;
@@ -194,9 +201,7 @@ async fn send(
     };
     match answer {
         Ok(response) => {
-            let (scheme, verify) = spoken(going.route, member);
-            let key = Key::of(member, scheme, verify);
-            let kept = (!sender.is_http2()).then_some((key, sender));
+            let kept = (!sender.is_http2()).then_some((there.key, sender));
             Tried::Answered(response, Way { _seat: seat, kept })
         }
         Err(unsent) => {
@@ -245,10 +250,11 @@ fn head(request: &Request<Upload>) -> Request<()> {
     head
 }
 
-/// How a target of a route is spoken to, and whether its certificate must be good.
-pub(super) fn spoken(route: &Route, member: &Member) -> (Scheme, bool) {
+/// How a target of a route is spoken to.
+fn spoken(route: &Route, member: &Arc<Member>) -> Key {
     let target = route.targets.iter().find(|target| target.target == *member.target());
-    (target.map_or(Scheme::Http, |target| target.scheme), !route.skip_tls_verify)
+    let scheme = target.map_or(Scheme::Http, |target| target.scheme);
+    Key::of(member, scheme, !route.skip_tls_verify)
 }
 
 fn answered(

@@ -9,10 +9,12 @@ use hyper::{
     HeaderMap,
     header::{FORWARDED, HeaderName, HeaderValue},
 };
-
 use uuid::Uuid;
 
-use super::forwarded_for::{Client, X_FORWARDED_FOR};
+use super::{
+    forwarded_for::{Client, X_FORWARDED_FOR},
+    headers::joined,
+};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
@@ -45,12 +47,7 @@ impl Said {
         if !hop.client.through_proxy {
             return Self::default();
         }
-        let joined = |name: HeaderName| {
-            let lines: Vec<&[u8]> =
-                headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-            let value = HeaderValue::from_bytes(&lines.join(&b", "[..])).ok()?;
-            (!lines.is_empty()).then_some((name, value))
-        };
+        let line = |name: HeaderName| joined(headers, &name, b", ").map(|line| (name, line));
         let names = [
             X_FORWARDED_FOR,
             X_FORWARDED_HOST,
@@ -59,7 +56,7 @@ impl Said {
             FORWARDED,
             X_REQUEST_ID,
         ];
-        Self { lines: names.into_iter().filter_map(joined).collect() }
+        Self { lines: names.into_iter().filter_map(line).collect() }
     }
 
     fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {

@@ -43,7 +43,7 @@ const NOT_IN_TRAILERS: [HeaderName; 10] = [
     RANGE,
 ];
 
-/// What Weir alone tells targets, as [`folded`].
+/// What Weir alone tells targets, by [`is_same`].
 const OURS: [&str; 9] = [
     "forwarded",
     "x-forwarded-for",
@@ -56,13 +56,33 @@ const OURS: [&str; 9] = [
     "x-request-id",
 ];
 
+/// The entries of a header that is a list, over all its lines (RFC 9110, 5.6.1).
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// Whether one of them is that word, in any case.
+fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    listed(headers, name).any(|entry| entry.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// All lines of a header in one.
+pub(super) fn joined(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    separator: &'static [u8],
+) -> Option<HeaderValue> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&lines.join(separator)).ok()
+}
+
 /// Removes what concerns the connection that `headers` came on.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
+    let named: Vec<HeaderName> = listed(headers, &CONNECTION)
         // What most servers name, and goes anyway.
         .filter(|name| !name.eq_ignore_ascii_case(KEEP_ALIVE.as_str().as_bytes()))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
@@ -112,11 +132,7 @@ const OF_REQUESTS: [&[u8]; 4] = [b"h2", b"h2c", b"http", b"tls"];
 
 /// Which protocol the client wants to go on with, where that is so (RFC 9110, 7.8).
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let asks = headers.get_all(CONNECTION).iter().any(|line| {
-        line.as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()))
-    });
+    let asks = lists(headers, &CONNECTION, UPGRADE.as_str());
     headers.get(UPGRADE).filter(|protocols| asks && !are_of_requests(protocols)).cloned()
 }
 
@@ -133,8 +149,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+    if let Some(joined) = joined(headers, &COOKIE, b"; ") {
         headers.insert(COOKIE, joined);
     }
 }
@@ -162,18 +177,12 @@ pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: Option<HeaderValue>
 
 /// Whether `Via` says that a message has passed there before (RFC 9110, 7.6.3).
 pub(super) fn passed(headers: &HeaderMap, pseudonym: &HeaderValue) -> bool {
-    let entries = headers.get_all(VIA).iter();
-    let mut entries = entries.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    entries.any(|entry| entry.trim_ascii() == pseudonym.as_bytes())
+    listed(headers, &VIA).any(|entry| entry == pseudonym.as_bytes())
 }
 
 /// Whether the client takes trailers, which gRPC's servers want to know (RFC 9110, 10.1.4).
 pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
-    headers.get_all(TE).iter().any(|line| {
-        line.as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    })
+    lists(headers, &TE, "trailers")
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod pulse;
 mod redirects;
 mod refusal;
 mod rewound;
+mod sealing;
 mod sign_in;
 pub mod sso;
 mod taken;

@@ -6,19 +6,13 @@ use hyper::{
     Request, StatusCode, Uri, Version,
     body::Incoming,
     header::{EXPECT, HOST, HeaderValue, TE, VIA},
-    http::uri::{Authority, PathAndQuery, Scheme as UriScheme},
+    http::uri::{Authority, PathAndQuery},
 };
 use proxy_common::reason::Reason;
 
 use super::{
-    auth::remove_own_cookies,
-    body::Upload,
-    exchange::Exchange,
-    forward::{Going, spoken},
-    forwarded, headers,
-    pages::Hop as Place,
-    path::stripped,
-    refusal::Refusal,
+    auth::remove_own_cookies, body::Upload, exchange::Exchange, forward::Going, forwarded, headers,
+    pages::Hop as Place, path::stripped, refusal::Refusal,
 };
 use crate::{
     config::{Scheme, Target},
@@ -26,14 +20,13 @@ use crate::{
 };
 
 /// A request on its way, but for the target that it goes to.
-pub(super) struct Outbound<'a> {
+pub(super) struct Outbound {
     pub(super) request: Request<Upload>,
-    pub(super) hosts: Hosts<'a>,
+    pub(super) hosts: Hosts,
 }
 
 /// What a target is addressed by.
-pub(super) struct Hosts<'a> {
-    going: &'a Going<'a>,
+pub(super) struct Hosts {
     path: PathAndQuery,
     /// The host that the client asked for, where targets are to have it.
     asked: Option<HeaderValue>,
@@ -44,11 +37,11 @@ pub(super) struct Hosts<'a> {
 ///
 /// # Errors
 /// It has been here before.
-pub(super) fn outbound<'a>(
+pub(super) fn outbound(
     request: Request<Incoming>,
-    going: &'a Going<'a>,
+    going: &Going<'_>,
     exchange: &Exchange,
-) -> Result<Outbound<'a>, Refusal> {
+) -> Result<Outbound, Refusal> {
     let (mut parts, body) = request.into_parts();
     let pseudonym = &going.connection.http.pseudonym;
     if headers::passed(&parts.headers, pseudonym) {
@@ -80,7 +73,7 @@ pub(super) fn outbound<'a>(
     }
     let upload = Upload::new(body, exchange.traffic(), Arc::clone(&going.passed.credentials));
     let request = Request::from_parts(parts, upload);
-    Ok(Outbound { request, hosts: Hosts { going, path, asked, takes_trailers } })
+    Ok(Outbound { request, hosts: Hosts { path, asked, takes_trailers } })
 }
 
 fn path(uri: &Uri, going: &Going<'_>) -> PathAndQuery {
@@ -96,10 +89,15 @@ fn path(uri: &Uri, going: &Going<'_>) -> PathAndQuery {
     stripped.unwrap_or(whole)
 }
 
-impl Hosts<'_> {
+impl Hosts {
     /// Addresses a request to one of the targets.
-    pub(super) fn address(&self, request: &mut Request<Upload>, member: &Member, is_http2: bool) {
-        let (scheme, _) = spoken(self.going.route, member);
+    pub(super) fn address(
+        &self,
+        request: &mut Request<Upload>,
+        member: &Member,
+        scheme: Scheme,
+        is_http2: bool,
+    ) {
         let host = self.asked.clone().or_else(|| own_host(member.target(), scheme));
         let headers = request.headers_mut();
         headers.remove(TE);
@@ -119,10 +117,7 @@ impl Hosts<'_> {
         let mut parts = hyper::http::uri::Parts::default();
         parts.path_and_query = Some(self.path.clone());
         parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        parts.scheme = parts.authority.as_ref().map(|_| match scheme {
-            Scheme::Https => UriScheme::HTTPS,
-            Scheme::Http | Scheme::H2c => UriScheme::HTTP,
-        });
+        parts.scheme = parts.authority.as_ref().and_then(|_| scheme.of_requests().parse().ok());
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     }
 }

@@ -62,6 +62,11 @@ impl Refusal {
         Self { error: error.to_string(), ..Self::of(reason, status, Hop::Target, text) }
     }
 
+    /// An answer that is made already.
+    pub(super) fn made(reason: Option<Reason>, response: Response<Bytes>) -> Self {
+        Self { reason, error: String::new(), answer: Answer::Made(Box::new(response)) }
+    }
+
     /// Restrictions do not let the client pass.
     pub(super) fn denied(reason: Reason) -> Self {
         Self { reason: Some(reason), error: String::new(), answer: Answer::Denied }

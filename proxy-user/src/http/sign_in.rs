@@ -15,7 +15,7 @@ use super::{
     exchange::Exchange,
     forwarded::{Hop, Said},
     pages::Hop as Place,
-    refusal::{Answer, Refusal},
+    refusal::Refusal,
     target::Asked,
 };
 use crate::config::Service;
@@ -144,6 +144,5 @@ pub(super) async fn sign_in(
 
 fn turned_away(exchange: &mut Exchange, turned: Turned) -> Refusal {
     exchange.is_by(turned.method, turned.user.as_deref());
-    let answer = Answer::Made(Box::new(turned.response));
-    Refusal { reason: turned.reason, error: String::new(), answer }
+    Refusal::made(turned.reason, turned.response)
 }

@@ -1,21 +1,14 @@
 //! A connection that has changed to another protocol: bytes both ways, until one end or
 //! Weir has enough.
 
-use std::{
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{future::poll_fn, io, pin::pin, sync::Arc, time::Duration};
 
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
+    io::copy_bidirectional,
     time::{Instant, sleep},
 };
+use tokio_util::io::InspectReader;
 
 use super::{connection::Connection, exchange::Exchange, forward::Switch, traffic::Traffic};
 use crate::{record::CloseReason, relay::Bytes};
@@ -26,8 +19,12 @@ pub(super) async fn tunnel(connection: &Connection, switch: Switch, mut exchange
     let (Ok(client), Ok(target)) = tokio::join!(client, target) else { return };
     let idle_timeout = exchange.idle_timeout();
     let traffic = Arc::clone(exchange.traffic());
-    let mut client = Counted::new(client, &traffic, |up| Bytes { up, down: 0 });
-    let mut target = Counted::new(target, &traffic, |down| Bytes { up: 0, down });
+    let mut client = InspectReader::new(TokioIo::new(client), |read: &[u8]| {
+        traffic.moves(Bytes { up: read.len() as u64, down: 0 });
+    });
+    let mut target = InspectReader::new(TokioIo::new(target), |read: &[u8]| {
+        traffic.moves(Bytes { up: 0, down: read.len() as u64 });
+    });
     let copying = pin!(copy_bidirectional(&mut client, &mut target));
     let why = tokio::select! {
         biased;
@@ -60,50 +57,6 @@ async fn silence(traffic: &Traffic, limit: Duration) {
         if passed != seen {
             (seen, since) = (passed, Instant::now());
         }
-    }
-}
-
-/// One end, of which what is read is counted.
-struct Counted<'a> {
-    io: TokioIo<Upgraded>,
-    traffic: &'a Traffic,
-    count: fn(u64) -> Bytes,
-}
-
-impl<'a> Counted<'a> {
-    fn new(io: Upgraded, traffic: &'a Traffic, count: fn(u64) -> Bytes) -> Self {
-        Self { io: TokioIo::new(io), traffic, count }
-    }
-}
-
-impl AsyncRead for Counted<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.traffic.moves((self.count)((buf.filled().len() - before) as u64));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted<'_> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

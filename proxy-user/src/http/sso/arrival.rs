@@ -12,11 +12,10 @@ use super::{
     error::{SsoError, StateFault},
     identity::{Expected, identify},
     issuer::Issuer,
-    key::Key,
     tokens,
     user::User,
 };
-use crate::{config::SsoProvider, record::Timestamp};
+use crate::{config::SsoProvider, http::sealing::SealingKey, record::Timestamp};
 
 /// Who came back.
 #[derive(Clone, Debug)]
@@ -46,7 +45,7 @@ pub(super) struct Returned {
 
 /// The state is looked at before anything else: without it a stranger wrote the link.
 pub(super) fn returned(
-    key: &Key,
+    key: &SealingKey,
     query: &str,
     cookies: &HeaderMap,
     now: Timestamp,

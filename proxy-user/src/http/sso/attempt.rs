@@ -7,8 +7,8 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD as BASE64, Engine as _};
 use hyper::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::{cookie, error::StateFault, key::Key};
-use crate::record::Timestamp;
+use super::{cookie, error::StateFault};
+use crate::{http::sealing::SealingKey, record::Timestamp};
 
 /// How long a user may take at the provider.
 pub(super) const LIFETIME_MS: i64 = 10 * 60 * 1000;
@@ -35,7 +35,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// The value of the cookie of that name. A return address that does not fit into a
     /// cookie loses its query, or is the service's first page.
-    pub(super) fn seal(mut self, key: &Key, name: &str) -> io::Result<String> {
+    pub(super) fn seal(mut self, key: &SealingKey, name: &str) -> io::Result<String> {
         loop {
             let plain = postcard::to_stdvec(&self).map_err(io::Error::other)?;
             let value = BASE64.encode(key.seal(name, plain)?);
@@ -51,7 +51,7 @@ impl Attempt {
 
     /// The login that the browser says it comes back from; and its cookie's name.
     pub(super) fn of(
-        key: &Key,
+        key: &SealingKey,
         state: &str,
         cookies: &HeaderMap,
         now: Timestamp,

@@ -12,10 +12,9 @@ use super::{
     attempt::{Attempt, LIFETIME_MS},
     cookie,
     error::SsoError,
-    key::Key,
     known::Known,
 };
-use crate::{config::SsoProvider, record::Timestamp};
+use crate::{config::SsoProvider, http::sealing::SealingKey, record::Timestamp};
 
 /// The path that a provider sends the browser back to.
 const CALLBACK: &str = "/.weir/sso/callback";
@@ -56,7 +55,7 @@ pub(super) fn redirect(provider: &SsoProvider, origin: &str) -> Result<RedirectU
 }
 
 pub(super) fn depart(
-    key: &Key,
+    key: &SealingKey,
     provider: &SsoProvider,
     known: &Known,
     wish: Wish<'_>,

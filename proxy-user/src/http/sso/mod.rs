@@ -9,7 +9,6 @@ mod departure;
 mod error;
 mod identity;
 mod issuer;
-mod key;
 mod known;
 mod oidc;
 #[cfg(test)]
@@ -33,13 +32,16 @@ use parking_lot::Mutex;
 use self::{
     identity::{Expected, identify},
     issuer::Issuer,
-    key::Key,
 };
-use crate::{config::SsoProvider, http::auth::key_file, record::Timestamp};
+use crate::{
+    config::SsoProvider,
+    http::{auth::key_file, sealing::SealingKey},
+    record::Timestamp,
+};
 
 /// Signs users in at their providers.
 pub struct Sso {
-    key: Key,
+    key: SealingKey,
     /// By the provider's name.
     issuers: Mutex<HashMap<String, Arc<Issuer>>>,
 }
@@ -50,7 +52,7 @@ impl Sso {
     /// # Errors
     /// The key cannot be read or made.
     pub fn new(data_dir: &Path) -> io::Result<Self> {
-        let key = Key::new(&key_file::kept(data_dir, "sso.key")?)?;
+        let key = SealingKey::new(&key_file::kept(data_dir, "sso.key")?)?;
         Ok(Self { key, issuers: Mutex::default() })
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::sender::Sender;
+use super::{connect::Reach, sender::Sender, tls::ClientTls};
 use crate::{config::Scheme, record::KeyedMap, relay::Member};
 
 /// How long a connection may wait: less than most servers do.
@@ -29,6 +29,16 @@ impl Key {
     /// For requests to that target, spoken to so.
     pub(in crate::http) fn of(member: &Arc<Member>, scheme: Scheme, verified: bool) -> Self {
         Self { member: Arc::as_ptr(member).addr(), scheme, verified }
+    }
+
+    /// How the target is spoken to.
+    pub(in crate::http) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// How a new connection of the kind is made.
+    pub(in crate::http) fn reach<'a>(&self, upgrades: bool, tls: &'a ClientTls) -> Reach<'a> {
+        Reach { scheme: self.scheme, verify: self.verified, upgrades, tls }
     }
 }
 

@@ -1,12 +1,15 @@
 //! What a browser has of its session, and what Weir keeps of that.
 
-use ring::{
-    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hmac::{self, HMAC_SHA256},
-};
+use ring::hmac::{self, HMAC_SHA256};
 use sha2::{Digest, Sha256};
 
-use crate::http::auth::random::{NoRandomness, decode, encode, random};
+use crate::http::{
+    auth::random::{NoRandomness, decode, encode, random},
+    sealing::SealingKey,
+};
+
+/// What is sealed.
+const SEALED: &str = "refresh token";
 
 /// 256 random bits: who has them has the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ impl SessionId {
     pub(super) fn seal(&self) -> Seal {
         let id = hmac::Key::new(HMAC_SHA256, &self.0);
         let mut key = [0; 32];
-        key.copy_from_slice(hmac::sign(&id, b"refresh token").as_ref());
+        key.copy_from_slice(hmac::sign(&id, SEALED.as_bytes()).as_ref());
         Seal(key)
     }
 }
@@ -58,26 +61,16 @@ impl SessionKey {
 pub(super) struct Seal([u8; 32]);
 
 impl Seal {
-    fn key(&self) -> Option<LessSafeKey> {
-        UnboundKey::new(&CHACHA20_POLY1305, &self.0).ok().map(LessSafeKey::new)
+    fn key(&self) -> Option<SealingKey> {
+        SealingKey::new(&self.0).ok()
     }
 
-    /// A fresh nonce, and behind it what is sealed.
     pub(super) fn close(&self, text: &str) -> Option<Vec<u8>> {
-        let nonce: [u8; NONCE_LEN] = random().ok()?;
-        let mut bytes = text.as_bytes().to_vec();
-        let unique = Nonce::assume_unique_for_key(nonce);
-        self.key()?.seal_in_place_append_tag(unique, Aad::empty(), &mut bytes).ok()?;
-        Some([&nonce[..], &bytes].concat())
+        self.key()?.seal(SEALED, text.as_bytes().to_vec()).ok()
     }
 
     pub(super) fn open(&self, sealed: &[u8]) -> Option<String> {
-        let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut bytes = bytes.to_vec();
-        let key = self.key()?;
-        let text = key.open_in_place(nonce, Aad::empty(), &mut bytes).ok()?;
-        String::from_utf8(text.to_vec()).ok()
+        String::from_utf8(self.key()?.open(SEALED, sealed)?).ok()
     }
 }
 

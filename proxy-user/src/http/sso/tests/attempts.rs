@@ -5,11 +5,11 @@ use hyper::{HeaderMap, header::COOKIE};
 use crate::{
     http::{
         auth::remove_own_cookies,
+        sealing::SealingKey,
         sso::{
             StateFault,
             attempt::{Attempt, LIFETIME_MS},
             cookie,
-            key::Key,
         },
     },
     record::Timestamp,
@@ -18,8 +18,8 @@ use crate::{
 const STATE: &str = "abcdefghijklmnopqrst-_";
 const BEGUN: Timestamp = Timestamp(1_800_000_000_000);
 
-fn key() -> Key {
-    Key::new(&[7; 32]).unwrap()
+fn key() -> SealingKey {
+    SealingKey::new(&[7; 32]).unwrap()
 }
 
 fn attempt(return_to: &str) -> Attempt {
@@ -41,7 +41,7 @@ fn cookies(text: &str) -> HeaderMap {
 }
 
 /// After so many milliseconds.
-fn back_after(ms: i64, key: &Key, attempt: &Attempt) -> Result<Attempt, StateFault> {
+fn back_after(ms: i64, key: &SealingKey, attempt: &Attempt) -> Result<Attempt, StateFault> {
     let name = cookie::name(STATE, true).unwrap();
     let value = attempt.clone().seal(key, &name).unwrap();
     let cookies = cookies(&format!("a=b; {name}={value}; c"));

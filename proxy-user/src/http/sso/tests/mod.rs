@@ -5,7 +5,6 @@ mod attempts;
 mod browser;
 mod id_tokens;
 mod idp;
-mod key;
 mod login;
 mod outage;
 mod recheck;
