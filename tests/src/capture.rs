@@ -2,59 +2,44 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     sync::{Arc, Mutex, PoisonError},
-    thread,
 };
 
-use anyhow::{Context, Result};
-use rustix::net::Shutdown;
+use anyhow::Result;
 
-use crate::ns::Namespace;
+use crate::{lab::Lab, listening::Listening, ns::Namespace, weir::Weir};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// The target. It ends on drop.
 #[derive(Debug)]
 pub struct Capture {
-    address: SocketAddr,
-    listener: TcpListener,
+    listening: Listening,
     requests: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Capture {
     /// Listens on a namespace's loopback.
     pub fn start(namespace: &Namespace) -> Result<Self> {
-        let bound = namespace.within(|| TcpListener::bind(("127.0.0.1", 0)))?;
-        let listener = bound.context("listening on 127.0.0.1")?;
-        let address = listener.local_addr()?;
         let requests = Arc::default();
-        let (accepting, kept) = (listener.try_clone()?, Arc::clone(&requests));
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                let kept = Arc::clone(&kept);
-                // Who breaks off has sent no request.
-                thread::spawn(move || serve(stream, &kept));
-            }
-        });
-        Ok(Self { address, listener, requests })
+        let kept = Arc::clone(&requests);
+        let listening = Listening::start(namespace, ([127, 0, 0, 1], 0).into(), move |stream| {
+            let kept = Arc::clone(&kept);
+            // Who breaks off has sent no request.
+            move || drop(serve(stream, &kept))
+        })?;
+        Ok(Self { listening, requests })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
     }
 
     /// The whole requests that came since this was last asked, as they came.
     pub fn take(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        // Wakes the thread in accept(), which then ends.
-        let _ = rustix::net::shutdown(&self.listener, Shutdown::Both);
     }
 }
 
@@ -74,6 +59,25 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Vec<u8>>>) -> io::Result<()> {
             count => buffer.extend(&piece[..count]),
         }
     }
+}
+
+/// Where a service of [`services`] listens without TLS.
+pub const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
+/// With it.
+pub const TLS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
+
+/// Weir with a service before the target on [`PLAIN`], and one on [`TLS`].
+pub fn services<'a>(lab: &'a Lab, target: &Capture) -> Result<Weir<'a>> {
+    let service = |name: &str, to: SocketAddr, tls: bool| {
+        format!(
+            "[service.{name}]\ndomain = 'app.test'\nlisten = {}\ntls = {tls}\n\
+             target = 'http://{}'\n",
+            to.port(),
+            target.address()
+        )
+    };
+    let tables = service("plain", PLAIN, false) + &service("app", TLS, true);
+    Weir::start(&lab.server, "interfaces = ['wan']", &tables)
 }
 
 /// How long the first request of a buffer is, where all of it is there.

@@ -15,6 +15,7 @@ pub mod http;
 pub mod http2;
 pub mod kernel;
 pub mod lab;
+pub mod listening;
 pub mod mmdb;
 pub mod names;
 pub mod nft;

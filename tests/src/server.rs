@@ -3,20 +3,18 @@
 use std::{
     collections::HashMap,
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
-use rustix::net::Shutdown as Half;
+use anyhow::Result;
 use socket2::SockRef;
 
-use crate::ns::Namespace;
+use crate::{listening::Listening, ns::Namespace};
 
 /// What a server does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +34,7 @@ pub enum Behaviour {
 /// A server, and the end of all its connections on drop.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
-    listener: TcpListener,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -58,19 +55,15 @@ impl Shared {
 impl Server {
     /// Listens in a namespace; port 0 is chosen by the host.
     pub fn start(namespace: &Namespace, address: SocketAddr, behaviour: Behaviour) -> Result<Self> {
-        let listener = namespace
-            .within(|| TcpListener::bind(address))?
-            .with_context(|| format!("listening on {address} in {}", namespace.name()))?;
-        let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
-        let (accepting, state) = (listener.try_clone()?, Arc::clone(&shared));
-        thread::spawn(move || accept(&accepting, &state, behaviour));
-        Ok(Self { address, listener, shared })
+        let state = Arc::clone(&shared);
+        let accept = move |stream| accept(stream, &state, behaviour);
+        Ok(Self { listening: Listening::start(namespace, address, accept)?, shared })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
     }
 
     /// Connections that it has seen.
@@ -86,28 +79,29 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Wakes the thread in accept(), which then ends.
-        let _ = rustix::net::shutdown(&self.listener, Half::Both);
+        self.listening.stop();
         for (_, stream) in self.shared.open().drain() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>, behaviour: Behaviour) {
-    while let Ok((stream, _)) = listener.accept() {
-        let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
-        if let Ok(copy) = stream.try_clone()
-            && !matches!(behaviour, Behaviour::Reset)
-        {
-            shared.open().insert(number, copy);
-        }
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            // A client that goes away is not the server's failure.
-            let _ = serve(stream, &shared, behaviour);
-            shared.open().remove(&number);
-        });
+fn accept(
+    stream: TcpStream,
+    shared: &Arc<Shared>,
+    behaviour: Behaviour,
+) -> impl FnOnce() + Send + use<> {
+    let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
+    if let Ok(copy) = stream.try_clone()
+        && !matches!(behaviour, Behaviour::Reset)
+    {
+        shared.open().insert(number, copy);
+    }
+    let shared = Arc::clone(shared);
+    move || {
+        // A client that goes away is not the server's failure.
+        let _ = serve(stream, &shared, behaviour);
+        shared.open().remove(&number);
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 
@@ -77,11 +78,20 @@ pub fn client_hello(name: &str) -> Result<Vec<u8>> {
 }
 
 /// How a client speaks TLS who trusts an authority (PEM).
-pub fn trusting(authority: &Path) -> Result<Arc<ClientConfig>> {
+/// Clients offer these protocols (ALPN).
+pub fn trusting(authority: &Path, protocols: &[&str]) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority)?)?;
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    let mut config = config.with_no_client_auth();
+    config.alpn_protocols = names(protocols);
     Ok(Arc::new(config))
+}
+
+/// Protocols as rustls takes them.
+pub(crate) fn names(protocols: &[&str]) -> Vec<Vec<u8>> {
+    protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect()
 }
 
 /// Speaks TLS on a connection to a server of that name, with the first byte on.

@@ -4,12 +4,15 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use crate::{tls::Certificate, weir::Weir};
+use crate::{
+    tls::{Certificate, names, trusting},
+    weir::Weir,
+};
 
 /// Has Weir show a certificate for `*.example.com`, from its next start on, and trusts it.
 /// Clients offer these protocols (ALPN).
@@ -19,13 +22,7 @@ pub fn certify(weir: &Weir<'_>, protocols: &[&str]) -> Result<Arc<ClientConfig>>
     fs::create_dir_all(&directory)?;
     fs::copy(&certificate.certificate, directory.join("test.crt"))?;
     fs::copy(&certificate.key, directory.join("test.key"))?;
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&certificate.certificate)?)?;
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions()?.with_root_certificates(roots);
-    let mut config = config.with_no_client_auth();
-    config.alpn_protocols = names(protocols);
-    Ok(Arc::new(config))
+    trusting(&certificate.certificate, protocols)
 }
 
 /// A server with a certificate of its own, for `directory`.
@@ -39,8 +36,4 @@ pub fn server(directory: &Path, protocols: &[&str]) -> Result<Arc<ServerConfig>>
     let mut config = config.with_single_cert(chain, key)?;
     config.alpn_protocols = names(protocols);
     Ok(Arc::new(config))
-}
-
-fn names(protocols: &[&str]) -> Vec<Vec<u8>> {
-    protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect()
 }

@@ -1,46 +1,29 @@
 //! `WebSocket` (RFC 6455): an echo, and a client of it over TLS.
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     sync::Arc,
-    thread,
 };
 
-use anyhow::{Context, Result, anyhow};
-use rustix::net::Shutdown;
-use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use anyhow::{Result, anyhow};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tungstenite::{Message, WebSocket, accept};
 
-use crate::{client, ns::Namespace};
+use crate::{client, listening::Listening, ns::Namespace, tls::speak};
 
 /// A connection of a client.
 pub type Client = WebSocket<StreamOwned<ClientConnection, TcpStream>>;
 
 /// Sends texts and bytes back; it ends on drop.
 #[derive(Debug)]
-pub struct Echo(TcpListener);
+pub struct Echo(#[expect(dead_code, reason = "it listens until it is dropped")] Listening);
 
 impl Echo {
     /// Listens in a namespace.
     pub fn start(namespace: &Namespace, address: SocketAddr) -> Result<Self> {
-        let listener = namespace
-            .within(|| TcpListener::bind(address))?
-            .with_context(|| format!("listening on {address}"))?;
-        let accepting = listener.try_clone()?;
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                // A client that goes away is not the server's failure.
-                thread::spawn(move || drop(serve(stream)));
-            }
-        });
-        Ok(Self(listener))
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // Wakes the thread in accept(), which then ends.
-        let _ = rustix::net::shutdown(&self.0, Shutdown::Both);
+        // A client that goes away is not the server's failure.
+        let serve = |stream| move || drop(serve(stream));
+        Ok(Self(Listening::start(namespace, address, serve)?))
     }
 }
 
@@ -61,9 +44,7 @@ pub fn connect(
     host: &str,
     config: &Arc<ClientConfig>,
 ) -> Result<Client> {
-    let name = ServerName::try_from(host.to_owned())?;
-    let session = ClientConnection::new(Arc::clone(config), name)?;
-    let stream = StreamOwned::new(session, client::connect(from, to)?);
+    let stream = speak(client::connect(from, to)?, host, config)?;
     let (socket, _) = tungstenite::client(format!("wss://{host}/socket"), stream)
         .map_err(|error| anyhow!("no WebSocket: {error}"))?;
     Ok(socket)

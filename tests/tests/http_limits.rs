@@ -3,7 +3,6 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -12,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use weir_tests::{
-    capture::Capture,
+    capture::{Capture, PLAIN, TLS, services},
     client,
     http2::{
         CONTINUATION, END_HEADERS, END_STREAM, Ending, HEADERS, Http2, PING, RST_STREAM, SETTINGS,
@@ -24,8 +23,6 @@ use weir_tests::{
     weir::Weir,
 };
 
-const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
-const TLS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
 const LINES: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "app.test"), (":path", "/")];
@@ -33,20 +30,6 @@ const LINES: [(&str, &str); 4] =
 const MOST_GROWTH: u64 = 96 << 20;
 /// How long others may wait meanwhile: tests share the machine.
 const MOST_WAIT: Duration = Duration::from_secs(3);
-
-/// A service of that name on [`PLAIN`], and on [`TLS`].
-fn weir<'a>(lab: &'a Lab, target: &Capture) -> Result<Weir<'a>> {
-    let service = |name: &str, to: SocketAddr, tls: bool| {
-        format!(
-            "[service.{name}]\ndomain = 'app.test'\nlisten = {}\ntls = {tls}\n\
-             target = 'http://{}'\n",
-            to.port(),
-            target.address()
-        )
-    };
-    let tables = service("plain", PLAIN, false) + &service("app", TLS, true);
-    Weir::start(&lab.server, "interfaces = ['wan']", &tables)
-}
 
 /// Begins a request and sends a byte of its head now and then; how long it lasts.
 fn dawdle(lab: &Lab) -> Result<Duration> {
@@ -149,7 +132,7 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 fn floods_cost_nobody_else_anything() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let target = Capture::start(&lab.server)?;
-    let mut weir = weir(&lab, &target)?;
+    let mut weir = services(&lab, &target)?;
     talk(&lab.server, PLAIN, GET)?;
     let before = weir.resident()?;
     let over = AtomicBool::new(false);
@@ -187,7 +170,7 @@ fn floods_cost_nobody_else_anything() -> Result<()> {
 fn a_large_head_of_http2_is_refused_alone() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let target = Capture::start(&lab.server)?;
-    let _weir = weir(&lab, &target)?;
+    let _weir = services(&lab, &target)?;
     let mut connection = Http2::connect(&lab.server, TLS, "app.test")?;
     let line = fields(&[("x", &"y".repeat(15_000))]);
     connection.send(HEADERS, END_STREAM, 1, &fields(&LINES))?;

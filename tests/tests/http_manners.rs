@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    thread,
+    net::{Shutdown, SocketAddr, TcpStream},
 };
 
 use anyhow::{Context, Result, ensure};
 use weir_tests::{
     lab::{self, Lab},
+    listening::Listening,
     ns::run,
     scenario::BACKEND,
     wait::SOON,
@@ -73,17 +73,10 @@ fn clients_are_understood_in_each_of_their_ways() -> Result<()> {
 }
 
 /// A target that reads a head, gives an answer and closes the connection, again and again.
-fn hasty(lab: &Lab, answer: &'static [u8]) -> Result<TcpListener> {
-    let address = SocketAddr::from(([127, 0, 0, 1], BACKEND));
-    let listener = lab.server.within(|| TcpListener::bind(address))??;
-    let accepting = listener.try_clone()?;
-    thread::spawn(move || {
-        while let Ok((stream, _)) = accepting.accept() {
-            // A client that goes away is not the target's failure.
-            let _ = answer_head(&stream, answer);
-        }
-    });
-    Ok(listener)
+fn hasty(lab: &Lab, answer: &'static [u8]) -> Result<Listening> {
+    // A client that goes away is not the target's failure.
+    let serve = move |stream| move || drop(answer_head(&stream, answer));
+    Listening::start(&lab.server, ([127, 0, 0, 1], BACKEND).into(), serve)
 }
 
 fn answer_head(stream: &TcpStream, answer: &[u8]) -> io::Result<()> {
@@ -102,7 +95,7 @@ fn answer_head(stream: &TcpStream, answer: &[u8]) -> io::Result<()> {
 #[test]
 fn a_target_may_close_after_each_answer_without_a_word() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
-    let listener = hasty(&lab, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+    let _target = hasty(&lab, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
     let weir = Weir::start(&lab.server, "", &tables())?;
     let mut stream = kept(&lab)?;
     for count in 0..60 {
@@ -113,7 +106,6 @@ fn a_target_may_close_after_each_answer_without_a_word() -> Result<()> {
         ensure!(status == 200, "{count}: {status}: {:?}", weir.events("verdict=error"));
         stream.skip(length.context("no length")?)?;
     }
-    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both)?;
     Ok(())
 }
 
@@ -122,7 +114,7 @@ fn a_target_may_answer_before_it_has_read_everything() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let large =
         b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge";
-    let listener = hasty(&lab, large)?;
+    let _target = hasty(&lab, large)?;
     let weir = Weir::start(&lab.server, "", &tables())?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("body");
@@ -142,6 +134,5 @@ fn a_target_may_answer_before_it_has_read_everything() -> Result<()> {
     for record in weir.wait_for_events(2, "status_code=413", SOON)? {
         assert_eq!(record["verdict"], "allowed", "{record}");
     }
-    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both)?;
     Ok(())
 }

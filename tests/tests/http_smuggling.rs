@@ -1,20 +1,15 @@
 //! Requests that two servers might read differently: Weir refuses them, or makes one
 //! request of them that nobody can misread.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use anyhow::{Context, Result};
 use weir_tests::{
-    capture::Capture,
+    capture::{Capture, PLAIN, TLS, services},
     http2::{DATA, END_HEADERS, END_STREAM, Ending, HEADERS, Http2, fields},
     lab::Lab,
     talk::talk,
     wait::SOON,
-    weir::Weir,
 };
 
-const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7080);
-const TLS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
 /// What follows each form on its connection: it is read as a request of its own or not at
 /// all.
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
@@ -238,20 +233,6 @@ fn requests(target: &Capture) -> Vec<String> {
     target.take().iter().map(|all| shown(all)).collect()
 }
 
-/// A service of that name on [`PLAIN`], and on [`TLS`].
-fn weir<'a>(lab: &'a Lab, target: &Capture) -> Result<Weir<'a>> {
-    let service = |name: &str, to: SocketAddr, tls: bool| {
-        format!(
-            "[service.{name}]\ndomain = 'app.test'\nlisten = {}\ntls = {tls}\n\
-             target = 'http://{}'\n",
-            to.port(),
-            target.address()
-        )
-    };
-    let tables = service("plain", PLAIN, false) + &service("app", TLS, true);
-    Weir::start(&lab.server, "interfaces = ['wan']", &tables)
-}
-
 /// What the target gets and the client hears of a form.
 fn expected(outcome: &Outcome) -> (Vec<String>, Vec<u16>) {
     let next = || NEXT_THERE.to_owned();
@@ -267,7 +248,7 @@ fn expected(outcome: &Outcome) -> (Vec<String>, Vec<u16>) {
 fn nobody_can_misread_what_a_target_gets() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let target = Capture::start(&lab.server)?;
-    let weir = weir(&lab, &target)?;
+    let weir = services(&lab, &target)?;
     let forms = [lengths(), codings(), chunks(), hosts(), heads()].concat();
     for form in &forms {
         let bytes = [&form.bytes, NEXT.as_bytes()].concat();
@@ -297,7 +278,7 @@ fn request(lab: &Lab, lines: &[(&str, &str)], body: &str) -> Result<Ending> {
 fn what_http2_forbids_reaches_no_target() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let target = Capture::start(&lab.server)?;
-    let _weir = weir(&lab, &target)?;
+    let _weir = services(&lab, &target)?;
     let there = |ending| match ending {
         Ending::Status(200) => vec![hello()],
         _ => vec![],

@@ -2,16 +2,14 @@
 
 use std::{
     io::{self, BufReader},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    thread,
 };
 
 use anyhow::{Context, Result};
-use rustix::net::Shutdown as Half;
 
 pub use super::read::Received;
 use super::{
@@ -19,6 +17,7 @@ use super::{
     read::request,
 };
 use crate::{
+    listening::Listening,
     ns::Namespace,
     scenario::BACKEND,
     wait::{SOON, eventually},
@@ -28,8 +27,7 @@ use crate::{
 /// that it received. All its connections end on drop.
 #[derive(Debug)]
 pub struct Target {
-    address: SocketAddr,
-    listener: TcpListener,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -74,19 +72,15 @@ impl Target {
 
     /// Listens at an address of a namespace.
     pub fn start_at(namespace: &Namespace, address: SocketAddr) -> Result<Self> {
-        let listener = namespace
-            .within(|| TcpListener::bind(address))?
-            .with_context(|| format!("listening on {address} in {}", namespace.name()))?;
-        let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
-        let (accepting, state) = (listener.try_clone()?, Arc::clone(&shared));
-        thread::spawn(move || accept(&accepting, &state));
-        Ok(Self { address, listener, shared })
+        let state = Arc::clone(&shared);
+        let accept = move |stream| accept(stream, &state);
+        Ok(Self { listening: Listening::start(namespace, address, accept)?, shared })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
     }
 
     /// All that it has received so far, in order.
@@ -113,8 +107,7 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        // Wakes the thread in accept(), which then ends.
-        let _ = rustix::net::shutdown(&self.listener, Half::Both);
+        self.listening.stop();
         self.release();
         for stream in lock(&self.shared.open).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -122,18 +115,16 @@ impl Drop for Target {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    while let Ok((stream, _)) = listener.accept() {
-        shared.connections.fetch_add(1, Relaxed);
-        if let Ok(copy) = stream.try_clone() {
-            lock(&shared.open).push(copy);
-        }
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            // A client that goes away is not the target's failure.
-            let _ = serve(&stream, &shared);
-            let _ = stream.shutdown(Shutdown::Both);
-        });
+fn accept(stream: TcpStream, shared: &Arc<Shared>) -> impl FnOnce() + Send + use<> {
+    shared.connections.fetch_add(1, Relaxed);
+    if let Ok(copy) = stream.try_clone() {
+        lock(&shared.open).push(copy);
+    }
+    let shared = Arc::clone(shared);
+    move || {
+        // A client that goes away is not the target's failure.
+        let _ = serve(&stream, &shared);
+        let _ = stream.shutdown(Shutdown::Both);
     }
 }
 

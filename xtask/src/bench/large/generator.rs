@@ -2,13 +2,11 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    thread,
+    net::{SocketAddr, TcpStream},
 };
 
-use anyhow::{Context, Result};
-use rustix::net::Shutdown;
-use weir_tests::ns::Namespace;
+use anyhow::Result;
+use weir_tests::{listening::Listening, ns::Namespace};
 
 /// Bytes of a body.
 pub(super) const LENGTH: u64 = 5 << 30;
@@ -18,27 +16,15 @@ pub(super) const PATH: &str = "/large";
 const END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// The target, ended with this.
-pub(super) struct Generator(TcpListener);
+pub(super) struct Generator(
+    #[expect(dead_code, reason = "it listens until it is dropped")] Listening,
+);
 
 impl Generator {
     pub(super) fn start(namespace: &Namespace, address: SocketAddr) -> Result<Self> {
-        let bound = namespace.within(|| TcpListener::bind(address))?;
-        let listener = bound.with_context(|| format!("listening on {address}"))?;
-        let accepting = listener.try_clone()?;
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                // Who breaks off is told by the client.
-                thread::spawn(move || serve(&stream));
-            }
-        });
-        Ok(Self(listener))
-    }
-}
-
-impl Drop for Generator {
-    fn drop(&mut self) {
-        // Wakes the thread in accept(), which then ends.
-        let _ = rustix::net::shutdown(&self.0, Shutdown::Both);
+        // Who breaks off is told by the client.
+        let serve = |stream| move || drop(serve(&stream));
+        Ok(Self(Listening::start(namespace, address, serve)?))
     }
 }
 
