@@ -109,6 +109,9 @@ fn a_new_policy_cuts_what_it_denies_and_nothing_else() -> Result<()> {
     assert_eq!(upgraded.head()?.0, 101);
     upgraded.stream().write_all(b"hello")?;
     upgraded.stream().read_exact(&mut [0; 5])?;
+    let mut waiting = kept(&lab, lab::BLOCKED4)?;
+    waiting.ask("/silent", "")?;
+    assert_eq!(target.last()?.path(), "/silent");
     let mut allowed = events(&lab, lab::DE4, "")?;
 
     weir.configure("", &plain(&format!("block = ['{}']", lab::BLOCKED4)))?;
@@ -116,12 +119,18 @@ fn a_new_policy_cuts_what_it_denies_and_nothing_else() -> Result<()> {
     let cut = Instant::now();
     ensure!(!denied.rest().contains("second"), "the stream goes on");
     assert_eq!(upgraded.rest(), "");
-    ensure!(cut.elapsed() < SOON, "neither was told: {:?}", cut.elapsed());
+    assert_eq!(waiting.head()?.0, 503);
+    ensure!(cut.elapsed() < SOON, "one of them was not told: {:?}", cut.elapsed());
     let blocked = format!("source_ip={}", lab::BLOCKED4);
-    let records = weir.wait_for_events(2, &blocked, SOON)?;
+    let records = weir.wait_for_events(3, &blocked, SOON)?;
     let of = |path: &str| records.iter().find(|record| record["path"] == path).cloned();
-    let stream = of("/events").unwrap_or_default();
-    assert_fields(&stream, &json!({ "status_code": 200, "metadata": { "cut": "policy_changed" } }));
+    for (path, status) in [("/events", 200), ("/silent", 503)] {
+        let expected = json!({
+            "status_code": status, "verdict": "error", "reason": null,
+            "metadata": { "cut": "policy_changed" },
+        });
+        assert_fields(&of(path).unwrap_or_default(), &expected);
+    }
     let upgrade = of("/upgrade").unwrap_or_default();
     let expected = json!({
         "status_code": 101, "close_reason": "policy_changed", "bytes_upload": 5, "bytes_download": 5,
@@ -177,7 +186,8 @@ fn a_session_that_ends_ends_what_it_opened() -> Result<()> {
     assert_cut(changed)?;
     for record in weir.wait_for_events(2, "path=/events", SOON)? {
         let expected = json!({
-            "status_code": 200, "auth_method_used": "password", "bytes_download": 13,
+            "status_code": 200, "verdict": "error", "reason": null,
+            "auth_method_used": "password", "bytes_download": 13,
             "metadata": { "cut": "session_ended" },
         });
         assert_fields(&record, &expected);

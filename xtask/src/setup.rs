@@ -38,8 +38,13 @@ const FOR_TESTS: [(&str, &str); 25] = [
     ("npm", "npm"),
 ];
 /// What the benchmarks run beside these.
-const FOR_BENCHES: [(&str, &str); 4] =
-    [("wrk", "wrk"), ("tar", "tar"), ("h2load", "nghttp2-client"), ("caddy", "caddy")];
+const FOR_BENCHES: [(&str, &str); 5] = [
+    ("wrk", "wrk"),
+    ("tar", "tar"),
+    ("h2load", "nghttp2-client"),
+    ("caddy", "caddy"),
+    ("perf", "linux-perf"),
+];
 /// What the scans run beside the tests' programs.
 const FOR_SCANS: [(&str, &str); 2] = [("testssl", "testssl.sh"), ("slowhttptest", "slowhttptest")];
 /// nginx's stream module, and its package.

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -30,6 +30,8 @@ use crate::{
 
 /// Metadata: who spoke for the client.
 const PROXY: &str = "proxy";
+/// Metadata: what ended it before its end, where that was Weir's doing.
+const CUT: &str = "cut";
 
 /// A request and its answer.
 pub(super) struct Exchange {
@@ -209,7 +211,11 @@ impl Exchange {
     pub(super) fn is_refused(&mut self, refusal: &Refusal) {
         self.note(|draft| {
             draft.reason = refusal.reason;
-            draft.verdict = refusal.reason.map_or(Verdict::Allowed, Verdict::of);
+            draft.verdict = match refusal.reason {
+                Some(reason) => Verdict::of(reason),
+                None if draft.metadata.contains_key(CUT) => Verdict::Error,
+                None => Verdict::Allowed,
+            };
             if !refusal.error.is_empty() {
                 draft.metadata.insert("error".to_owned(), refusal.error.clone());
             }
@@ -242,20 +248,21 @@ impl Exchange {
         }
     }
 
-    /// Ready with the order to end it, once there is one.
+    /// Ready once it has to end, which is noted.
     pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(lease) = &mut self.lease
+        let why = if let Some(lease) = &mut self.lease
             && lease.as_mut().poll(cx).is_ready()
         {
-            self.note(|draft| {
-                draft.metadata.insert("cut".to_owned(), "session_ended".to_owned());
-            });
-            return Poll::Ready(());
-        }
-        match &self.judged {
-            Some(judged) => judged.entered.control().poll_cut(cx).map(|_| ()),
-            None => Poll::Pending,
-        }
+            "session_ended"
+        } else if let Some(judged) = &self.judged {
+            CloseReason::from(ready!(judged.entered.control().poll_cut(cx))).as_str()
+        } else {
+            return Poll::Pending;
+        };
+        self.note(|draft| {
+            draft.metadata.insert(CUT.to_owned(), why.to_owned());
+        });
+        Poll::Ready(())
     }
 
     /// It lasts no longer than what the client signed in by.
@@ -284,13 +291,15 @@ impl Exchange {
     /// What it makes of an end that came too early.
     fn is_incomplete(&self, draft: &mut Draft) {
         let cut = self.judged.as_ref().and_then(|judged| judged.entered.control().order());
-        let cut = cut.or_else(|| self.connection.house.order());
-        let status = draft.http.as_mut().map(|http| &mut http.status_code);
-        if let Some(cut) = cut {
-            draft.metadata.insert("cut".to_owned(), CloseReason::from(cut).as_str().to_owned());
+        if let Some(cut) = cut.or_else(|| self.connection.house.order()) {
+            let why = CloseReason::from(cut).as_str().to_owned();
+            draft.metadata.entry(CUT.to_owned()).or_insert(why);
+        }
+        if draft.metadata.contains_key(CUT) {
             draft.verdict = Verdict::Error;
             return;
         }
+        let status = draft.http.as_mut().map(|http| &mut http.status_code);
         draft.reason.get_or_insert(Reason::ClientAborted);
         if let Some(status) = status.filter(|status| **status == 0) {
             *status = 499;

@@ -161,6 +161,11 @@ impl<'a> Weir<'a> {
         self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
+    /// The daemon's process id.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("weir is not running")?.id())
+    }
+
     /// Sends the daemon a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.as_ref().context("weir is not running")?.signal(signal)

@@ -124,6 +124,10 @@ impl Running {
         let child = command.args(arguments).stdin(Stdio::null()).stdout(stdout).spawn();
         Ok(Self(child.with_context(|| format!("{command:?}"))?))
     }
+
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
 }
 
 impl Drop for Running {

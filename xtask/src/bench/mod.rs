@@ -38,6 +38,8 @@ pub(crate) enum Which {
     Large,
     /// HTTP over TLS beside nginx, HAProxy and Caddy
     Http,
+    /// Where the time of a request over TLS goes
+    Profile,
 }
 
 pub(crate) fn run(which: &[Which]) -> Result<()> {
@@ -56,6 +58,7 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
+            Which::Profile => record("profile", http::profile)?,
         }
     }
     Ok(())

@@ -26,10 +26,18 @@ pub(super) enum Proxy {
 /// A running one, ended with this.
 pub(super) enum Started<'a> {
     Weir(Weir<'a>),
-    Other { _process: Running },
+    Other { process: Running },
 }
 
 impl Started<'_> {
+    /// Its process, whose children are workers.
+    pub(super) fn id(&self) -> Result<u32> {
+        match self {
+            Self::Weir(weir) => weir.id(),
+            Self::Other { process } => Ok(process.id()),
+        }
+    }
+
     /// Ends it in order. One that is dropped has failed, and shows its log.
     pub(super) fn stop(self) -> Result<()> {
         if let Self::Weir(mut weir) = self {
@@ -78,7 +86,7 @@ impl Proxy {
             arguments.push(&path);
         }
         let process = Running::start_into(namespace, program, &arguments, Stdio::from(log))?;
-        Ok(Started::Other { _process: process })
+        Ok(Started::Other { process })
     }
 }
 

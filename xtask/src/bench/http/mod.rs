@@ -3,22 +3,26 @@
 //! changing order.
 
 mod load;
+mod profile;
 mod proxies;
 mod target;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use weir_tests::{lab::Lab, tls::Certificate};
 
 use self::{
     load::Load,
     proxies::{HTTPS, Proxy, Setting, versions},
+    target::Target,
 };
 use super::{
     goal,
     load::wait_for,
+    proxies::Started,
     routing::{NEIGHBOUR, prepare},
     stats::median,
 };
@@ -32,28 +36,16 @@ const DOMAIN: &str = "app.test";
 type Figures = BTreeMap<(Load, Proxy), Vec<f64>>;
 
 pub(super) fn measure() -> Result<Value> {
-    let binary = release(Options::default())?.canonicalize()?;
-    let lab = Lab::new()?;
-    let dir = prepare(&lab)?;
-    let certificate = Certificate::new(dir.path(), &[DOMAIN])?;
-    let target = target::start(&lab.neighbours, NEIGHBOUR, dir.path())?;
-    let setting = Setting {
-        namespace: &lab.server,
-        target: target.address,
-        certificate: &certificate,
-        directory: dir.path(),
-        weir: &binary,
-    };
+    let place = Place::new()?;
     let mut figures = Figures::new();
     for round in 0..ROUNDS {
         let mut order = Proxy::ALL;
         order.rotate_left(round % Proxy::ALL.len());
         for proxy in order {
-            let started = proxy.start(&setting)?;
-            wait_for(&lab.server, HTTPS)?;
+            let started = place.start(proxy)?;
             for load in Load::ALL {
                 let peak = load.of_peak().and_then(|peak| figures.get(&(peak, proxy))?.last());
-                let figure = load.run(&lab.clients, peak.copied())?;
+                let figure = load.run(&place.lab.clients, peak.copied())?;
                 figures.entry((load, proxy)).or_default().push(figure);
             }
             started.stop()?;
@@ -66,6 +58,65 @@ pub(super) fn measure() -> Result<Value> {
         "figures": shown(&figures),
         "goals": goals(&figures),
     }))
+}
+
+/// Where the time of small requests goes, with each proxy.
+pub(super) fn profile() -> Result<Value> {
+    let place = Place::new()?;
+    let mut results = Vec::new();
+    for proxy in Proxy::ALL {
+        let started = place.start(proxy)?;
+        for load in profile::LOADS {
+            println!("{}, {}", proxy.name(), load.name());
+            let run = || load.run(&place.lab.clients, None);
+            let times = profile::times(started.id()?, run)?;
+            let functions = match proxy {
+                Proxy::Weir => profile::functions(started.id()?, place.directory.path(), run)?,
+                _ => Vec::new(),
+            };
+            results.push(json!({
+                "proxy": proxy.name(),
+                "load": load.name(),
+                "times": times,
+                "functions": functions,
+            }));
+        }
+        started.stop()?;
+    }
+    Ok(json!({ "versions": versions()?, "profiles": results }))
+}
+
+/// The lab, with the target, where one proxy at a time is.
+struct Place {
+    target: Target,
+    certificate: Certificate,
+    weir: PathBuf,
+    directory: TempDir,
+    lab: Lab,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let weir = release(Options::default())?.canonicalize()?;
+        let lab = Lab::new()?;
+        let directory = prepare(&lab)?;
+        let certificate = Certificate::new(directory.path(), &[DOMAIN])?;
+        let target = target::start(&lab.neighbours, NEIGHBOUR, directory.path())?;
+        Ok(Self { target, certificate, weir, directory, lab })
+    }
+
+    fn start(&self, proxy: Proxy) -> Result<Started<'_>> {
+        let setting = Setting {
+            namespace: &self.lab.server,
+            target: self.target.address,
+            certificate: &self.certificate,
+            directory: self.directory.path(),
+            weir: &self.weir,
+        };
+        let started = proxy.start(&setting)?;
+        wait_for(&self.lab.server, HTTPS)?;
+        Ok(started)
+    }
 }
 
 /// Prints medians, and gives them with the rounds that they are of.

@@ -83,7 +83,7 @@ impl Proxy {
         let log = File::create(directory.join(format!("{}.out", self.name())))?;
         let process =
             Running::start_into(setting.namespace, program, &arguments, Stdio::from(log))?;
-        Ok(Started::Other { _process: process })
+        Ok(Started::Other { process })
     }
 }
 
