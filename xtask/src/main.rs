@@ -14,7 +14,11 @@ mod setup;
 mod test;
 mod toolchain;
 
-use std::{env, path::Path, process::ExitCode};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -44,6 +48,9 @@ enum Command {
         /// Which; all where none is named
         #[arg(value_enum)]
         which: Vec<bench::Which>,
+        /// Another build of weir, which `profile` measures beside this one
+        #[arg(long, value_name = "BINARY")]
+        beside: Option<PathBuf>,
     },
     /// Have scanners and slow clients at a site over TLS (root)
     Scan {
@@ -79,7 +86,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(options) => run::run(options),
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
-        Command::Bench { which } => bench::run(&which),
+        Command::Bench { which, beside } => bench::run(&which, beside.as_deref()),
         Command::Scan { which } => return scan::run(&which),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),

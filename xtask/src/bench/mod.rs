@@ -42,7 +42,7 @@ pub(crate) enum Which {
     Profile,
 }
 
-pub(crate) fn run(which: &[Which]) -> Result<()> {
+pub(crate) fn run(which: &[Which], beside: Option<&Path>) -> Result<()> {
     if !is_root() {
         bail!("kernel programs and namespaces are measured: run this as root");
     }
@@ -58,14 +58,14 @@ pub(crate) fn run(which: &[Which]) -> Result<()> {
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
-            Which::Profile => record("profile", http::profile)?,
+            Which::Profile => record("profile", || http::profile(beside))?,
         }
     }
     Ok(())
 }
 
 /// Measures, and writes the results beside the machine and the sources that they are of.
-fn record(name: &str, measure: fn() -> Result<Value>) -> Result<()> {
+fn record(name: &str, measure: impl FnOnce() -> Result<Value>) -> Result<()> {
     fs::create_dir_all(RESULTS).context(RESULTS)?;
     let began = output(Command::new("date").args(["--utc", "+%Y-%m-%d-%H%M%S"]))?;
     let path = Path::new(RESULTS).join(format!("{began}-{name}.json"));

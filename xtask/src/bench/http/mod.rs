@@ -7,13 +7,17 @@ mod profile;
 mod proxies;
 mod target;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_tests::{lab::Lab, tls::Certificate};
 
+pub(super) use self::profile::profile;
 use self::{
     load::Load,
     proxies::{HTTPS, Proxy, Setting, versions},
@@ -42,7 +46,7 @@ pub(super) fn measure() -> Result<Value> {
         let mut order = Proxy::ALL;
         order.rotate_left(round % Proxy::ALL.len());
         for proxy in order {
-            let started = place.start(proxy)?;
+            let started = place.start(proxy, &place.weir)?;
             for load in Load::ALL {
                 let peak = load.of_peak().and_then(|peak| figures.get(&(peak, proxy))?.last());
                 let figure = load.run(&place.lab.clients, peak.copied())?;
@@ -58,32 +62,6 @@ pub(super) fn measure() -> Result<Value> {
         "figures": shown(&figures),
         "goals": goals(&figures),
     }))
-}
-
-/// Where the time of small requests goes, with each proxy.
-pub(super) fn profile() -> Result<Value> {
-    let place = Place::new()?;
-    let mut results = Vec::new();
-    for proxy in Proxy::ALL {
-        let started = place.start(proxy)?;
-        for load in profile::LOADS {
-            println!("{}, {}", proxy.name(), load.name());
-            let run = || load.run(&place.lab.clients, None);
-            let times = profile::times(started.id()?, run)?;
-            let functions = match proxy {
-                Proxy::Weir => profile::functions(started.id()?, place.directory.path(), run)?,
-                _ => Vec::new(),
-            };
-            results.push(json!({
-                "proxy": proxy.name(),
-                "load": load.name(),
-                "times": times,
-                "functions": functions,
-            }));
-        }
-        started.stop()?;
-    }
-    Ok(json!({ "versions": versions()?, "profiles": results }))
 }
 
 /// The lab, with the target, where one proxy at a time is.
@@ -105,13 +83,14 @@ impl Place {
         Ok(Self { target, certificate, weir, directory, lab })
     }
 
-    fn start(&self, proxy: Proxy) -> Result<Started<'_>> {
+    /// Starts one of them; Weir from this binary.
+    fn start<'a>(&'a self, proxy: Proxy, weir: &'a Path) -> Result<Started<'a>> {
         let setting = Setting {
             namespace: &self.lab.server,
             target: self.target.address,
             certificate: &self.certificate,
             directory: self.directory.path(),
-            weir: &self.weir,
+            weir,
         };
         let started = proxy.start(&setting)?;
         wait_for(&self.lab.server, HTTPS)?;

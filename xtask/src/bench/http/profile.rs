@@ -10,10 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
-use super::load::{Load, Size, Version};
+use super::{
+    super::stats::median,
+    Place,
+    load::{Load, Size, Version},
+    proxies::{Proxy, versions},
+};
 use crate::process::output;
 
 /// Within a load, behind its warm-up: how long the time is taken.
@@ -24,48 +29,113 @@ const TICKS: f64 = 100.0;
 /// Functions that take less are not listed, in percent.
 const LEAST: &str = "0.4";
 
+const ROUNDS: usize = 5;
+
 /// The loads whose time is looked at.
-pub(super) const LOADS: [Load; 2] =
+const LOADS: [Load; 2] =
     [Load::Requests(Version::Http1, Size::Small), Load::Requests(Version::Http2, Size::Small)];
 
-/// Ticks in the process and in the kernel, by the names of threads.
-type Times = BTreeMap<String, (u64, u64)>;
+/// What is looked at, and a name for it.
+struct Contender<'a> {
+    name: &'static str,
+    proxy: Proxy,
+    weir: &'a Path,
+}
 
-/// Puts `load` on the proxy, and gives what a request took of it.
-pub(super) fn times(pid: u32, run: impl FnOnce() -> Result<f64> + Send) -> Result<Value> {
+/// Ticks in the process and in the kernel, by the names of threads.
+type Times = BTreeMap<String, (u32, u32)>;
+
+/// What a request takes, in microseconds of a processor, by thread: in the process and in the
+/// kernel.
+type Costs = BTreeMap<String, (f64, f64)>;
+
+/// Of a load in one round.
+struct Figure {
+    rate: f64,
+    costs: Costs,
+}
+
+/// Where the time of small requests goes; `beside`: with another build of Weir, too.
+pub(in super::super) fn profile(beside: Option<&Path>) -> Result<Value> {
+    let place = Place::new()?;
+    let mut all = vec![Contender { name: "weir", proxy: Proxy::Weir, weir: &place.weir }];
+    all.extend(beside.map(|weir| Contender { name: "weir_beside", proxy: Proxy::Weir, weir }));
+    for proxy in [Proxy::Nginx, Proxy::Haproxy] {
+        all.push(Contender { name: proxy.name(), proxy, weir: &place.weir });
+    }
+    let mut figures: BTreeMap<(Load, usize), Vec<Figure>> = BTreeMap::new();
+    for round in 0..ROUNDS {
+        for turn in 0..all.len() {
+            let index = (turn + round) % all.len();
+            let started = place.start(all[index].proxy, all[index].weir)?;
+            for load in LOADS {
+                let figure = times(started.id()?, || load.run(&place.lab.clients, None))?;
+                figures.entry((load, index)).or_default().push(figure);
+            }
+            started.stop()?;
+        }
+        println!("bench: round {} of {ROUNDS}", round + 1);
+    }
+    let mut results = Vec::new();
+    for ((load, index), rounds) in figures {
+        results.push(shown(load, all[index].name, &rounds));
+    }
+    let started = place.start(Proxy::Weir, &place.weir)?;
+    let mut functions = serde_json::Map::new();
+    for load in LOADS {
+        let run = || load.run(&place.lab.clients, None);
+        let of = self::functions(started.id()?, place.directory.path(), run)?;
+        functions.insert(load.name().to_owned(), of.into());
+    }
+    started.stop()?;
+    Ok(json!({ "versions": versions()?, "times": results, "functions_of_weir": functions }))
+}
+
+/// Prints medians, and gives them with the rounds that they are of.
+fn shown(load: Load, name: &str, rounds: &[Figure]) -> Value {
+    let of = |value: fn(&Figure) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
+    let rates = of(|figure| figure.rate);
+    let user = of(|figure| figure.costs.values().map(|cost| cost.0).sum());
+    let kernel = of(|figure| figure.costs.values().map(|cost| cost.1).sum());
+    let rate = median(&rates);
+    let (in_it, in_kernel) = (median(&user), median(&kernel));
+    println!(
+        "{} {name:12} {rate:>7.0} requests a second, {in_it:5.1} us in it and {in_kernel:5.1} us \
+         in the kernel for each",
+        load.name()
+    );
+    let threads: Vec<_> = rounds.iter().map(|figure| json!(figure.costs)).collect();
+    json!({
+        "load": load.name(),
+        "proxy": name,
+        "requests_per_second": { "median": rate, "rounds": rates },
+        "microseconds_in_it": { "median": in_it, "rounds": user },
+        "microseconds_in_the_kernel": { "median": in_kernel, "rounds": kernel },
+        "threads": threads,
+    })
+}
+
+/// Puts a load on the proxy, and gives what a request takes of it.
+fn times(pid: u32, run: impl FnOnce() -> Result<f64> + Send) -> Result<Figure> {
     thread::scope(|scope| {
         let load = scope.spawn(run);
         thread::sleep(AFTER);
         let (before, began) = (taken(pid)?, Instant::now());
         thread::sleep(WINDOW);
         let (after, seconds) = (taken(pid)?, began.elapsed().as_secs_f64());
-        let rate = load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
-        let each = |ticks: u64| {
-            f64::from(u32::try_from(ticks).unwrap_or(u32::MAX)) / TICKS * 1e6 / seconds / rate
-        };
-        let mut threads = Vec::new();
-        let (mut all_user, mut all_system) = (0, 0);
-        for (name, (user, system)) in after {
+        let rate = load.join().map_err(|_| anyhow!("the load panicked"))??;
+        let each = |ticks: u32| f64::from(ticks) / TICKS * 1e6 / seconds / rate;
+        let cost = |(name, (user, system)): (String, (u32, u32))| {
             let (user_before, system_before) = before.get(&name).copied().unwrap_or_default();
-            let (user, system) = (user - user_before, system - system_before);
-            (all_user, all_system) = (all_user + user, all_system + system);
-            if user + system > 1 {
-                threads.push(json!({ "thread": name, "user": each(user), "kernel": each(system) }));
-            }
-        }
-        let (user, kernel) = (each(all_user), each(all_system));
-        println!(
-            "  {rate:>9.0} requests a second, {user:.1} us in it and {kernel:.1} us in the kernel each"
-        );
-        Ok(json!({
-            "requests_per_second": rate,
-            "microseconds_a_request": { "user": user, "kernel": kernel, "threads": threads },
-        }))
+            let since = |now: u32, before: u32| each(now.saturating_sub(before));
+            (name, (since(user, user_before), since(system, system_before)))
+        };
+        Ok(Figure { rate, costs: after.into_iter().map(cost).collect() })
     })
 }
 
 /// Puts a load on the proxy, and gives the functions that its time goes to.
-pub(super) fn functions(
+fn functions(
     pid: u32,
     directory: &Path,
     run: impl FnOnce() -> Result<f64> + Send,
@@ -78,7 +148,7 @@ pub(super) fn functions(
         record.args(["record", "--quiet", "--event", "cpu-clock", "--freq", "5000"]);
         record.args(["--pid", &pid.to_string(), "--output"]).arg(&data);
         output(record.args(["--", "sleep", &WINDOW.as_secs().to_string()]))?;
-        load.join().map_err(|_| anyhow::anyhow!("the load panicked"))?
+        load.join().map_err(|_| anyhow!("the load panicked"))?
     })?;
     let mut report = Command::new("perf");
     report.args(["report", "--stdio", "--quiet", "--no-children", "--sort", "comm,symbol"]);
@@ -104,13 +174,13 @@ fn taken(pid: u32) -> Result<Times> {
     Ok(times)
 }
 
-fn add(times: &mut Times, name: &str, (user, system): (u64, u64)) {
+fn add(times: &mut Times, name: &str, (user, system): (u32, u32)) {
     let all = times.entry(name.to_owned()).or_default();
     *all = (all.0 + user, all.1 + system);
 }
 
 /// The thread's name, and its ticks in the process and in the kernel (`proc_pid_stat(5)`).
-fn parsed(stat: &str) -> Option<(&str, u64, u64)> {
+fn parsed(stat: &str) -> Option<(&str, u32, u32)> {
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     Some((name, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))

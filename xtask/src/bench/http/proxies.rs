@@ -74,10 +74,12 @@ impl Proxy {
         };
         fs::write(&config, text).with_context(|| config.display().to_string())?;
         let config = config.to_string_lossy();
-        let data = format!("XDG_DATA_HOME={}", directory.display());
+        // What it says before it has read where to log goes to standard error.
+        let caddy =
+            format!("XDG_DATA_HOME={} exec caddy run --config {config} 2>&1", directory.display());
         let (program, arguments) = match self {
             Self::Haproxy => ("haproxy", vec!["-db", "-f", &config]),
-            Self::Caddy => ("env", vec![data.as_str(), "caddy", "run", "--config", &config]),
+            Self::Caddy => ("sh", vec!["-c", caddy.as_str()]),
             Self::Weir | Self::Nginx => ("nginx", vec!["-g", "daemon off;", "-c", &config]),
         };
         let log = File::create(directory.join(format!("{}.out", self.name())))?;
