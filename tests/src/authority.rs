@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -32,15 +33,16 @@ impl Authority {
         self.path("ca.pem")
     }
 
-    /// Writes NAME.crt and NAME.key for a domain into `directory`.
+    /// Writes NAME.crt and NAME.key for a domain, or an address, into `directory`.
     pub fn issue(&self, domain: &str, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
         let [asked, extensions] = ["asked.pem", "extensions"].map(|name| self.path(name));
         let mut openssl = request(&format!("/CN={domain}"));
         openssl.arg("-keyout").arg(directory.join(format!("{domain}.key")));
         run(openssl.arg("-out").arg(&asked))?;
+        let kind = if domain.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
         let text = format!(
-            "subjectAltName=DNS:{domain}\nbasicConstraints=critical,CA:FALSE\n\
+            "subjectAltName={kind}:{domain}\nbasicConstraints=critical,CA:FALSE\n\
              keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n\
              crlDistributionPoints=URI:http://ca.test/crl\n"
         );

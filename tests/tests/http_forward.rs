@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use weir_tests::{
+    authority::Authority,
     client,
     lab::{self, Lab},
     names,
@@ -313,6 +314,36 @@ fn nginx_behind_is_reached_by_either_protocol() -> Result<()> {
     assert_eq!(record["reason"], "backend_unreachable", "{record}");
     let error = record["metadata"]["error"].as_str().unwrap_or_default();
     ensure!(error.contains("certificate"), "{record}");
+    Ok(())
+}
+
+/// The certificate is to be good, and to be that target's.
+#[test]
+fn a_target_over_tls_is_who_it_is_taken_for() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let directory = TempDir::with_prefix(names::prefix())?;
+    let authority = Authority::new(directory.path())?;
+    authority.issue("127.0.0.1", directory.path())?;
+    let shown = directory.path().display();
+    let http = format!(
+        "server {{ listen 127.0.0.1:{BACKEND} ssl; listen 127.0.0.2:{BACKEND} ssl;\n\
+           ssl_certificate {shown}/127.0.0.1.crt; ssl_certificate_key {shown}/127.0.0.1.key;\n\
+           return 200 served; }}"
+    );
+    let _nginx = program::nginx(&lab.server, &http, BACKEND, directory.path())?;
+    let tables = [("named", "127.0.0.1"), ("other", "127.0.0.2")].map(|(name, address)| {
+        let target = format!("https://{address}:{BACKEND}");
+        site_of(name, &format!("{name}.example.com"), &target, "")
+    });
+    let mut weir = Weir::install(&lab.server)?;
+    weir.trust(&authority.certificate());
+    weir.configure("", &tables.concat())?;
+    weir.launch()?;
+    let named = Curl::new(&lab).get("https://named.example.com/")?;
+    assert_eq!((named.status, named.body.as_str()), (200, "served"));
+    assert_eq!(Curl::new(&lab).get("https://other.example.com/")?.status, 502);
+    let record = weir.wait_for_event("service_id=other", SOON)?;
+    assert_eq!(record["reason"], "backend_unreachable", "{record}");
     Ok(())
 }
 

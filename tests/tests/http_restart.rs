@@ -9,11 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use weir_tests::{
     lab::{self, Lab},
     wait::{SOON, holds},
-    web::{kept::Kept, target::Target},
+    web::{assert_fields, curl::Curl, kept::Kept, secret::hash, site, target::Target},
     weir::Weir,
 };
 
@@ -217,5 +217,41 @@ fn a_kill_loses_what_is_under_way_and_invents_nothing() -> Result<()> {
     let records = weir.events("")?;
     let paths: Vec<&str> = records.iter().filter_map(|record| record["path"].as_str()).collect();
     assert_eq!(paths, ["/after", "/done"], "{records:?}");
+    Ok(())
+}
+
+/// Who signed in with one daemon is known to the next, and what HTTP/2 has under way is
+/// answered by the one that took it.
+#[test]
+fn a_takeover_signs_nobody_out() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let target = Target::start(&lab.server)?;
+    let lines = format!("password = '{}'", hash(&[], "secret")?);
+    let mut weir = Weir::start(&lab.server, "", &site("vault", "vault.example.com", &lines))?;
+    let url = |path: &str| format!("https://vault.example.com{path}");
+    let jar = weir.path("jar").to_string_lossy().into_owned();
+    let origin = "Origin: https://vault.example.com";
+    let form = ["--cookie-jar", &jar, "-H", origin, "-d", "password=secret"];
+    assert_eq!(Curl::new(&lab).with(&form).get(&url("/.weir/login"))?.status, 303);
+    let ask = |path: &str| Curl::new(&lab).with(&["--http2", "--cookie", &jar]).get(&url(path));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| ask("/silent"));
+        assert_eq!(target.last()?.path(), "/silent");
+        let mut before = weir.take_over()?;
+        assert_eq!(ask("/after")?.status, 200);
+        ensure!(before.is_running(), "the stream was not waited for");
+        target.release();
+        let waited = waiting.join().map_err(|_| anyhow!("a client panicked"))??;
+        assert_eq!((waited.status, waited.version.as_str()), (204, "HTTP/2"));
+        ensure!(before.wait(LONG)?.success(), "it failed");
+        Ok(())
+    })?;
+    for path in ["/silent", "/after"] {
+        let record = weir.wait_for_event(&format!("path={path}"), SOON)?;
+        let expected = json!({
+            "verdict": "allowed", "auth_method_used": "password", "http_version": "2",
+        });
+        assert_fields(&record, &expected);
+    }
     Ok(())
 }

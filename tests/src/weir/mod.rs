@@ -6,7 +6,7 @@ mod process;
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::Duration,
 };
@@ -34,6 +34,7 @@ pub struct Weir<'a> {
     namespace: &'a Namespace,
     binary: PathBuf,
     directory: TempDir,
+    trusted: Option<PathBuf>,
     process: Option<Process>,
 }
 
@@ -46,7 +47,7 @@ impl<'a> Weir<'a> {
     /// Installs this build of it.
     pub fn install_from(namespace: &'a Namespace, binary: PathBuf) -> Result<Self> {
         let directory = TempDir::with_prefix(names::prefix())?;
-        Ok(Self { namespace, binary, directory, process: None })
+        Ok(Self { namespace, binary, directory, trusted: None, process: None })
     }
 
     /// Installs, configures (see [`Self::configure`]) and starts it.
@@ -55,6 +56,11 @@ impl<'a> Weir<'a> {
         weir.configure(kernel, tables)?;
         weir.launch()?;
         Ok(weir)
+    }
+
+    /// Takes an authority's certificate for those of the system, once it is started.
+    pub fn trust(&mut self, authority: &Path) {
+        self.trusted = Some(authority.to_owned());
     }
 
     /// A path in its own directory, which goes with it.
@@ -132,6 +138,7 @@ impl<'a> Weir<'a> {
     fn spawn(&self) -> Result<Process> {
         let mut command = self.namespace.bound_command(&self.binary);
         command.arg("run").arg("--config").arg(self.config());
+        command.envs(self.trusted.as_ref().map(|authority| ("SSL_CERT_FILE", authority)));
         Process::spawn(command, &self.path("weir.log"))
     }
 
