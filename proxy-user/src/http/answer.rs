@@ -94,10 +94,9 @@ async fn handle(
     exchange.is_for(&asked.host);
     challenge(connection, &request)?;
     let hop = Hop {
-        peer: connection.client,
+        lines: &connection.lines,
         client,
         host: &asked.authority,
-        listen_port: connection.local.port(),
         id: exchange.id(),
         is_tls: connection.tls.is_some(),
     };
@@ -136,7 +135,7 @@ fn route(site: &Site, request: &Request<Incoming>) -> Result<Option<usize>, Refu
         Ok(Some(place)) => Ok(place.checked_sub(1)),
         Ok(None) => {
             let text = "Nothing is published under this address.";
-            Err(Refusal::of(Reason::UnknownHost, StatusCode::NOT_FOUND, Place::Weir, text))
+            Err(Refusal::of(Reason::UnknownHost, StatusCode::NOT_FOUND, Place::Client, text))
         }
         Err(path::Ambiguous) => {
             Err(Refusal::bad_request("The request's path can be read in more than one way."))

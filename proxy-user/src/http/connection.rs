@@ -30,6 +30,7 @@ use super::{
     answer::answer,
     exchange::Exchange,
     forward::Switch,
+    forwarded::Lines,
     handshake::{TlsFacts, handshake},
     malformed,
     pulse::{Health, Pulse, Watched},
@@ -43,10 +44,9 @@ use crate::{
     relay::{Cut, Guest, House, Web},
 };
 
-/// A head may be so large,
+/// A head may be so large. It may have up to 100 lines: for these, hyper needs no memory
+/// that it has to ask for.
 const MOST_HEAD: usize = 64 * 1024;
-/// and have so many lines.
-const MOST_HEADERS: usize = 128;
 /// Requests that a client may have under way on one connection.
 const MOST_STREAMS: u32 = 128;
 /// What a client may send on a connection of HTTP/2 before it is taken on, and of one
@@ -64,11 +64,12 @@ pub(super) struct Connection {
     pub(super) http: Arc<Inner>,
     pub(super) house: House,
     pub(super) client: SocketAddr,
-    pub(super) local: SocketAddr,
     /// A proxy that speaks for the client by the PROXY protocol.
     pub(super) proxy: Option<SocketAddr>,
     pub(super) listen_port: u16,
     pub(super) tls: Option<TlsFacts>,
+    /// What its requests tell targets alike.
+    pub(super) lines: Lines,
     pub(super) pulse: Arc<Pulse>,
     /// Where it goes on with another protocol.
     switch: Mutex<Option<(Switch, Box<Exchange>)>>,
@@ -98,7 +99,7 @@ pub(super) async fn serve(http: Arc<Inner>, guest: Guest) {
         http,
         house,
         client,
-        local,
+        lines: Lines::of(client.ip(), local.port()),
         proxy: Some(peer).filter(|peer| *peer != client),
         listen_port,
         tls: None,
@@ -154,7 +155,6 @@ where
         .header_read_timeout(None)
         .max_buf_size(MOST_HEAD)
         .max_header_size(MOST_HEAD)
-        .max_headers(MOST_HEADERS)
         .half_close(false);
     let serving = pin!(builder.serve_connection(io, service).with_upgrades());
     drive(connection, serving, http1::UpgradeableConnection::graceful_shutdown).await

@@ -141,7 +141,7 @@ async fn reach(
     until: Instant,
 ) -> Result<Sender, Refusal> {
     if !upgrades && let Some(sender) = upstream::take(&key) {
-        exchange.goes_to(sender.address().to_string());
+        exchange.goes_to(sender.address().to_owned());
         return Ok(sender);
     }
     let Some(permit) = going.connection.house.file() else {

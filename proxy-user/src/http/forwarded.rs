@@ -1,15 +1,13 @@
 //! What targets are told of the client: the `X-Forwarded-` family, `Forwarded` (RFC 7239).
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, SocketAddr},
-};
+use std::{fmt::Write, net::IpAddr};
 
 use hyper::{
     HeaderMap,
     header::{FORWARDED, HeaderName, HeaderValue},
 };
-use uuid::Uuid;
+use parking_lot::Mutex;
+use uuid::{Uuid, fmt::Hyphenated};
 
 use super::{
     forwarded_for::{Client, X_FORWARDED_FOR},
@@ -23,16 +21,63 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a request came with, by Weir's own knowledge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Hop<'a> {
-    pub(super) peer: SocketAddr,
+    /// Of its connection.
+    pub(super) lines: &'a Lines,
     pub(super) client: Client,
     /// As asked for, with a port where that was given.
     pub(super) host: &'a str,
-    pub(super) listen_port: u16,
     /// What the request is known by.
     pub(super) id: Uuid,
     pub(super) is_tls: bool,
+}
+
+/// What requests of a connection are told alike: made once, for all of them.
+pub(super) struct Lines {
+    peer: IpAddr,
+    /// The peer's.
+    address: Option<HeaderValue>,
+    port: HeaderValue,
+    /// Of the host that was asked for last, which for most connections is the only one.
+    host: Mutex<Option<OfHost>>,
+}
+
+#[derive(Clone)]
+struct OfHost {
+    host: HeaderValue,
+    /// Of `Forwarded`.
+    element: HeaderValue,
+}
+
+impl Lines {
+    /// Of what `peer` sends to a port.
+    pub(super) fn of(peer: IpAddr, listen_port: u16) -> Self {
+        let peer = peer.to_canonical();
+        let (address, port) = (text(&peer), HeaderValue::from(listen_port));
+        Self { peer, address, port, host: Mutex::default() }
+    }
+
+    fn of_host(&self, host: &str, proto: &str) -> Option<OfHost> {
+        let mut last = self.host.lock();
+        if last.as_ref().is_none_or(|last| last.host != host) {
+            let element = HeaderValue::try_from(element(self.peer, host, proto));
+            let (host, element) = (HeaderValue::from_str(host).ok()?, element.ok()?);
+            *last = Some(OfHost { host, element });
+        }
+        last.clone()
+    }
+
+    /// The host, as a line of its own.
+    pub(super) fn host(&self, hop: &Hop<'_>) -> Option<HeaderValue> {
+        self.of_host(hop.host, hop.proto()).map(|of| of.host)
+    }
+}
+
+impl Hop<'_> {
+    fn proto(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
 }
 
 /// What a trusted proxy said before.
@@ -72,25 +117,32 @@ impl Said {
 
 /// Sets all of it. The hop's own part comes behind what a trusted proxy `said`.
 pub(super) fn set(headers: &mut HeaderMap, hop: &Hop<'_>, said: &Said) {
-    let peer = hop.peer.ip().to_canonical();
-    let proto = if hop.is_tls { "https" } else { "http" };
-    let mut address = String::with_capacity(40);
-    let _ = write!(address, "{peer}");
-    insert(headers, X_FORWARDED_FOR, appended(said.get(&X_FORWARDED_FOR), &address));
-    let element = element(peer, hop.host, proto);
-    insert(headers, FORWARDED, appended(said.get(&FORWARDED), &element));
-    address.clear();
-    let _ = write!(address, "{}", hop.client.address);
-    insert(headers, X_REAL_IP, HeaderValue::from_str(&address).ok());
-    let id = hop.id.hyphenated().to_string();
-    insert(headers, X_REQUEST_ID, appended(said.get(&X_REQUEST_ID), &id));
-    let kept = |name: HeaderName, own: Option<HeaderValue>| said.get(&name).cloned().or(own);
-    let host = kept(X_FORWARDED_HOST, HeaderValue::from_str(hop.host).ok());
-    insert(headers, X_FORWARDED_HOST, host);
-    let port = kept(X_FORWARDED_PORT, Some(HeaderValue::from(hop.listen_port)));
-    insert(headers, X_FORWARDED_PORT, port);
-    let proto = kept(X_FORWARDED_PROTO, Some(HeaderValue::from_static(proto)));
-    insert(headers, X_FORWARDED_PROTO, proto);
+    let Lines { peer, address, port, .. } = hop.lines;
+    let of_host = hop.lines.of_host(hop.host, hop.proto());
+    let (host, element) = of_host.map(|of| (of.host, of.element)).unzip();
+    let is_peer = hop.client.address == *peer;
+    let client = if is_peer { address.clone() } else { text(&hop.client.address) };
+    let mut id = [0; Hyphenated::LENGTH];
+    let id = HeaderValue::from_str(hop.id.hyphenated().encode_lower(&mut id)).ok();
+    let mut append = |name: HeaderName, own: Option<HeaderValue>| {
+        let value = own.map(|own| appended(said.get(&name), own));
+        insert(headers, name, value);
+    };
+    append(X_FORWARDED_FOR, address.clone());
+    append(FORWARDED, element);
+    append(X_REQUEST_ID, id);
+    insert(headers, X_REAL_IP, client);
+    let mut keep = |name: HeaderName, own: Option<HeaderValue>| {
+        let value = said.get(&name).cloned().or(own);
+        insert(headers, name, value);
+    };
+    keep(X_FORWARDED_HOST, host);
+    keep(X_FORWARDED_PORT, Some(port.clone()));
+    keep(X_FORWARDED_PROTO, Some(HeaderValue::from_static(hop.proto())));
+}
+
+fn text(address: &IpAddr) -> Option<HeaderValue> {
+    HeaderValue::try_from(address.to_string()).ok()
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
@@ -99,13 +151,10 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>)
     }
 }
 
-fn appended(said: Option<&HeaderValue>, own: &str) -> Option<HeaderValue> {
-    match said {
-        None => HeaderValue::from_str(own).ok(),
-        Some(said) => {
-            HeaderValue::from_bytes(&[said.as_bytes(), b", ", own.as_bytes()].concat()).ok()
-        }
-    }
+fn appended(said: Option<&HeaderValue>, own: HeaderValue) -> HeaderValue {
+    let Some(said) = said else { return own };
+    let both = [said.as_bytes(), b", ", own.as_bytes()].concat();
+    HeaderValue::from_bytes(&both).unwrap_or(own)
 }
 
 /// An element of `Forwarded`: RFC 7239, 4; addresses of IPv6 are quoted and in brackets.
@@ -128,6 +177,8 @@ fn element(peer: IpAddr, host: &str, proto: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::http::forwarded_for::client;
 
@@ -139,14 +190,9 @@ mod tests {
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
         let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let client = client(peer, &headers, &trusted);
-        let hop = Hop {
-            peer,
-            client,
-            host: "app.test:8443",
-            listen_port: 443,
-            id: Uuid::nil(),
-            is_tls: true,
-        };
+        let lines = Lines::of(peer.ip(), 443);
+        let hop =
+            Hop { lines: &lines, client, host: "app.test:8443", id: Uuid::nil(), is_tls: true };
         let said = Said::of(&headers, &hop);
         let mut set_headers = HeaderMap::new();
         set(&mut set_headers, &hop, &said);
@@ -177,6 +223,23 @@ mod tests {
                 "x-request-id: 00000000-0000-0000-0000-000000000000",
             ]
         );
+    }
+
+    /// Connections ask for several hosts where one certificate is good for all of them.
+    #[test]
+    fn each_request_tells_of_its_own_host() {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
+        let lines = Lines::of(peer.ip(), 443);
+        let client = client(peer, &HeaderMap::new(), &[]);
+        for host in ["a.test", "b.test", "b.test", "a.test", ""] {
+            let hop = Hop { lines: &lines, client, host, id: Uuid::nil(), is_tls: true };
+            let mut headers = HeaderMap::new();
+            set(&mut headers, &hop, &Said::default());
+            assert_eq!(headers[X_FORWARDED_HOST], host);
+            let element = element(peer.ip(), host, "https");
+            assert_eq!(headers[FORWARDED], element);
+            assert_eq!(element.contains("host="), !host.is_empty());
+        }
     }
 
     #[test]

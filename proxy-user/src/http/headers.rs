@@ -12,15 +12,12 @@ use hyper::{
 
 use super::auth::sets_own_cookie;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
 /// Headers of one connection (RFC 9110, 7.6.1), whether `Connection` names them or not.
 /// `Trailer` is none of them: over HTTP/1.1 only those trailers go on that it announces.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
@@ -30,7 +27,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// What says to whom a request goes, who sent it or how long it is, and so comes before a
 /// body or not at all (RFC 9110, 6.5.1).
-const NOT_IN_TRAILERS: [HeaderName; 10] = [
+static NOT_IN_TRAILERS: [HeaderName; 10] = [
     AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -84,10 +81,20 @@ pub(super) fn joined(
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = listed(headers, &CONNECTION)
         // What most servers name, and goes anyway.
-        .filter(|name| !name.eq_ignore_ascii_case(KEEP_ALIVE.as_str().as_bytes()))
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in named {
+        headers.remove(name);
+    }
+    remove(headers, |name| HOP_BY_HOP.contains(name));
+}
+
+/// Most messages have few headers, and of these hardly any: looking at each is cheaper than
+/// looking for each of a few names.
+fn remove(headers: &mut HeaderMap, is_gone: impl Fn(&HeaderName) -> bool) {
+    let gone: Vec<HeaderName> = headers.keys().filter(|name| is_gone(name)).cloned().collect();
+    for name in gone {
         headers.remove(name);
     }
 }
@@ -96,22 +103,16 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(super) fn clean_trailers(trailers: &mut HeaderMap, credentials: &[HeaderName]) {
     remove_claims(trailers, credentials);
     remove_hop_by_hop(trailers);
-    for name in &NOT_IN_TRAILERS {
-        trailers.remove(name);
-    }
+    remove(trailers, |name| NOT_IN_TRAILERS.contains(name));
 }
 
 /// Removes what a client may not tell a target: what Weir says of it, and the headers that
 /// hold its `credentials`.
 pub(super) fn remove_claims(headers: &mut HeaderMap, credentials: &[HeaderName]) {
-    let is_claim = |name: &HeaderName| {
+    remove(headers, |name| {
         let name = name.as_str();
         is_ours(name) || credentials.iter().any(|credential| is_same(name, credential.as_str()))
-    };
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
-    for name in claims {
-        headers.remove(name);
-    }
+    });
 }
 
 fn is_ours(name: &str) -> bool {

@@ -2,15 +2,17 @@
 //! meanwhile and has no limit for that, so each stream has its own.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll, ready},
 };
 
 use hyper::rt::Executor;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, Sleep, sleep};
 
 use super::pulse::STALLED;
 
@@ -31,11 +33,12 @@ where
         tokio::spawn(async move {
             let taken = Arc::new(Taken::new());
             let serving = TAKEN.scope(Arc::clone(&taken), stream);
+            let mut timer = None;
             // A stream that is dropped is reset.
             tokio::select! {
                 biased;
                 _ = serving => {}
-                () = taken.stalls() => {}
+                () = poll_fn(|cx| taken.poll_stalls(&mut timer, cx)) => {}
             }
         });
     }
@@ -70,25 +73,25 @@ impl Taken {
         self.offered.store(0, Relaxed);
     }
 
-    /// How long it may still wait; nothing where it has waited for too long.
-    fn left(&self) -> Duration {
-        match self.offered.load(Relaxed) {
-            0 => STALLED,
-            since => {
-                let until = self.begun + Duration::from_millis(since - 1) + STALLED;
-                until.saturating_duration_since(Instant::now())
-            }
-        }
+    /// How long it may still wait, which may have passed; `None`: nothing waits.
+    fn left(&self) -> Option<Duration> {
+        let since = self.offered.load(Relaxed).checked_sub(1)?;
+        let until = self.begun + Duration::from_millis(since) + STALLED;
+        Some(until.saturating_duration_since(Instant::now()))
     }
 
-    async fn stalls(&self) {
-        loop {
-            let left = self.left();
+    /// Ready when something has waited for too long. To be asked whenever the stream was
+    /// served: most never wait, and need no timer.
+    fn poll_stalls(&self, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(left) = self.left() {
             if left.is_zero() {
-                return;
+                return Poll::Ready(());
             }
-            sleep(left).await;
+            let sleeping = timer.get_or_insert_with(|| Box::pin(sleep(left)));
+            ready!(sleeping.as_mut().poll(cx));
+            *timer = None;
         }
+        Poll::Pending
     }
 }
 
@@ -96,19 +99,37 @@ impl Taken {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
     fn only_what_waits_for_the_client_has_a_limit() {
         let begun = Instant::now().checked_sub(STALLED * 2).unwrap();
         let taken = Taken { begun, offered: AtomicU64::new(0) };
-        assert_eq!(taken.left(), STALLED, "the target may take its time");
+        assert_eq!(taken.left(), None, "the target may take its time");
         taken.offered.store(1, Relaxed);
-        assert_eq!(taken.left(), Duration::ZERO);
+        assert_eq!(taken.left(), Some(Duration::ZERO));
         taken.offers();
-        assert!(taken.left() > STALLED / 2);
+        assert!(taken.left() > Some(STALLED / 2));
         taken.takes();
-        assert_eq!(taken.left(), STALLED);
+        assert_eq!(taken.left(), None);
+    }
+
+    #[tokio::test]
+    async fn a_timer_runs_only_while_something_waits() {
+        let taken = |begun| Taken { begun, offered: AtomicU64::new(0) };
+        let (now, mut timer) = (Instant::now(), None);
+        let mut cx = Context::from_waker(Waker::noop());
+        let fresh = taken(now);
+        assert!(fresh.poll_stalls(&mut timer, &mut cx).is_pending());
+        assert!(timer.is_none());
+        fresh.offers();
+        assert!(fresh.poll_stalls(&mut timer, &mut cx).is_pending());
+        assert!(timer.is_some());
+        let old = taken(now.checked_sub(STALLED * 2).unwrap());
+        old.offered.store(1, Relaxed);
+        assert!(old.poll_stalls(&mut timer, &mut cx).is_ready());
     }
 
     #[tokio::test]

@@ -7,6 +7,9 @@ const CUT: &str = "…";
 /// characters, and what is no UTF-8, are written as `\xNN`, a byte each. What is longer is
 /// cut between two characters and ends with `…`, which takes 3 of the bytes.
 pub fn shown(bytes: &[u8], most: usize) -> String {
+    if bytes.len() <= most && bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     let mut shown = Shown { text: String::with_capacity(bytes.len().min(most)), most, whole: 0 };
     for chunk in bytes.utf8_chunks() {
         let fits = chunk.valid().chars().all(|character| shown.add(character))

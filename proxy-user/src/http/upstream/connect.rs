@@ -23,10 +23,9 @@ use crate::{
     relay::{DialError, FirstWords, Member, Permit},
 };
 
-/// A target's head may be so large, and so much is read of a body at a time.
+/// A target's head may be so large, and so much is read of a body at a time. It may have
+/// up to 100 lines: for these, hyper needs no memory that it has to ask for.
 const MOST_HEAD: usize = 128 * 1024;
-/// And have so many lines.
-const MOST_HEADERS: usize = 256;
 /// What a connection of HTTP/2 may have under way towards Weir, and each of its requests.
 const CONNECTION_WINDOW: u32 = 2 << 20;
 const STREAM_WINDOW: u32 = 512 << 10;
@@ -78,6 +77,7 @@ pub(in crate::http) async fn connect(
     let speaks =
         timeout_at(deadline, speak(stream, (member.target(), address), reach, permit)).await;
     let speaks = speaks.map_err(|_| Failure::Timeout)?.map_err(Failure::Handshake)?;
+    let address = address.to_string().into();
     Ok(Sender { speaks, address, used: false, member: Arc::clone(member) })
 }
 
@@ -108,7 +108,7 @@ where
     I: Read + Write + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(MOST_HEAD).max_headers(MOST_HEADERS);
+    builder.max_buf_size(MOST_HEAD);
     let (sender, connection) =
         builder.handshake::<_, Upload>(io).await.map_err(io::Error::other)?;
     // How it ends, those hear who have a request on it.

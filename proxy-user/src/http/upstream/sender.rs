@@ -14,7 +14,7 @@ use crate::{http::body::Upload, relay::Member};
 pub(in crate::http) struct Sender {
     pub(super) speaks: Speaks,
     /// Where it leads.
-    pub(super) address: std::net::SocketAddr,
+    pub(super) address: Arc<str>,
     /// Whether an answer has come over it before.
     pub(super) used: bool,
     /// Whose connection it is.
@@ -38,8 +38,8 @@ pub(in crate::http) struct Unsent {
 pub(in crate::http) type Sent = Result<Response<Incoming>, Box<Unsent>>;
 
 impl Sender {
-    pub(in crate::http) fn address(&self) -> std::net::SocketAddr {
-        self.address
+    pub(in crate::http) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Whether a failure may be that of a connection that the target was about to close.
@@ -71,8 +71,12 @@ impl Sender {
     /// Another sender of the same connection, where it takes several requests at a time.
     pub(in crate::http) fn shared(&self) -> Option<Self> {
         let Speaks::Http2(sender) = &self.speaks else { return None };
-        let (speaks, member) = (Speaks::Http2(sender.clone()), Arc::clone(&self.member));
-        Some(Self { speaks, address: self.address, used: true, member })
+        Some(Self {
+            speaks: Speaks::Http2(sender.clone()),
+            address: Arc::clone(&self.address),
+            used: true,
+            member: Arc::clone(&self.member),
+        })
     }
 
     /// Sends a request, and waits for the head of the answer.
