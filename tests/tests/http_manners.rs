@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::net::sockopt::set_tcp_cork;
 use weir_tests::{
     lab::{self, Lab},
     listening::Listening,
@@ -86,6 +87,8 @@ fn answer_head(stream: &TcpStream, answer: &[u8]) -> io::Result<()> {
         line.clear();
         from.read_line(&mut line)?;
     }
+    // In one segment: who has the answer knows of its end, and no request crosses it.
+    set_tcp_cork(stream, true)?;
     (&mut &*stream).write_all(answer)?;
     stream.shutdown(Shutdown::Write)?;
     // What is left unread would make a reset of the end, and that an error of the answer.

@@ -4,6 +4,7 @@ use std::{
     fmt,
     io::{BufRead, BufReader},
     process::{ExitCode, Stdio},
+    thread,
     time::Instant,
 };
 
@@ -20,6 +21,9 @@ use crate::{
 struct Rung {
     name: &'static str,
     needs_root: bool,
+    /// Whether its tests mostly wait, for programs to start and limits to pass: then more of
+    /// them run at a time than there are cores.
+    waits: bool,
     arguments: &'static [&'static str],
 }
 
@@ -27,11 +31,13 @@ const RUNGS: [Rung; 6] = [
     Rung {
         name: "unit: parser, verdict, accounting",
         needs_root: false,
+        waits: false,
         arguments: &["--package=proxy-common"],
     },
     Rung {
         name: "unit: the daemon's rooms",
         needs_root: false,
+        waits: false,
         arguments: &["--package=proxy-user", "--lib"],
     },
     // It leaves a `weir` that logs, which the next one replaces: the end-to-end tests
@@ -39,21 +45,25 @@ const RUNGS: [Rung; 6] = [
     Rung {
         name: "BPF_PROG_TEST_RUN: the log of kernel programs that have one",
         needs_root: true,
+        waits: false,
         arguments: &["--package=proxy-user", "--test=kernel", "--features=log", "log::"],
     },
     Rung {
         name: "BPF_PROG_TEST_RUN: the kernel programs",
         needs_root: true,
+        waits: false,
         arguments: &["--package=proxy-user", "--test=kernel"],
     },
     Rung {
         name: "end to end: network namespaces",
         needs_root: true,
+        waits: true,
         arguments: &["--package=weir-tests"],
     },
     Rung {
         name: "xtask, and what the README says",
         needs_root: false,
+        waits: false,
         arguments: &["--package=xtask"],
     },
 ];
@@ -136,13 +146,17 @@ fn climb(rung: &Rung) -> Result<Counts> {
     }
     let mut command = cargo();
     command.args(["test", "--no-fail-fast"]).args(rung.arguments);
+    if rung.waits {
+        let cores = thread::available_parallelism()?.get();
+        command.env("RUST_TEST_THREADS", (cores + cores.div_ceil(2)).to_string());
+    }
     let mut child = object_from_here(&mut command)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("{command:?}"))?;
     let stderr = child.stderr.take().context("a pipe")?;
-    let skips = std::thread::spawn(move || follow_stderr(BufReader::new(stderr)));
+    let skips = thread::spawn(move || follow_stderr(BufReader::new(stderr)));
     let stdout = BufReader::new(child.stdout.take().context("a pipe")?);
     let mut shown = String::new();
     for line in stdout.lines() {
