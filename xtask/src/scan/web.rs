@@ -15,8 +15,9 @@ use weir_tests::{
 pub(super) const DOMAIN: &str = "localhost";
 /// Where it is served.
 pub(super) const PORT: u16 = 8443;
-/// Its target's port, and the one behind that.
-const TARGET: [u16; 2] = [9080, 9081];
+/// Its targets' ports.
+const TARGET: u16 = 9080;
+const LARGE_TARGET: u16 = 9090;
 /// Bytes of a page that no socket's buffers hold.
 const LARGE: usize = 16 << 20;
 /// The file descriptors that each program may have: an attack's connections, twice.
@@ -34,15 +35,19 @@ pub(super) fn with<T>(binary: &Path, look: impl FnOnce(&Web<'_>) -> Result<T>) -
     let directory = tempfile::TempDir::with_prefix(names::prefix())?;
     let namespace = Namespace::create("scan")?;
     namespace.sysctl("net/core/somaxconn", "4096")?;
-    let _target = target(&namespace, directory.path())?;
-    let authority = Authority::new(directory.path())?;
+    let directory = directory.path();
+    fs::write(directory.join("large"), vec![b'x'; LARGE])?;
+    let _target = target(&namespace, directory, TARGET)?;
+    // Of its own: what is measured is not how fast the other one serves both.
+    let _large = target(&namespace, directory, LARGE_TARGET)?;
+    let authority = Authority::new(directory)?;
     let weir = Weir::install_from(&namespace, binary.to_owned())?;
     authority.issue(DOMAIN, &weir.path("certs"))?;
     let tables = format!(
         "[tls]\ncert_dir = '{}'\n[service.site]\ndomain = '{DOMAIN}'\nlisten = {PORT}\n\
-         target = 'http://127.0.0.1:{}'\n",
+         route = [{{ path = '/', target = 'http://127.0.0.1:{TARGET}' }},\n\
+           {{ path = '/large', target = 'http://127.0.0.1:{LARGE_TARGET}' }}]\n",
         weir.path("certs").display(),
-        TARGET[0]
     );
     weir.configure("", &tables)?;
     let mut web = Web { namespace: &namespace, weir, authority };
@@ -55,18 +60,18 @@ pub(super) fn with<T>(binary: &Path, look: impl FnOnce(&Web<'_>) -> Result<T>) -
 }
 
 /// nginx, which reads a request's body before it answers, as most applications do.
-fn target(namespace: &Namespace, directory: &Path) -> Result<Program> {
-    let shown = directory.display();
-    let [port, behind] = TARGET;
-    fs::write(directory.join("large"), vec![b'x'; LARGE])?;
-    let config = directory.join("target.conf");
+fn target(namespace: &Namespace, directory: &Path, port: u16) -> Result<Program> {
+    let own = directory.join(format!("target-{port}"));
+    fs::create_dir(&own)?;
+    let (shown, root, behind) = (own.display(), directory.display(), port + 1);
+    let config = own.join("nginx.conf");
     let text = format!(
         "daemon off; pid {shown}/target.pid; error_log {shown}/target.err;\n\
          worker_processes 1; worker_rlimit_nofile {FILES};\n\
          events {{ worker_connections 8192; }}\n\
          http {{ access_log off; client_body_temp_path {shown}/b; proxy_temp_path {shown}/p;\n\
            fastcgi_temp_path {shown}/f; uwsgi_temp_path {shown}/u; scgi_temp_path {shown}/s;\n\
-           server {{ listen 127.0.0.1:{port} backlog=4096; root {shown};\n\
+           server {{ listen 127.0.0.1:{port} backlog=4096; root {root};\n\
              add_header Strict-Transport-Security max-age=31536000 always;\n\
              add_header X-Content-Type-Options nosniff always;\n\
              add_header X-Frame-Options DENY always;\n\
@@ -77,7 +82,7 @@ fn target(namespace: &Namespace, directory: &Path) -> Result<Program> {
     );
     fs::write(&config, text)?;
     let arguments = [PathBuf::from("-c"), config];
-    let log = directory.join("target.log");
+    let log = own.join("nginx.log");
     let started = Program::spawn(namespace, "nginx", &arguments, &log)?;
     let listens = || ss::listens(namespace, behind).unwrap_or(false);
     ensure!(wait::holds(wait::SOON, listens), "nginx does not listen: {}", started.log());
