@@ -46,6 +46,12 @@ pub(crate) fn run(which: &[Which], beside: Option<&Path>) -> Result<()> {
     if !is_root() {
         bail!("kernel programs and namespaces are measured: run this as root");
     }
+    let beside =
+        beside.map(|binary| binary.canonicalize().with_context(|| binary.display().to_string()));
+    let beside = beside.transpose()?;
+    if beside.is_some() && !which.is_empty() && !which.contains(&Which::Profile) {
+        bail!("--beside: only `profile` measures another build");
+    }
     setup::for_benches()?;
     for bench in Which::value_variants() {
         if !which.is_empty() && !which.contains(bench) {
@@ -58,7 +64,7 @@ pub(crate) fn run(which: &[Which], beside: Option<&Path>) -> Result<()> {
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
-            Which::Profile => record("profile", || http::profile(beside))?,
+            Which::Profile => record("profile", || http::profile(beside.as_deref()))?,
         }
     }
     Ok(())
