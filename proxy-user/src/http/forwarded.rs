@@ -58,6 +58,7 @@ impl Lines {
         Self { peer, address, port, host: Mutex::default() }
     }
 
+    /// As it came over `proto`, which is the same on all of a connection.
     fn of_host(&self, host: &str, proto: &str) -> Option<OfHost> {
         let mut last = self.host.lock();
         if last.as_ref().is_none_or(|last| last.host != host) {
@@ -67,14 +68,18 @@ impl Lines {
         }
         last.clone()
     }
-
-    /// The host, as a line of its own.
-    pub(super) fn host(&self, hop: &Hop<'_>) -> Option<HeaderValue> {
-        self.of_host(hop.host, hop.proto()).map(|of| of.host)
-    }
 }
 
 impl Hop<'_> {
+    /// The host, as a line of its own.
+    pub(super) fn host_line(&self) -> Option<HeaderValue> {
+        self.of_host().map(|of| of.host)
+    }
+
+    fn of_host(&self) -> Option<OfHost> {
+        self.lines.of_host(self.host, self.proto())
+    }
+
     fn proto(&self) -> &'static str {
         if self.is_tls { "https" } else { "http" }
     }
@@ -118,8 +123,7 @@ impl Said {
 /// Sets all of it. The hop's own part comes behind what a trusted proxy `said`.
 pub(super) fn set(headers: &mut HeaderMap, hop: &Hop<'_>, said: &Said) {
     let Lines { peer, address, port, .. } = hop.lines;
-    let of_host = hop.lines.of_host(hop.host, hop.proto());
-    let (host, element) = of_host.map(|of| (of.host, of.element)).unzip();
+    let (host, element) = hop.of_host().map(|of| (of.host, of.element)).unzip();
     let is_peer = hop.client.address == *peer;
     let client = if is_peer { address.clone() } else { text(&hop.client.address) };
     let mut id = [0; Hyphenated::LENGTH];

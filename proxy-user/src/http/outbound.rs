@@ -53,7 +53,7 @@ pub(super) fn outbound(
     let upgrade = headers::upgrade(&parts.headers);
     let takes_trailers = headers::takes_trailers(&parts.headers);
     let is_asked = going.site.web().is_some_and(|web| web.pass_host_header);
-    let asked = is_asked.then(|| going.hop.lines.host(&going.hop)).flatten();
+    let asked = is_asked.then(|| going.hop.host_line()).flatten();
     let path = path(&parts.uri, going);
     let all = &mut parts.headers;
     headers::remove_hop_by_hop(all);
