@@ -158,8 +158,7 @@ fn a_client_that_goes_away_is_recorded_with_what_it_got() -> Result<()> {
         curl.args([version, "--silent", "--no-buffer", "--insecure", "--connect-to"]);
         curl.arg(format!("::{}:", lab::SERVER4)).arg(format!("https://wiki.example.com{path}"));
         let mut child = curl.stdout(Stdio::piped()).spawn()?;
-        let arrived = || target.received().iter().any(|received| received.path() == path);
-        ensure!(holds(SOON, arrived), "{path} does not arrive");
+        target.awaits(path)?;
         if path.starts_with("/events") {
             let mut out = child.stdout.take().context("a pipe")?;
             out.read_exact(&mut [0; 13])?;

@@ -13,7 +13,14 @@ use serde_json::{Value, json};
 use weir_tests::{
     lab::{self, Lab},
     wait::{SOON, holds},
-    web::{assert_fields, curl::Curl, kept::Kept, secret::hash, site, target::Target},
+    web::{
+        assert_fields,
+        curl::{Curl, sign_in},
+        kept::Kept,
+        secret::hash,
+        site,
+        target::Target,
+    },
     weir::Weir,
 };
 
@@ -205,8 +212,7 @@ fn a_kill_loses_what_is_under_way_and_invents_nothing() -> Result<()> {
     assert_eq!(idle.get("/done")?, 200);
     let mut waiting = connect(&lab)?;
     waiting.ask("/silent", "")?;
-    let arrived = || target.received().iter().any(|received| received.path() == "/silent");
-    ensure!(holds(SOON, arrived), "the request does not arrive");
+    target.awaits("/silent")?;
     weir.wait_for_event("path=/done", SOON)?;
     weir.kill()?;
     assert_eq!((waiting.rest(), idle.rest()), (String::new(), String::new()));
@@ -231,14 +237,11 @@ fn a_takeover_signs_nobody_out() -> Result<()> {
     let lines = format!("password = '{}'", hash(&[], "secret")?);
     let mut weir = Weir::start(&lab.server, "", &site("vault", "vault.example.com", &lines))?;
     let url = |path: &str| format!("https://vault.example.com{path}");
-    let jar = weir.path("jar").to_string_lossy().into_owned();
-    let origin = "Origin: https://vault.example.com";
-    let form = ["--cookie-jar", &jar, "-H", origin, "-d", "password=secret"];
-    assert_eq!(Curl::new(&lab).with(&form).get(&url("/.weir/login"))?.status, 303);
+    let jar = sign_in(&lab, &weir, "vault.example.com", "secret")?;
     let ask = |path: &str| Curl::new(&lab).with(&["--http2", "--cookie", &jar]).get(&url(path));
     thread::scope(|scope| {
         let waiting = scope.spawn(|| ask("/silent"));
-        assert_eq!(target.last()?.path(), "/silent");
+        target.awaits("/silent")?;
         let mut before = weir.take_over()?;
         assert_eq!(ask("/after")?.status, 200);
         ensure!(before.is_running(), "the stream was not waited for");

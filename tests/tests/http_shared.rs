@@ -14,8 +14,15 @@ use weir_tests::{
     lab::{self, Lab},
     server::{Behaviour, Server},
     tls::client_hello,
-    wait::{SOON, holds},
-    web::{assert_fields, curl::Curl, kept::Kept, secret::hash, site, target::Target},
+    wait::SOON,
+    web::{
+        assert_fields,
+        curl::{Curl, sign_in},
+        kept::Kept,
+        secret::hash,
+        site,
+        target::Target,
+    },
     weir::Weir,
 };
 
@@ -111,8 +118,7 @@ fn a_new_policy_cuts_what_it_denies_and_nothing_else() -> Result<()> {
     upgraded.stream().read_exact(&mut [0; 5])?;
     let mut waiting = kept(&lab, lab::BLOCKED4)?;
     waiting.ask("/silent", "")?;
-    let arrived = || target.received().iter().any(|received| received.path() == "/silent");
-    ensure!(holds(SOON, arrived), "the request does not arrive");
+    target.awaits("/silent")?;
     let mut allowed = events(&lab, lab::DE4, "")?;
 
     weir.configure("", &plain(&format!("block = ['{}']", lab::BLOCKED4)))?;
@@ -149,11 +155,7 @@ fn guarded(hash: &str) -> String {
 
 /// A browser, signed in, that has heard the first event of a stream.
 fn listening(lab: &Lab, weir: &Weir<'_>, version: &str) -> Result<Child> {
-    let jar = weir.path("jar").to_string_lossy().into_owned();
-    let origin = "Origin: https://vault.example.com";
-    let form = ["--cookie-jar", &jar, "-H", origin, "-d", "password=secret"];
-    let opened = Curl::new(lab).with(&form).get("https://vault.example.com/.weir/login")?;
-    ensure!(opened.status == 303, "{opened:?}");
+    let jar = sign_in(lab, weir, "vault.example.com", "secret")?;
     let mut curl = lab.clients.bound_command("curl");
     curl.args([version, "--silent", "--no-buffer", "--insecure", "--max-time", "20"]);
     curl.arg("--cookie").arg(&jar).arg("--connect-to").arg(format!("::{}:", lab::SERVER4));

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::lab::{self, Lab};
+use crate::{
+    lab::{self, Lab},
+    weir::Weir,
+};
 
 /// A request that is to be made. Every name leads to the server, and certificates are not
 /// verified unless an argument says by what.
@@ -87,6 +90,16 @@ impl Curl {
         }
         Ok(self.command.arg(url).output()?)
     }
+}
+
+/// Signs in with a password, as a browser in Germany does; the file with its cookies.
+pub fn sign_in(lab: &Lab, weir: &Weir<'_>, host: &str, password: &str) -> Result<String> {
+    let jar = weir.path("jar").to_string_lossy().into_owned();
+    let (origin, form) = (format!("Origin: https://{host}"), format!("password={password}"));
+    let form = ["--cookie-jar", &jar, "-H", &origin, "-d", &form];
+    let opened = Curl::new(lab).with(&form).get(&format!("https://{host}/.weir/login"))?;
+    ensure!(opened.status == 303, "{opened:?}");
+    Ok(jar)
 }
 
 /// The last head of several (redirects, 1xx), and all that follows.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 pub use super::read::Received;
 use super::{
@@ -20,7 +20,7 @@ use crate::{
     listening::Listening,
     ns::Namespace,
     scenario::BACKEND,
-    wait::{SOON, eventually},
+    wait::{SOON, eventually, holds},
 };
 
 /// Speaks HTTP/1.1. What it answers depends on the path: see `answer.rs`; mostly the head
@@ -92,6 +92,13 @@ impl Target {
     pub fn last(&self) -> Result<Received> {
         let last = eventually(SOON, || lock(&self.shared.received).last().cloned());
         last.context("the target received nothing")
+    }
+
+    /// Waits until it has received a request for this path.
+    pub fn awaits(&self, path: &str) -> Result<()> {
+        let arrived = || lock(&self.shared.received).iter().any(|r| r.path() == path);
+        ensure!(holds(SOON, arrived), "the request for {path} does not arrive");
+        Ok(())
     }
 
     /// Connections that it has accepted.
