@@ -48,9 +48,9 @@ enum Command {
         /// Which; all where none is named
         #[arg(value_enum)]
         which: Vec<bench::Which>,
-        /// Another build of weir, which `profile` measures beside this one
+        /// Other builds of weir for `compare`, the oldest first
         #[arg(long, value_name = "BINARY")]
-        beside: Option<PathBuf>,
+        beside: Vec<PathBuf>,
     },
     /// Have scanners and slow clients at a site over TLS (root)
     Scan {
@@ -86,7 +86,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(options) => run::run(options),
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
-        Command::Bench { which, beside } => bench::run(&which, beside.as_deref()),
+        Command::Bench { which, beside } => bench::run(&which, &beside),
         Command::Scan { which } => return scan::run(&which),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),

@@ -10,7 +10,11 @@ mod stats;
 mod udp;
 mod verdict;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -40,21 +44,22 @@ pub(crate) enum Which {
     Http,
     /// Where the time of a request over TLS goes
     Profile,
+    /// What a request over TLS takes of other builds of Weir (`--beside`), and of this one
+    Compare,
 }
 
-pub(crate) fn run(which: &[Which], beside: Option<&Path>) -> Result<()> {
+pub(crate) fn run(which: &[Which], beside: &[PathBuf]) -> Result<()> {
     if !is_root() {
         bail!("kernel programs and namespaces are measured: run this as root");
     }
-    let beside =
-        beside.map(|binary| binary.canonicalize().with_context(|| binary.display().to_string()));
-    let beside = beside.transpose()?;
-    if beside.is_some() && !which.is_empty() && !which.contains(&Which::Profile) {
-        bail!("--beside: only `profile` measures another build");
+    if which.contains(&Which::Compare) == beside.is_empty() {
+        bail!("`compare` needs other builds (--beside BINARY), and nothing else takes any");
     }
     setup::for_benches()?;
     for bench in Which::value_variants() {
-        if !which.is_empty() && !which.contains(bench) {
+        let is_meant =
+            if which.is_empty() { *bench != Which::Compare } else { which.contains(bench) };
+        if !is_meant {
             continue;
         }
         match bench {
@@ -64,7 +69,8 @@ pub(crate) fn run(which: &[Which], beside: Option<&Path>) -> Result<()> {
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
-            Which::Profile => record("profile", || http::profile(beside.as_deref()))?,
+            Which::Profile => record("profile", http::profile)?,
+            Which::Compare => record("compare", || http::compare(beside))?,
         }
     }
     Ok(())

@@ -7,6 +7,26 @@ pub(super) fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The middle value, and between which two it is with 95 % confidence: by rank, whatever
+/// they are distributed like. Of six or more.
+pub(super) fn median_with_confidence(values: &[f64]) -> (f64, [f64; 2]) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few dozen values, of which fewer than half are below the interval"
+    )]
+    let below = {
+        let count = sorted.len() as f64;
+        // Of the binomial distribution, by the normal one.
+        ((count - 1.96 * count.sqrt()) / 2.0).floor().max(0.0) as usize
+    };
+    let at = |rank: usize| sorted.get(rank).copied().unwrap_or(f64::NAN);
+    (median(values), [at(below), at(sorted.len().saturating_sub(below + 1))])
+}
+
 /// Mean and the half width of its 95 % confidence interval.
 pub(super) fn mean_with_confidence(values: &[f64]) -> (f64, f64) {
     #[expect(clippy::cast_precision_loss, reason = "a few dozen values")]
@@ -32,6 +52,13 @@ fn student(freedom: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_is_between_values_by_rank() {
+        // 30 values: the 10th and the 21st, by tables of the sign test.
+        let values: Vec<f64> = (1..=30).rev().map(f64::from).collect();
+        assert_eq!(median_with_confidence(&values), (16.0, [10.0, 21.0]));
+    }
 
     #[test]
     fn the_interval_is_the_textbooks() {

@@ -1,7 +1,7 @@
 //! What is measured, with h2load: requests on kept connections, handshakes, and how long
 //! requests take at half of the peak.
 
-use std::fs;
+use std::{fs, net::IpAddr};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
@@ -90,19 +90,27 @@ impl Load {
                     Size::Small => SMALL.0,
                     Size::Large => LARGE.0,
                 };
-                rate(&h2load(clients, path, [kept, version.clients()].concat())?)
+                rate(&h2load((clients, SERVER4), path, [kept, version.clients()].concat())?)
             }
             (Self::Handshakes, _) => {
                 let each = ["--header", "Connection: close", "--requests", &HANDSHAKES.to_string()];
                 let each = each.map(str::to_owned).to_vec();
-                rate(&h2load(clients, SMALL.0, [each, Version::Http1.clients()].concat())?)
+                rate(&h2load(
+                    (clients, SERVER4),
+                    SMALL.0,
+                    [each, Version::Http1.clients()].concat(),
+                )?)
             }
             (Self::Latency(version), Some(peak)) => {
                 let log = NamedTempFile::new()?;
                 let each = peak / 2.0 / f64::from(version.connections());
                 let paced =
                     [format!("--rps={each}"), format!("--log-file={}", log.path().display())];
-                h2load(clients, SMALL.0, [kept, version.clients(), paced.to_vec()].concat())?;
+                h2load(
+                    (clients, SERVER4),
+                    SMALL.0,
+                    [kept, version.clients(), paced.to_vec()].concat(),
+                )?;
                 percentile(&fs::read_to_string(log.path())?)
             }
             (Self::Latency(_), None) => bail!("{}: there is no peak", self.name()),
@@ -111,6 +119,13 @@ impl Load {
 }
 
 impl Version {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1_1k",
+            Self::Http2 => "http2_1k",
+        }
+    }
+
     const fn connections(self) -> u32 {
         match self {
             Self::Http1 => CLIENTS,
@@ -129,9 +144,24 @@ impl Version {
     }
 }
 
-fn h2load(clients: &Namespace, path: &str, arguments: Vec<String>) -> Result<String> {
+/// So many small requests, as fast as the server answers them.
+pub(super) fn burst(
+    version: Version,
+    clients: &Namespace,
+    server: IpAddr,
+    requests: u32,
+) -> Result<()> {
+    let arguments = [vec![format!("--requests={requests}")], version.clients()].concat();
+    rate(&h2load((clients, server), SMALL.0, arguments)?).map(drop)
+}
+
+fn h2load(
+    (clients, server): (&Namespace, IpAddr),
+    path: &str,
+    arguments: Vec<String>,
+) -> Result<String> {
     let mut command = clients.command("h2load");
-    command.args(arguments).arg(format!("--connect-to={SERVER4}:{HTTPS}"));
+    command.args(arguments).arg(format!("--connect-to={server}:{HTTPS}"));
     output(command.arg(format!("https://{DOMAIN}:{HTTPS}{path}")))
 }
 

@@ -2,22 +2,20 @@
 //! each, the same certificate and every access log on. Every round measures all of them, in
 //! changing order.
 
+mod compare;
 mod load;
 mod profile;
 mod proxies;
 mod target;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_tests::{lab::Lab, tls::Certificate};
 
-pub(super) use self::profile::profile;
+pub(super) use self::{compare::compare, profile::profile};
 use self::{
     load::Load,
     proxies::{HTTPS, Proxy, Setting, versions},
@@ -46,7 +44,7 @@ pub(super) fn measure() -> Result<Value> {
         let mut order = Proxy::ALL;
         order.rotate_left(round % Proxy::ALL.len());
         for proxy in order {
-            let started = place.start(proxy, &place.weir)?;
+            let started = place.start(proxy)?;
             for load in Load::ALL {
                 let peak = load.of_peak().and_then(|peak| figures.get(&(peak, proxy))?.last());
                 let figure = load.run(&place.lab.clients, peak.copied())?;
@@ -83,14 +81,14 @@ impl Place {
         Ok(Self { target, certificate, weir, directory, lab })
     }
 
-    /// Starts one of them; Weir from this binary.
-    fn start<'a>(&'a self, proxy: Proxy, weir: &'a Path) -> Result<Started<'a>> {
+    /// Starts one of them.
+    fn start(&self, proxy: Proxy) -> Result<Started<'_>> {
         let setting = Setting {
             namespace: &self.lab.server,
             target: self.target.address,
             certificate: &self.certificate,
             directory: self.directory.path(),
-            weir,
+            weir: &self.weir,
         };
         let started = proxy.start(&setting)?;
         wait_for(&self.lab.server, HTTPS)?;

@@ -35,12 +35,8 @@ const ROUNDS: usize = 5;
 const LOADS: [Load; 2] =
     [Load::Requests(Version::Http1, Size::Small), Load::Requests(Version::Http2, Size::Small)];
 
-/// What is looked at, and a name for it.
-struct Contender<'a> {
-    name: &'static str,
-    proxy: Proxy,
-    weir: &'a Path,
-}
+/// What is looked at.
+const PROXIES: [Proxy; 3] = [Proxy::Weir, Proxy::Nginx, Proxy::Haproxy];
 
 /// Ticks in the process and in the kernel, by the names of threads.
 type Times = BTreeMap<String, (u32, u32)>;
@@ -55,32 +51,28 @@ struct Figure {
     costs: Costs,
 }
 
-/// Where the time of small requests goes; `beside`: with another build of Weir, too.
-pub(in super::super) fn profile(beside: Option<&Path>) -> Result<Value> {
+/// Where the time of small requests goes.
+pub(in super::super) fn profile() -> Result<Value> {
     let place = Place::new()?;
-    let mut all = vec![Contender { name: "weir", proxy: Proxy::Weir, weir: &place.weir }];
-    all.extend(beside.map(|weir| Contender { name: "weir_beside", proxy: Proxy::Weir, weir }));
-    for proxy in [Proxy::Nginx, Proxy::Haproxy] {
-        all.push(Contender { name: proxy.name(), proxy, weir: &place.weir });
-    }
-    let mut figures: BTreeMap<(Load, usize), Vec<Figure>> = BTreeMap::new();
+    let mut figures: BTreeMap<(Load, Proxy), Vec<Figure>> = BTreeMap::new();
     for round in 0..ROUNDS {
-        for turn in 0..all.len() {
-            let index = (turn + round) % all.len();
-            let started = place.start(all[index].proxy, all[index].weir)?;
+        let mut order = PROXIES;
+        order.rotate_left(round % PROXIES.len());
+        for proxy in order {
+            let started = place.start(proxy)?;
             for load in LOADS {
                 let figure = times(started.id()?, || load.run(&place.lab.clients, None))?;
-                figures.entry((load, index)).or_default().push(figure);
+                figures.entry((load, proxy)).or_default().push(figure);
             }
             started.stop()?;
         }
         println!("bench: round {} of {ROUNDS}", round + 1);
     }
     let mut results = Vec::new();
-    for ((load, index), rounds) in figures {
-        results.push(shown(load, all[index].name, &rounds));
+    for ((load, proxy), rounds) in figures {
+        results.push(shown(load, proxy.name(), &rounds));
     }
-    let started = place.start(Proxy::Weir, &place.weir)?;
+    let started = place.start(Proxy::Weir)?;
     let mut functions = serde_json::Map::new();
     for load in LOADS {
         let run = || load.run(&place.lab.clients, None);

@@ -64,10 +64,12 @@ impl Proxy {
 
     /// Starts it.
     pub(super) fn start<'a>(self, setting: &Setting<'a>) -> Result<Started<'a>> {
-        let directory = setting.directory;
+        let Setting { namespace, target, certificate, directory, weir: build } = *setting;
         let config = directory.join(format!("{}.conf", self.name()));
         let text = match self {
-            Self::Weir => return weir(setting),
+            Self::Weir => {
+                return weir(namespace, build, target, certificate).map(Started::Weir);
+            }
             Self::Nginx => nginx(setting),
             Self::Haproxy => haproxy(setting)?,
             Self::Caddy => caddy(setting).to_string(),
@@ -83,8 +85,7 @@ impl Proxy {
             Self::Weir | Self::Nginx => ("nginx", vec!["-g", "daemon off;", "-c", &config]),
         };
         let log = File::create(directory.join(format!("{}.out", self.name())))?;
-        let process =
-            Running::start_into(setting.namespace, program, &arguments, Stdio::from(log))?;
+        let process = Running::start_into(namespace, program, &arguments, Stdio::from(log))?;
         Ok(Started::Other { process })
     }
 }
@@ -98,21 +99,26 @@ pub(super) fn versions() -> Result<Value> {
     ["nginx", "haproxy", "caddy", "nghttp2-client"].into_iter().map(version).collect()
 }
 
-fn weir<'a>(setting: &Setting<'a>) -> Result<Started<'a>> {
-    let mut weir = Weir::install_from(setting.namespace, setting.weir.to_owned())?;
+/// A build of Weir.
+pub(super) fn weir<'a>(
+    namespace: &'a Namespace,
+    build: &Path,
+    target: SocketAddr,
+    certificate: &Certificate,
+) -> Result<Weir<'a>> {
+    let mut weir = Weir::install_from(namespace, build.to_owned())?;
     let certificates = weir.path("certs");
     fs::create_dir(&certificates)?;
-    fs::copy(&setting.certificate.certificate, certificates.join("app.crt"))?;
-    fs::copy(&setting.certificate.key, certificates.join("app.key"))?;
+    fs::copy(&certificate.certificate, certificates.join("app.crt"))?;
+    fs::copy(&certificate.key, certificates.join("app.key"))?;
     let tables = format!(
         "[tls]\ncert_dir = '{}'\nself_signed = false\n\
-         [service.app]\ndomain = '{DOMAIN}'\ntarget = 'http://{}'\nredirect_http = false\n",
+         [service.app]\ndomain = '{DOMAIN}'\ntarget = 'http://{target}'\nredirect_http = false\n",
         certificates.display(),
-        setting.target,
     );
     weir.configure("", &tables)?;
     weir.launch()?;
-    Ok(Started::Weir(weir))
+    Ok(weir)
 }
 
 fn nginx(setting: &Setting<'_>) -> String {
