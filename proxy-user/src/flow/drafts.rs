@@ -8,6 +8,7 @@ use proxy_common::{
     flow::FlowState,
     reason::Reason,
 };
+use smol_str::{SmolStr, ToSmolStr};
 
 use super::{
     Ended, Failure, Fate, Introduction, Now, Outcome, ServiceInfo,
@@ -49,7 +50,7 @@ impl<'a> Named<'a> {
 /// A draft with what every record has; the rest is empty.
 fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &Now) -> Draft {
     Draft {
-        service_id: service.name.to_owned(),
+        service_id: service.name.into(),
         timestamp: now.wall_at(ended),
         started_at: now.wall_at(started),
         duration_ms: ended.saturating_sub(started) / 1_000_000,
@@ -59,7 +60,7 @@ fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &
             _ => service.protocol,
         },
         verdict: Verdict::Allowed,
-        host: service.host.to_owned(),
+        host: service.host.into(),
         listen_port: key.service_port,
         bytes_upload: 0,
         bytes_download: 0,
@@ -71,7 +72,7 @@ fn blank(key: &FlowKey, service: Named<'_>, (started, ended): (u64, u64), now: &
         reason: None,
         observed_reason: None,
         close_reason: None,
-        target: String::new(),
+        target: SmolStr::default(),
         tls_version: None,
         http: None,
         metadata: BTreeMap::new(),
@@ -172,7 +173,7 @@ pub(super) fn flow(
     draft.close_reason = Some(close_reason);
     draft.observed_reason = state.observed();
     if !state.has(FlowState::RELAYED) {
-        draft.target = SocketAddr::new(key.service.into(), key.service_port).to_string();
+        draft.target = SocketAddr::new(key.service.into(), key.service_port).to_smolstr();
     }
     if state.has(FlowState::COUNTRY_EXEMPT) {
         note(&mut draft, "country_exempt", "true");
@@ -280,20 +281,20 @@ fn outcome(draft: &mut Draft, report: &Ended, state: Option<&FlowState>) {
                 Fate::ConnectionLimit => fail(draft, Reason::ConnectionLimit),
                 Fate::BackendUnreachable { target, error } => {
                     fail(draft, Reason::BackendUnreachable);
-                    draft.target.clone_from(target);
+                    draft.target = target.into();
                     note(draft, "error", error);
                 }
                 Fate::BackendTimeout { target } => {
                     fail(draft, Reason::BackendTimeout);
-                    draft.target.clone_from(target);
+                    draft.target = target.into();
                 }
                 Fate::Abandoned { target, close_reason } => {
                     abandoned(draft, *close_reason);
-                    draft.target.clone_from(target);
+                    draft.target = target.into();
                 }
                 Fate::Served { target, bytes, datagrams, close_reason } => {
                     draft.close_reason = Some(*close_reason);
-                    draft.target = target.to_string();
+                    draft.target = target.to_smolstr();
                     if state.is_none_or(|state| knows_less(state, *close_reason)) {
                         draft.bytes_upload = bytes.up;
                         draft.bytes_download = bytes.down;

@@ -71,10 +71,10 @@ impl Tracker {
 
     fn count(&mut self, draft: &Draft) {
         // A name is copied once, not with every request.
-        if let Some(counts) = self.requests.get_mut(&draft.service_id) {
+        if let Some(counts) = self.requests.get_mut(draft.service_id.as_str()) {
             counts.add(draft.verdict);
         } else {
-            self.requests.entry(draft.service_id.clone()).or_default().add(draft.verdict);
+            self.requests.entry(draft.service_id.to_string()).or_default().add(draft.verdict);
         }
     }
 }

@@ -117,10 +117,8 @@ impl Database {
         let Some(found) = self.find(address) else { return Location::default() };
         Location {
             country: country_of(&found),
-            city: text(&found, &path!["city", "names", "en"]).unwrap_or("").to_owned(),
-            subdivision: text(&found, &path!["subdivisions", 0, "iso_code"])
-                .unwrap_or("")
-                .to_owned(),
+            city: text(&found, &path!["city", "names", "en"]).unwrap_or("").into(),
+            subdivision: text(&found, &path!["subdivisions", 0, "iso_code"]).unwrap_or("").into(),
         }
     }
 

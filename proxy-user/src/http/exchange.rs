@@ -12,6 +12,7 @@ use std::{
 
 use hyper::{Method, Request, StatusCode, Version, header::USER_AGENT};
 use proxy_common::reason::Reason;
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{
@@ -63,19 +64,19 @@ impl Exchange {
             path: shown(request.uri().path().as_bytes(), HttpPart::MOST_PATH),
             status_code: 0,
             auth: AuthMethod::None,
-            user_id: String::new(),
-            user_email: String::new(),
+            user_id: SmolStr::default(),
+            user_email: SmolStr::default(),
             http_version: version(request.version()),
             user_agent: shown(agent, HttpPart::MOST_USER_AGENT),
         };
         let draft = Box::new(Draft {
-            service_id: String::new(),
+            service_id: SmolStr::default(),
             timestamp: now,
             started_at: Timestamp(now.0 - before),
             duration_ms: 0,
             protocol: Protocol::Http,
             verdict: Verdict::Allowed,
-            host: String::new(),
+            host: SmolStr::default(),
             listen_port: connection.listen_port,
             bytes_upload: 0,
             bytes_download: 0,
@@ -87,7 +88,7 @@ impl Exchange {
             reason: None,
             observed_reason: None,
             close_reason: None,
-            target: String::new(),
+            target: SmolStr::default(),
             tls_version: connection.tls.as_ref().and_then(|tls| tls.version),
             http: Some(Box::new(http)),
             metadata: connection
@@ -139,8 +140,8 @@ impl Exchange {
     /// Nothing of it could be read.
     pub(super) fn is_unread(&mut self) {
         self.note_http(|http| {
-            http.method.clear();
-            http.path.clear();
+            http.method = SmolStr::default();
+            http.path = SmolStr::default();
             http.http_version = None;
         });
     }
@@ -152,7 +153,7 @@ impl Exchange {
 
     /// Which service that is.
     pub(super) fn is_of(&mut self, service: &Service) {
-        self.note(|draft| draft.service_id.clone_from(&service.name));
+        self.note(|draft| draft.service_id = SmolStr::from(service.name.as_str()));
     }
 
     /// Who sent it.
@@ -203,7 +204,7 @@ impl Exchange {
     }
 
     /// Which target it goes to.
-    pub(super) fn goes_to(&mut self, target: String) {
+    pub(super) fn goes_to(&mut self, target: SmolStr) {
         self.note(|draft| draft.target = target);
     }
 

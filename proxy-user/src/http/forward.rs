@@ -8,6 +8,7 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use proxy_common::reason::Reason;
+use smol_str::ToSmolStr;
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -141,7 +142,7 @@ async fn reach(
     until: Instant,
 ) -> Result<Sender, Refusal> {
     if !upgrades && let Some(sender) = upstream::take(&key) {
-        exchange.goes_to(sender.address().to_owned());
+        exchange.goes_to(sender.address().clone());
         return Ok(sender);
     }
     let Some(permit) = going.connection.house.file() else {
@@ -154,7 +155,7 @@ async fn reach(
     let connecting = upstream::connect((member, permit), reach, until, &mut tried);
     let connected = Box::pin(connecting).await;
     let shown = |tried: Option<SocketAddr>| {
-        tried.map_or_else(|| member.target().to_string(), |address| address.to_string())
+        tried.map_or_else(|| member.target().to_smolstr(), |address| address.to_smolstr())
     };
     exchange.goes_to(shown(tried));
     let seat = Seat::new(Arc::clone(member));

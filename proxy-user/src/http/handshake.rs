@@ -62,7 +62,8 @@ async fn accept(
     let mut start = start.map_err(|error| failed(&error, None))?;
     let hello = start.client_hello();
     let server_name = hello.server_name().map(str::to_ascii_lowercase);
-    introduction.server_name = server_name.as_ref().map(|name| shown(name.as_bytes(), MOST_NAME));
+    introduction.server_name =
+        server_name.as_ref().map(|name| shown(name.as_bytes(), MOST_NAME).into());
     let config = connection.http.certificates.config_for(&hello);
     let is_known = server_name.as_deref().is_none_or(|name| connection.is_host(name));
     let Some(config) = config.filter(|config| is_known || is_validation(config)) else {

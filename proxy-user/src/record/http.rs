@@ -1,5 +1,6 @@
 //! What only the record of an HTTP request has.
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 /// The request's part of a record. Its texts are made by [`super::shown`].
@@ -8,21 +9,21 @@ pub struct HttpPart {
     /// Made at the start of the request; also on error pages and at the target.
     pub request_id: Uuid,
     /// As sent; up to [`Self::MOST_METHOD`] bytes.
-    pub method: String,
+    pub method: SmolStr,
     /// As sent, without the query; up to [`Self::MOST_PATH`] bytes.
-    pub path: String,
+    pub path: SmolStr,
     /// Of the answer's head; 0 where none was sent.
     pub status_code: u16,
     /// The method used, attempted, or that opened the session.
     pub auth: AuthMethod,
     /// Whom the provider knows the user as, or ""; up to [`Self::MOST_USER`] bytes.
-    pub user_id: String,
+    pub user_id: SmolStr,
     /// The user's address, or ""; up to [`Self::MOST_USER`] bytes.
-    pub user_email: String,
+    pub user_email: SmolStr,
     /// Of the client's request; `None`: none was understood.
     pub http_version: Option<HttpVersion>,
     /// As sent, or ""; up to [`Self::MOST_USER_AGENT`] bytes.
-    pub user_agent: String,
+    pub user_agent: SmolStr,
 }
 
 impl HttpPart {

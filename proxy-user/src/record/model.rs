@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use proxy_common::{country::Country, flow::FlowId, reason::Reason};
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::HttpPart;
@@ -46,7 +47,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// The service's name; "" for an unknown host.
-    pub service_id: String,
+    pub service_id: SmolStr,
     /// When logged: the end, or the denial.
     pub timestamp: Timestamp,
     /// When it began.
@@ -59,7 +60,7 @@ pub struct Draft {
     pub verdict: Verdict,
     /// The host that a request asked for, without port; else the service's domain, else
     /// its name.
-    pub host: String,
+    pub host: SmolStr,
     /// Port of this host that was addressed.
     pub listen_port: u16,
     /// Client to target, payload bytes; of a request, its body's.
@@ -83,7 +84,7 @@ pub struct Draft {
     /// How a connection ended.
     pub close_reason: Option<CloseReason>,
     /// The target that served it, as dialled.
-    pub target: String,
+    pub target: SmolStr,
     /// The version that was agreed on; where Weir only read along, the highest that the
     /// client's handshake asked for.
     pub tls_version: Option<TlsVersion>,
@@ -133,9 +134,9 @@ pub struct Location {
     /// `country.iso_code`.
     pub country: Option<Country>,
     /// English name, or "".
-    pub city: String,
+    pub city: SmolStr,
     /// ISO 3166-2 code of the first subdivision without the country, or "".
-    pub subdivision: String,
+    pub subdivision: SmolStr,
 }
 
 /// `protocol`

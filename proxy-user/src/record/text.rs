@@ -1,14 +1,17 @@
 //! Bytes of the network as text that can be shown: in a terminal, a log, a table.
 
+use smol_str::SmolStr;
+
 /// Stands at the end of what is cut.
 const CUT: &str = "…";
 
 /// `bytes` as text of at most `most` bytes. Control and bidirectional formatting
 /// characters, and what is no UTF-8, are written as `\xNN`, a byte each. What is longer is
 /// cut between two characters and ends with `…`, which takes 3 of the bytes.
-pub fn shown(bytes: &[u8], most: usize) -> String {
-    if bytes.len() <= most && bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-        return String::from_utf8_lossy(bytes).into_owned();
+pub fn shown(bytes: &[u8], most: usize) -> SmolStr {
+    let is_plain = bytes.len() <= most && bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+    if is_plain && let Ok(text) = str::from_utf8(bytes) {
+        return text.into();
     }
     let mut shown = Shown { text: String::with_capacity(bytes.len().min(most)), most, whole: 0 };
     for chunk in bytes.utf8_chunks() {
@@ -18,7 +21,7 @@ pub fn shown(bytes: &[u8], most: usize) -> String {
             return shown.cut();
         }
     }
-    shown.text
+    shown.text.into()
 }
 
 /// Text that grows up to a limit.
@@ -64,10 +67,10 @@ impl Shown {
         }
     }
 
-    fn cut(mut self) -> String {
+    fn cut(mut self) -> SmolStr {
         self.text.truncate(self.whole);
         self.text.push_str(CUT);
-        self.text
+        self.text.into()
     }
 }
 

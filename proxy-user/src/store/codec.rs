@@ -110,13 +110,13 @@ pub(crate) fn decode(id: Uuid, bytes: &[u8]) -> Option<Record> {
 impl<'a> Row<'a> {
     fn of(draft: &'a Draft) -> Self {
         Self {
-            service: Cow::from(&draft.service_id),
+            service: Cow::from(draft.service_id.as_str()),
             timestamp: draft.timestamp.0,
             started_before: draft.timestamp.0.wrapping_sub(draft.started_at.0),
             duration_ms: draft.duration_ms,
             protocol: place(&Protocol::ALL, &draft.protocol),
             verdict: place(&Verdict::ALL, &draft.verdict),
-            host: Cow::from(&draft.host),
+            host: Cow::from(draft.host.as_str()),
             listen_port: draft.listen_port,
             bytes: (draft.bytes_upload, draft.bytes_download),
             packets: (draft.packets_upload, draft.packets_download),
@@ -126,12 +126,12 @@ impl<'a> Row<'a> {
             },
             source_port: draft.source_port,
             country: draft.location.country.map_or(0, Country::to_stored),
-            city: Cow::from(&draft.location.city),
-            subdivision: Cow::from(&draft.location.subdivision),
+            city: Cow::from(draft.location.city.as_str()),
+            subdivision: Cow::from(draft.location.subdivision.as_str()),
             reason: draft.reason.map_or(0, |reason| reason as u8),
             observed: draft.observed_reason.map_or(0, |reason| reason as u8),
             close_reason: draft.close_reason.map_or(0, |why| place(&CloseReason::ALL, &why)),
-            target: Cow::from(&draft.target),
+            target: Cow::from(draft.target.as_str()),
             metadata: Cow::Borrowed(&draft.metadata),
         }
     }
@@ -139,13 +139,13 @@ impl<'a> Row<'a> {
     fn read(self) -> Option<Draft> {
         let row = self;
         Some(Draft {
-            service_id: row.service.into_owned(),
+            service_id: row.service.into(),
             timestamp: Timestamp(row.timestamp),
             started_at: Timestamp(row.timestamp.wrapping_sub(row.started_before)),
             duration_ms: row.duration_ms,
             protocol: at(&Protocol::ALL, row.protocol)?,
             verdict: at(&Verdict::ALL, row.verdict)?,
-            host: row.host.into_owned(),
+            host: row.host.into(),
             listen_port: row.listen_port,
             bytes_upload: row.bytes.0,
             bytes_download: row.bytes.1,
@@ -158,13 +158,13 @@ impl<'a> Row<'a> {
                     Some(number) => Some(Country::from_number(number)?),
                     None => None,
                 },
-                city: row.city.into_owned(),
-                subdivision: row.subdivision.into_owned(),
+                city: row.city.into(),
+                subdivision: row.subdivision.into(),
             },
             reason: Reason::from_number(row.reason),
             observed_reason: Reason::from_number(row.observed),
             close_reason: at(&CloseReason::ALL, row.close_reason),
-            target: row.target.into_owned(),
+            target: row.target.into(),
             tls_version: None,
             http: None,
             metadata: row.metadata.into_owned(),
@@ -176,28 +176,28 @@ impl<'a> Http<'a> {
     fn of(http: &'a HttpPart) -> Self {
         Self {
             request_id: http.request_id.into_bytes(),
-            method: Cow::from(&http.method),
-            path: Cow::from(&http.path),
+            method: Cow::from(http.method.as_str()),
+            path: Cow::from(http.path.as_str()),
             status_code: http.status_code,
             auth: place(&AuthMethod::ALL, &http.auth),
-            user_id: Cow::from(&http.user_id),
-            user_email: Cow::from(&http.user_email),
+            user_id: Cow::from(http.user_id.as_str()),
+            user_email: Cow::from(http.user_email.as_str()),
             version: http.http_version.map_or(0, |version| place(&HttpVersion::ALL, &version)),
-            user_agent: Cow::from(&http.user_agent),
+            user_agent: Cow::from(http.user_agent.as_str()),
         }
     }
 
     fn read(self) -> Option<HttpPart> {
         Some(HttpPart {
             request_id: Uuid::from_bytes(self.request_id),
-            method: self.method.into_owned(),
-            path: self.path.into_owned(),
+            method: self.method.into(),
+            path: self.path.into(),
             status_code: self.status_code,
             auth: at(&AuthMethod::ALL, self.auth)?,
-            user_id: self.user_id.into_owned(),
-            user_email: self.user_email.into_owned(),
+            user_id: self.user_id.into(),
+            user_email: self.user_email.into(),
             http_version: at(&HttpVersion::ALL, self.version),
-            user_agent: self.user_agent.into_owned(),
+            user_agent: self.user_agent.into(),
         })
     }
 }

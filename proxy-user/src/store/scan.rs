@@ -26,7 +26,7 @@ fn key(sort: Sort, record: &Record) -> Key {
     match sort {
         Sort::Timestamp => Key::Number(draft.timestamp.0.into()),
         Sort::Url => Key::Text(draft.url()),
-        Sort::Host => Key::Text(draft.host.clone()),
+        Sort::Host => Key::Text(draft.host.to_string()),
         Sort::Method => Key::Text(draft.method().to_owned()),
         Sort::Path => Key::Text(draft.path().to_owned()),
         Sort::StatusCode => Key::Number(draft.status_code().into()),

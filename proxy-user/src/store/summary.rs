@@ -109,7 +109,7 @@ impl Store {
             let start = draft.timestamp.0.div_euclid(summary.step_ms);
             buckets.entry(start).or_default().add(&record);
             sources.add(draft.source.to_string());
-            services.add(draft.service_id.clone());
+            services.add(draft.service_id.to_string());
             countries.add(draft.location.country.map_or_else(String::new, |c| c.to_string()));
             if let Some(reason) = draft.reason {
                 reasons.add(reason.as_str().to_owned());

@@ -73,7 +73,8 @@ impl Memory {
         }
         let wanted = |record: &&Record| {
             let draft = &record.draft;
-            (filter.service_id.is_empty() || filter.service_id.contains(&draft.service_id))
+            (filter.service_id.is_empty()
+                || filter.service_id.iter().any(|id| *id == draft.service_id))
                 && (filter.verdict.is_empty() || filter.verdict.contains(&draft.verdict))
         };
         Ok(self.records.lock().iter().filter(wanted).cloned().collect())

@@ -65,13 +65,13 @@ pub(super) fn config(directory: &Path) -> Config {
 /// A record in which every field is set.
 pub(super) fn record(service: &str, verdict: Verdict) -> Record {
     let draft = Draft {
-        service_id: service.to_owned(),
+        service_id: service.into(),
         timestamp: Timestamp(1_767_225_600_250),
         started_at: Timestamp(1_767_225_600_000),
         duration_ms: 250,
         protocol: Protocol::Tcp,
         verdict,
-        host: "db.example.com".to_owned(),
+        host: "db.example.com".into(),
         listen_port: 5432,
         bytes_upload: 10,
         bytes_download: 20,
@@ -81,13 +81,13 @@ pub(super) fn record(service: &str, verdict: Verdict) -> Record {
         source_port: 40000,
         location: Location {
             country: Country::from_code(b"DE"),
-            city: "Halle, Saale".to_owned(),
-            subdivision: "ST".to_owned(),
+            city: "Halle, Saale".into(),
+            subdivision: "ST".into(),
         },
         reason: Some(Reason::BackendUnreachable),
         observed_reason: Some(Reason::IpRestricted),
         close_reason: Some(CloseReason::ClientClosed),
-        target: "10.0.0.5:5432".to_owned(),
+        target: "10.0.0.5:5432".into(),
         tls_version: Some(TlsVersion::Tls12),
         http: request().http,
         metadata: BTreeMap::from([("hook".to_owned(), "relay".to_owned())]),

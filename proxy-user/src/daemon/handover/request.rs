@@ -21,7 +21,7 @@ impl Request {
     pub(super) fn of(draft: &Draft) -> Option<Self> {
         let bytes = encode(draft, Vec::new());
         if bytes.len() > MOST_BYTES {
-            let (service, bytes) = (&draft.service_id, bytes.len());
+            let (service, bytes) = (draft.service_id.as_str(), bytes.len());
             tracing::error!(service, bytes, "the record of a request is lost: it is too long");
             return None;
         }

@@ -14,6 +14,7 @@ use proxy_common::{
     address::{FlowKey, PROTOCOL_TCP},
     reason::Reason,
 };
+use smol_str::SmolStr;
 
 use super::{
     door::{Door, Successor},
@@ -204,7 +205,7 @@ fn the_words_of_version_2_are_these() {
 
 /// A request whose texts are as long as they may be.
 fn longest() -> Draft {
-    let text = |bytes: usize| "\u{7f}".repeat(bytes);
+    let text = |bytes: usize| SmolStr::from("\u{7f}".repeat(bytes));
     let http = HttpPart {
         method: text(HttpPart::MOST_METHOD),
         path: text(HttpPart::MOST_PATH),
@@ -213,7 +214,7 @@ fn longest() -> Draft {
         user_agent: text(HttpPart::MOST_USER_AGENT),
         ..*request().http.unwrap()
     };
-    let metadata = [("error".to_owned(), text(2048))].into();
+    let metadata = [("error".to_owned(), text(2048).into())].into();
     Draft { host: text(255), target: text(255), http: Some(http.into()), metadata, ..request() }
 }
 

@@ -110,7 +110,7 @@ fn requests_are_counted_by_service_and_verdict() {
         ask(&mut world, denied([192, 0, 2, 1].into()));
     }
     ask(&mut world, request());
-    let unknown = Draft { service_id: String::new(), verdict: Verdict::Error, ..request() };
+    let unknown = Draft { service_id: "".into(), verdict: Verdict::Error, ..request() };
     ask(&mut world, unknown);
     let wiki = RequestCounts { allowed: 1, denied: 10, error: 0 };
     let nobody = RequestCounts { allowed: 0, denied: 0, error: 1 };

@@ -7,6 +7,7 @@ use hyper::{
     rt::{Read, Write},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use smol_str::ToSmolStr;
 use tokio::{
     net::TcpStream,
     time::{Duration, Instant, timeout_at},
@@ -77,7 +78,7 @@ pub(in crate::http) async fn connect(
     let speaks =
         timeout_at(deadline, speak(stream, (member.target(), address), reach, permit)).await;
     let speaks = speaks.map_err(|_| Failure::Timeout)?.map_err(Failure::Handshake)?;
-    let address = address.to_string().into();
+    let address = address.to_smolstr();
     Ok(Sender { speaks, address, used: false, member: Arc::clone(member) })
 }
 

@@ -8,13 +8,15 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 
+use smol_str::SmolStr;
+
 use crate::{http::body::Upload, relay::Member};
 
 /// A connection, ready for a request.
 pub(in crate::http) struct Sender {
     pub(super) speaks: Speaks,
     /// Where it leads.
-    pub(super) address: Arc<str>,
+    pub(super) address: SmolStr,
     /// Whether an answer has come over it before.
     pub(super) used: bool,
     /// Whose connection it is.
@@ -38,7 +40,7 @@ pub(in crate::http) struct Unsent {
 pub(in crate::http) type Sent = Result<Response<Incoming>, Box<Unsent>>;
 
 impl Sender {
-    pub(in crate::http) fn address(&self) -> &str {
+    pub(in crate::http) fn address(&self) -> &SmolStr {
         &self.address
     }
 
@@ -73,7 +75,7 @@ impl Sender {
         let Speaks::Http2(sender) = &self.speaks else { return None };
         Some(Self {
             speaks: Speaks::Http2(sender.clone()),
-            address: Arc::clone(&self.address),
+            address: self.address.clone(),
             used: true,
             member: Arc::clone(&self.member),
         })

@@ -41,7 +41,7 @@ fn what_is_empty_is_omitted_and_never_null() {
         location: Location::default(),
         observed_reason: None,
         close_reason: None,
-        target: String::new(),
+        target: "".into(),
         tls_version: None,
         metadata: BTreeMap::new(),
         ..draft()

@@ -24,8 +24,8 @@ fn locations() -> impl Strategy<Value = Location> {
     let country = (0..=Country::COUNT).prop_map(Country::from_number);
     (country, any::<String>(), any::<String>()).prop_map(|(country, city, subdivision)| Location {
         country,
-        city,
-        subdivision,
+        city: city.into(),
+        subdivision: subdivision.into(),
     })
 }
 
@@ -41,14 +41,14 @@ prop_compose! {
         let request_id = Uuid::from_u128(request_id);
         Box::new(HttpPart {
             request_id,
-            method,
-            path,
+            method: method.into(),
+            path: path.into(),
             status_code,
             auth,
-            user_id,
-            user_email,
+            user_id: user_id.into(),
+            user_email: user_email.into(),
             http_version,
-            user_agent,
+            user_agent: user_agent.into(),
         })
     }
 }
@@ -72,13 +72,13 @@ prop_compose! {
         metadata in btree_map(any::<String>(), any::<String>(), 0..4),
     ) -> Draft {
         Draft {
-            service_id,
+            service_id: service_id.into(),
             timestamp: Timestamp(timestamp),
             started_at: Timestamp(started_at),
             duration_ms,
             protocol,
             verdict,
-            host,
+            host: host.into(),
             listen_port,
             bytes_upload,
             bytes_download,
@@ -90,7 +90,7 @@ prop_compose! {
             reason,
             observed_reason,
             close_reason,
-            target,
+            target: target.into(),
             tls_version,
             http,
             metadata,

@@ -46,7 +46,7 @@ fn check(summary: &Summary, drafts: &[Draft]) {
     };
     assert_eq!(summary.suppressed, drafts.iter().map(suppressed).sum::<u64>());
     assert_eq!(summary.top_sources, top(drafts.iter().map(|d| d.source.to_string())));
-    assert_eq!(summary.top_services, top(drafts.iter().map(|d| d.service_id.clone())));
+    assert_eq!(summary.top_services, top(drafts.iter().map(|d| d.service_id.to_string())));
     let country = |d: &Draft| d.location.country.map(|c| c.to_string()).unwrap_or_default();
     assert_eq!(summary.top_countries, top(drafts.iter().map(country)));
     let reasons = drafts.iter().filter_map(|draft| draft.reason);

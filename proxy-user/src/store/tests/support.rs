@@ -209,6 +209,6 @@ fn asked(dice: &mut Dice) -> HttpPart {
         user_id: dice.pick(&["", "U-17", "u-18"]).into(),
         user_email: dice.pick(&["", "Ann@example.com", "bob@test"]).into(),
         http_version: None,
-        user_agent: String::new(),
+        user_agent: "".into(),
     }
 }
