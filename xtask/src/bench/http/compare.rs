@@ -26,9 +26,9 @@ use crate::{
     build::{Options, release},
 };
 
-const ROUNDS: usize = 30;
-/// Requests of a burst: a third of a second.
-const REQUESTS: u32 = 8000;
+const ROUNDS: usize = 40;
+/// Requests of a burst, which takes about a second.
+const REQUESTS: u32 = 20_000;
 const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A build, running in a namespace of its own with a target of its own.
