@@ -113,7 +113,7 @@ fn shown(version: Version, contenders: &[Contender<'_>], rounds: &[Vec<f64>]) ->
         let since = |before: usize| change(&rounds[before], &rounds[index]);
         let (last, first) = (since(index.saturating_sub(1)), since(0));
         println!(
-            "{} {:24} {cost:5.1} us a request, to the one before {}, to the first {}",
+            "{} {:26} {cost:5.1} us a request, to the one before {}, to the first {}",
             version.name(),
             contender.name,
             text(&last),
