@@ -187,3 +187,23 @@ fn a_listed_peer_speaks_for_its_clients_by_the_proxy_protocol() -> Result<()> {
     assert_eq!(record["source_ip"], PROXY.to_string(), "{record}");
     Ok(())
 }
+
+/// Whether clients speak TLS is what the proxy in front says, where one is believed.
+#[test]
+fn targets_lead_clients_back_to_the_scheme_that_they_came_by() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _target = Target::start(&lab.server)?;
+    let lines = format!("tls = false\nlisten = {PLAIN}");
+    let trusted = format!("[http]\ntrusted_proxies = ['{PROXY}']\n");
+    let _weir = start(&lab, &(trusted + &site("plain", "plain.example.com", &lines)))?;
+    for (from, said, scheme) in
+        [(PROXY, "https", "https"), (PROXY, "http", "http"), (lab::DE4, "https", "http")]
+    {
+        let said = format!("X-Forwarded-Proto: {said}");
+        let url = format!("http://plain.example.com:{PLAIN}/to?http://127.0.0.1:7003/a");
+        let answer = Curl::from(&lab, from).with(&["-H", &said]).get(&url)?;
+        let there = format!("{scheme}://plain.example.com:{PLAIN}/a");
+        assert_eq!(answer.header("location"), Some(there.as_str()), "{from} {said}");
+    }
+    Ok(())
+}

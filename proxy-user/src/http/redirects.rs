@@ -13,7 +13,8 @@ pub(super) fn rewrite<B>(response: &mut Response<B>, going: &Going<'_>) {
     if !going.site.web().is_some_and(|web| web.rewrite_redirects) {
         return;
     }
-    let service = Service { host: going.hop.host, is_tls: going.hop.is_tls, route: going.route };
+    let is_tls = going.said.is_tls().unwrap_or(going.hop.is_tls);
+    let service = Service { host: going.hop.host, is_tls, route: going.route };
     for name in [LOCATION, CONTENT_LOCATION] {
         let there = response.headers().get(&name).and_then(|value| value.to_str().ok());
         let moved = there.and_then(|there| service.moved(there));
