@@ -32,7 +32,7 @@ mod socket;
 mod stats;
 mod targets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod udp;
 mod workers;
 

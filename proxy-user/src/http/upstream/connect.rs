@@ -13,6 +13,7 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
+use tokio_util::io::InspectReader;
 
 use super::{
     sender::{Sender, Speaks},
@@ -83,28 +84,32 @@ pub(in crate::http) async fn connect(
 }
 
 /// Agrees with a target on how requests are sent. `permit` is held as long as the
-/// connection lasts.
+/// connection is open, also when it goes on with another protocol.
 pub(in crate::http) async fn speak(
     stream: TcpStream,
     (target, address): (&Target, SocketAddr),
     reach: Reach<'_>,
     permit: impl Send + 'static,
 ) -> io::Result<Speaks> {
+    // What it is asked at each read is nothing: it goes with the socket.
+    let stream = InspectReader::new(stream, move |_: &[u8]| {
+        let _held = &permit;
+    });
     match reach.scheme {
-        Scheme::Http => http1(TokioIo::new(stream), permit).await,
-        Scheme::H2c => http2(TokioIo::new(stream), permit).await,
+        Scheme::Http => http1(TokioIo::new(stream)).await,
+        Scheme::H2c => http2(TokioIo::new(stream)).await,
         Scheme::Https => {
             let connector = TlsConnector::from(reach.tls.config(reach.verify, reach.upgrades));
             let name = server_name(target, address);
             let stream = connector.connect(name, stream).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let stream = TokioIo::new(stream);
-            if is_http2 { http2(stream, permit).await } else { http1(stream, permit).await }
+            if is_http2 { http2(stream).await } else { http1(stream).await }
         }
     }
 }
 
-async fn http1<I>(io: I, permit: impl Send + 'static) -> io::Result<Speaks>
+async fn http1<I>(io: I) -> io::Result<Speaks>
 where
     I: Read + Write + Unpin + Send + 'static,
 {
@@ -113,14 +118,11 @@ where
     let (sender, connection) =
         builder.handshake::<_, Upload>(io).await.map_err(io::Error::other)?;
     // How it ends, those hear who have a request on it.
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-        drop(permit);
-    });
+    tokio::spawn(connection.with_upgrades());
     Ok(Speaks::Http1(sender))
 }
 
-async fn http2<I>(io: I, permit: impl Send + 'static) -> io::Result<Speaks>
+async fn http2<I>(io: I) -> io::Result<Speaks>
 where
     I: Read + Write + Unpin + Send + 'static,
 {
@@ -133,9 +135,6 @@ where
         .keep_alive_timeout(Duration::from_secs(20));
     let (sender, connection) =
         builder.handshake::<_, Upload>(io).await.map_err(io::Error::other)?;
-    tokio::spawn(async move {
-        let _ = connection.await;
-        drop(permit);
-    });
+    tokio::spawn(connection);
     Ok(Speaks::Http2(sender))
 }

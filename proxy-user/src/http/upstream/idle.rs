@@ -2,17 +2,19 @@
 //! where it was made, and no lock is taken.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use tokio::runtime::Handle;
+
 use super::{connect::Reach, sender::Sender, tls::ClientTls};
 use crate::{config::Scheme, record::KeyedMap, relay::Member};
 
 /// How long a connection may wait: less than most servers do.
-const WAITS: Duration = Duration::from_secs(30);
+pub(super) const WAITS: Duration = Duration::from_secs(30);
 /// How many may wait for a target, on each thread.
 const MOST: usize = 128;
 
@@ -47,13 +49,16 @@ type Waiting = VecDeque<(Instant, Sender)>;
 
 thread_local! {
     static WAITING: RefCell<KeyedMap<Key, Waiting>> = RefCell::default();
+    /// Whether somebody looks after them.
+    static SWEPT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A connection that takes a request at once.
 pub(in crate::http) fn take(key: &Key) -> Option<Sender> {
     WAITING.with_borrow_mut(|all| {
         let waiting = all.get_mut(key)?;
-        while waiting.front().is_some_and(|(since, sender)| is_over(*since, sender)) {
+        let now = Instant::now();
+        while waiting.front().is_some_and(|(since, sender)| is_over(*since, now, sender)) {
             waiting.pop_front();
         }
         // One that was given back just now is not ready before its end is read.
@@ -61,7 +66,7 @@ pub(in crate::http) fn take(key: &Key) -> Option<Sender> {
         if let Some((since, shared)) = ready.and_then(|at| waiting.get_mut(at))
             && let Some(shared) = shared.shared()
         {
-            *since = Instant::now();
+            *since = now;
             return Some(shared);
         }
         let taken = ready.and_then(|at| waiting.remove(at)).map(|(_, sender)| sender);
@@ -83,8 +88,34 @@ pub(in crate::http) fn keep(key: Key, mut sender: Sender) {
         }
         waiting.push_back((Instant::now(), sender));
     });
+    // While a runtime ends, there is none.
+    if let Ok(runtime) = Handle::try_current()
+        && !SWEPT.replace(true)
+    {
+        runtime.spawn(sweep());
+    }
 }
 
-fn is_over(since: Instant, sender: &Sender) -> bool {
-    sender.is_closed() || since.elapsed() > WAITS
+/// Lets those go that have waited for too long, whether or not another request comes: their
+/// target may be gone from the configuration. Ends when none is left.
+async fn sweep() {
+    while !prune(Instant::now()) {
+        tokio::time::sleep(WAITS / 2).await;
+    }
+    SWEPT.set(false);
+}
+
+/// Lets those go that have waited for too long by `now`. Whether none is left.
+pub(super) fn prune(now: Instant) -> bool {
+    WAITING.with_borrow_mut(|all| {
+        all.retain(|_, waiting| {
+            waiting.retain(|(since, sender)| !is_over(*since, now, sender));
+            !waiting.is_empty()
+        });
+        all.is_empty()
+    })
+}
+
+fn is_over(since: Instant, now: Instant, sender: &Sender) -> bool {
+    sender.is_closed() || now.saturating_duration_since(since) > WAITS
 }

@@ -3,6 +3,8 @@
 mod connect;
 mod idle;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub(super) use connect::{Reach, connect, speak};

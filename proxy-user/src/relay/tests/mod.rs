@@ -7,7 +7,7 @@ mod copying;
 mod ending;
 mod inheriting;
 mod names;
-mod pool;
+pub(crate) mod pool;
 mod proxied;
 mod reload;
 mod several;

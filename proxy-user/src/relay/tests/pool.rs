@@ -10,7 +10,8 @@ use crate::{
     relay::{connect::DialError, targets::Pool},
 };
 
-fn pool(targets: &[SocketAddr]) -> Pool {
+/// The pool of a service with these targets.
+pub(crate) fn pool(targets: &[SocketAddr]) -> Pool {
     of(&behind("dns", targets, None))
 }
 
