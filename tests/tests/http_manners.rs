@@ -1,19 +1,27 @@
 //! Clients and targets that keep to the letter of HTTP, each in its own way.
 
 use std::{
+    fs,
     io::{self, BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use anyhow::{Context, Result, ensure};
+use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::net::sockopt::set_tcp_cork;
+use tokio::runtime;
 use weir_tests::{
     lab::{self, Lab},
     listening::Listening,
     ns::run,
     scenario::BACKEND,
     wait::SOON,
-    web::{curl::Curl, kept::Kept, site, target::Target},
+    web::{assert_fields, curl::Curl, kept::Kept, routed, site, site_of, target::Target},
     weir::Weir,
 };
 
@@ -121,7 +129,7 @@ fn a_target_may_answer_before_it_has_read_everything() -> Result<()> {
     let weir = Weir::start(&lab.server, "", &tables())?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("body");
-    std::fs::write(&file, vec![b'x'; 8 << 20])?;
+    fs::write(&file, vec![b'x'; 8 << 20])?;
     let body = format!("@{}", file.display());
     let curl = Curl::new(&lab).with(&["--http1.1", "-H", "Expect:", "--data-binary", &body]);
     let answer = curl.get("https://wiki.example.com/")?;
@@ -136,6 +144,121 @@ fn a_target_may_answer_before_it_has_read_everything() -> Result<()> {
     }
     for record in weir.wait_for_events(2, "status_code=413", SOON)? {
         assert_eq!(record["verdict"], "allowed", "{record}");
+    }
+    Ok(())
+}
+
+/// A target over HTTP/2 that answers `/`, and gives up every other request without an answer;
+/// `asked` counts these.
+fn reluctant(lab: &Lab, asked: Arc<AtomicUsize>) -> Result<Listening> {
+    Listening::start(&lab.server, ([127, 0, 0, 1], BACKEND).into(), move |stream| {
+        let asked = Arc::clone(&asked);
+        move || drop(answer_some(stream, &asked))
+    })
+}
+
+fn answer_some(stream: TcpStream, asked: &AtomicUsize) -> Result<()> {
+    stream.set_nonblocking(true)?;
+    let answer = |request: Request<Incoming>| {
+        let is_given_up = request.uri().path() != "/";
+        asked.fetch_add(usize::from(is_given_up), Relaxed);
+        async move {
+            ensure!(!is_given_up, "a stream that ends with an error is reset");
+            Ok(Response::new(String::from("ok")))
+        }
+    };
+    runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let io = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
+        Ok(http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service_fn(answer))
+            .await?)
+    })
+}
+
+/// A request that can be repeated, and does not fail because of its connection, is not for
+/// the same target again.
+#[test]
+fn a_request_that_its_target_gives_up_is_sent_once() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let _target = reluctant(&lab, Arc::clone(&asked))?;
+    let target = format!("h2c://127.0.0.1:{BACKEND}");
+    let weir = Weir::start(&lab.server, "", &site_of("wiki", "wiki.example.com", &target, ""))?;
+    for (path, status) in [("", 200), ("x", 502), ("", 200), ("y", 502)] {
+        let url = format!("https://wiki.example.com/{path}");
+        assert_eq!(Curl::new(&lab).get(&url)?.status, status, "{path}");
+    }
+    assert_eq!(asked.load(Relaxed), 2);
+    for record in weir.wait_for_events(2, "status_code=502", SOON)? {
+        let expected = serde_json::json!({ "reason": "backend_error", "verdict": "error" });
+        assert_fields(&record, &expected);
+    }
+    Ok(())
+}
+
+/// `timeout` is how long a target may take to answer what it has, not how long a client
+/// takes to send it.
+#[test]
+fn a_body_may_take_longer_than_an_answer() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let target = Target::start(&lab.server)?;
+    let mut weir = Weir::install(&lab.server)?;
+    let file = weir.path("body");
+    fs::write(&file, vec![b'x'; 600_000])?;
+    let body = format!("@{}", file.display());
+    let routes = [("/", "timeout = '1s'")];
+    weir.configure("", &routed("wiki", "wiki.example.com", &routes))?;
+    weir.launch()?;
+    for version in ["--http1.1", "--http2"] {
+        let slowly = ["--limit-rate", "200k", "--data-binary", &body, version];
+        let answer = Curl::new(&lab).with(&slowly).get("https://wiki.example.com/")?;
+        assert_eq!(answer.status, 200, "{version}");
+        assert_eq!(target.last()?.body.len(), 600_000);
+    }
+    for record in weir.wait_for_events(2, "status_code=200", SOON)? {
+        assert!(record["duration_ms"].as_u64() >= Some(2_000), "{record}");
+    }
+    let late = Curl::new(&lab).with(&["-d", "x"]).get("https://wiki.example.com/silent")?;
+    assert_eq!(late.status, 504);
+    target.release();
+    Ok(())
+}
+
+/// A `GET` may have a body, as searches have that are too long for a URL.
+#[test]
+fn a_body_of_unknown_length_goes_with_every_method() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let target = Target::start(&lab.server)?;
+    let mut weir = Weir::install(&lab.server)?;
+    let file = weir.path("body");
+    fs::write(&file, "query")?;
+    weir.configure("", &tables())?;
+    weir.launch()?;
+    for method in ["GET", "DELETE", "PUT"] {
+        let mut stream = kept(&lab)?;
+        let head = format!(
+            "{method} / HTTP/1.1\r\nHost: plain.example.com\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        stream.stream().write_all(head.as_bytes())?;
+        stream.stream().write_all(b"5\r\nquery\r\n0\r\n\r\n")?;
+        assert_eq!(stream.head()?.0, 200);
+        let received = target.last()?;
+        assert_eq!((received.method(), &received.body[..]), (method, &b"query"[..]));
+        // Over HTTP/2, no length has to be told at all.
+        let mut curl = lab.clients.command("sh");
+        let command = format!(
+            "curl --silent --insecure --http2 --interface {} --resolve wiki.example.com:443:{} \
+             --request {method} --upload-file - https://wiki.example.com/ < {}",
+            lab::DE4,
+            lab::SERVER4,
+            file.display()
+        );
+        run(curl.args(["-c", &command]))?;
+        let received = target.last()?;
+        assert_eq!((received.method(), &received.body[..]), (method, &b"query"[..]));
+    }
+    for record in weir.wait_for_events(6, "service_id=wiki&service_id=plain", SOON)? {
+        assert_eq!(record["bytes_upload"], 5, "{record}");
     }
     Ok(())
 }

@@ -102,3 +102,17 @@ fn a_policy_that_denies_its_client_cuts_it() -> Result<()> {
     scene.record("policy_changed")?;
     Ok(())
 }
+
+#[test]
+fn a_site_that_is_taken_down_cuts_it() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let mut scene = Scene::start(&lab, "")?;
+    scene.says(&Message::text("hello"))?;
+    scene.weir.configure("", &site("other", "other.example.com", ""))?;
+    scene.weir.reload()?;
+    let heard = scene.client.read();
+    assert!(heard.is_err(), "{heard:?}");
+    let record = scene.record("service_removed")?;
+    assert_eq!(record["metadata"]["cut"], "service_removed", "{record}");
+    Ok(())
+}

@@ -81,6 +81,7 @@ impl Body for Upload {
             return Poll::Ready(Some(Err(BodyError::Silent)));
         };
         self.patience = None;
+        self.traffic.asks();
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) => {
                 if let Some(data) = frame.data_ref() {

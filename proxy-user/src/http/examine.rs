@@ -1,6 +1,6 @@
 //! Looks at a target without a client: by a request of Weir's own.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Instant};
 
 use hyper::{
     Request, Uri, Version,
@@ -13,6 +13,7 @@ use super::{
     Inner,
     body::Upload,
     outbound::authority,
+    traffic::Traffic,
     upstream::{self, Reach},
 };
 use crate::{
@@ -78,7 +79,7 @@ impl Examiner for Asking {
 
 impl Asking {
     fn request(&self, is_http2: bool) -> Option<Request<Upload>> {
-        let mut request = Request::new(Upload::none(&Arc::default()));
+        let mut request = Request::new(Upload::none(&Arc::new(Traffic::since(Instant::now()))));
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static("weir-health"));
         let mut uri = hyper::http::uri::Parts::default();

@@ -102,7 +102,7 @@ impl Exchange {
             connection: Arc::clone(connection),
             draft: Some(draft),
             began,
-            traffic: Arc::default(),
+            traffic: Arc::new(Traffic::since(began)),
             complete: false,
             judged: None,
             lease: None,
@@ -249,21 +249,22 @@ impl Exchange {
         }
     }
 
-    /// Ready once it has to end, which is noted.
-    pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let why = if let Some(lease) = &mut self.lease
+    /// Ready once it has to end, which is noted, with what a connection would end as.
+    pub(super) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let (why, noted) = if let Some(lease) = &mut self.lease
             && lease.as_mut().poll(cx).is_ready()
         {
-            "session_ended"
+            (CloseReason::PolicyChanged, "session_ended")
         } else if let Some(judged) = &self.judged {
-            CloseReason::from(ready!(judged.entered.control().poll_cut(cx))).as_str()
+            let why = CloseReason::from(ready!(judged.entered.control().poll_cut(cx)));
+            (why, why.as_str())
         } else {
             return Poll::Pending;
         };
         self.note(|draft| {
-            draft.metadata.insert(CUT.to_owned(), why.to_owned());
+            draft.metadata.insert(CUT.to_owned(), noted.to_owned());
         });
-        Poll::Ready(())
+        Poll::Ready(why)
     }
 
     /// It lasts no longer than what the client signed in by.

@@ -1,6 +1,6 @@
 //! A request's way to one of its targets, and the head of the answer's way back.
 
-use std::{future::poll_fn, net::SocketAddr, sync::Arc};
+use std::{error::Error, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
     Request, Response, StatusCode,
@@ -9,7 +9,7 @@ use hyper::{
 };
 use proxy_common::reason::Reason;
 use smol_str::ToSmolStr;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     answer::busy,
@@ -23,7 +23,7 @@ use super::{
     redirects,
     refusal::Refusal,
     sign_in::Passed,
-    traffic::BodyEnd,
+    traffic::{BodyEnd, Traffic},
     upstream::{self, Key, Sender},
 };
 use crate::{
@@ -80,13 +80,18 @@ struct There<'a> {
     key: Key,
     /// Whether it may go on with another protocol.
     upgrades: bool,
+    /// Whether it takes a connection that no request has used.
+    anew: bool,
 }
 
 /// What became of a try.
 enum Tried {
     Answered(Response<Incoming>, Way),
-    /// Nothing was sent, or it does not matter.
+    /// Nothing was sent, or it does not matter; the target may have been about to close the
+    /// connection.
     Again(Request<Upload>),
+    /// The same, and the target is to blame.
+    Elsewhere(Request<Upload>, Refusal),
     Failed(Refusal),
 }
 
@@ -105,7 +110,8 @@ pub(super) async fn forward(
     let patience = going.site.settings().connect_timeout;
     let mut failed = unreachable(&"the route has no target", false);
     for (index, member) in members.iter().enumerate() {
-        let there = There { member, key: spoken(going.route, member), upgrades: client.is_some() };
+        let (key, upgrades) = (spoken(going.route, member), client.is_some());
+        let mut there = There { member, key, upgrades, anew: upgrades };
         loop {
             let until = share(Instant::now() + patience, members.len() - index);
             let sender = match reach(&going, exchange, &there, until).await {
@@ -115,33 +121,35 @@ pub(super) async fn forward(
                     break;
                 }
             };
-            let was_used = sender.is_used();
             hosts.address(&mut request, member, there.key.scheme(), sender.is_http2());
             match send(&going, exchange, (sender, &there), request, repeatable).await {
                 Tried::Answered(response, way) => {
                     return answered(response, way, client, &going, exchange);
                 }
                 Tried::Failed(refusal) => return Err(refusal),
-                Tried::Again(again) => request = again,
-            }
-            if !was_used {
-                failed = Refusal::of_target(Reason::BackendError, &"it closed the connection");
-                break;
+                Tried::Again(again) => {
+                    request = again;
+                    there.anew = true;
+                }
+                Tried::Elsewhere(again, refusal) => {
+                    request = again;
+                    failed = refusal;
+                    break;
+                }
             }
         }
     }
     Err(failed)
 }
 
-/// A connection to a target, one that is there or a new one; always that where it may go on
-/// with another protocol.
+/// A connection to a target: one that is there, or a new one.
 async fn reach(
     going: &Going<'_>,
     exchange: &mut Exchange,
-    &There { member, key, upgrades }: &There<'_>,
+    &There { member, key, upgrades, anew }: &There<'_>,
     until: Instant,
 ) -> Result<Sender, Refusal> {
-    if !upgrades && let Some(sender) = upstream::take(&key) {
+    if !anew && let Some(sender) = upstream::take(&key) {
         exchange.goes_to(sender.address().clone());
         return Ok(sender);
     }
@@ -190,13 +198,14 @@ async fn send(
 ) -> Tried {
     let spare = repeatable.then(|| head(&request));
     let seat = Seat::new(Arc::clone(there.member));
+    let traffic = Arc::clone(exchange.traffic());
     let limit = going.route.timeout;
     let answer = tokio::select! {
         biased;
-        () = poll_fn(|cx| exchange.poll_cut(cx)) => return Tried::Failed(cut()),
-        answer = timeout(limit, sender.send(request)) => answer,
+        _ = poll_fn(|cx| exchange.poll_cut(cx)) => return Tried::Failed(cut()),
+        answer = within(limit, &traffic, sender.send(request)) => answer,
     };
-    let Ok(answer) = answer else {
+    let Some(answer) = answer else {
         let error = format!("no answer within {limit:?}");
         return Tried::Failed(Refusal::of_target(Reason::BackendTimeout, &error));
     };
@@ -207,18 +216,46 @@ async fn send(
         }
         Err(unsent) => {
             let (error, unsent) = (unsent.error, unsent.request);
-            match (unsent, spare, exchange.traffic().body_end()) {
-                (Some(request), _, _) => Tried::Again(request),
-                (None, Some(head), _) => {
-                    Tried::Again(head.map(|()| Upload::none(exchange.traffic())))
+            let again = unsent.or_else(|| Some(spare?.map(|()| Upload::none(&traffic))));
+            match (again, traffic.body_end()) {
+                (Some(request), _) if sender.is_used() && !is_of_stream(&error) => {
+                    Tried::Again(request)
                 }
-                (None, None, BodyEnd::Whole) => {
+                (Some(request), _) => {
+                    Tried::Elsewhere(request, Refusal::of_target(Reason::BackendError, &error))
+                }
+                (None, BodyEnd::Whole) => {
                     Tried::Failed(Refusal::of_target(Reason::BackendError, &error))
                 }
-                (None, None, end) => Tried::Failed(broken(end, &error)),
+                (None, end) => Tried::Failed(broken(end, &error)),
             }
         }
     }
+}
+
+/// What `answer` gives, unless that takes longer than `limit` once nothing more of the
+/// request's body passes.
+async fn within<T>(
+    limit: Duration,
+    traffic: &Traffic,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    let (began, mut answer) = (Instant::now(), pin!(answer));
+    loop {
+        let since = began.max(traffic.asked().into());
+        match timeout_at(since + limit, answer.as_mut()).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if since < traffic.asked().into() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Whether the target gave up one request alone, on a connection that goes on (RFC 9113,
+/// 5.4.2).
+fn is_of_stream(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(h2::Error::is_reset)
 }
 
 /// Who asked may not have the answer any more.

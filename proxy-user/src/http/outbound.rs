@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hyper::{
     Request, StatusCode, Uri, Version,
-    body::Incoming,
-    header::{EXPECT, HOST, HeaderValue, TE, VIA},
+    body::{Body, Incoming},
+    header::{EXPECT, HOST, HeaderValue, TE, TRANSFER_ENCODING, VIA},
     http::uri::{Authority, PathAndQuery},
 };
 use proxy_common::reason::Reason;
@@ -99,9 +99,16 @@ impl Hosts {
         is_http2: bool,
     ) {
         let host = self.asked.clone().or_else(|| own_host(member.target(), scheme));
+        let body = request.body();
+        let is_endless = !body.is_end_stream() && body.size_hint().exact().is_none();
         let headers = request.headers_mut();
         headers.remove(TE);
+        headers.remove(TRANSFER_ENCODING);
         if !is_http2 {
+            if is_endless {
+                // hyper would leave it out of a GET, which may have one (RFC 9110, 9.3.1).
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
             if let Some(host) = host {
                 headers.insert(HOST, host);
             }

@@ -1,17 +1,23 @@
 //! What passes of a request and its answer.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use crate::relay::{Bytes, Counters};
 
 /// What passes in both directions, counted by those who pass it on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Traffic {
+    began: Instant,
     up: AtomicU64,
     down: AtomicU64,
+    /// When something of the request's body passed last, in milliseconds since it began.
+    asked: AtomicU64,
     /// Of the service.
     counters: OnceLock<Arc<Counters>>,
     /// How the request's body ended, as [`BodyEnd`].
@@ -31,6 +37,18 @@ pub(super) enum BodyEnd {
 }
 
 impl Traffic {
+    /// Of a request that began then.
+    pub(super) fn since(began: Instant) -> Self {
+        Self {
+            began,
+            up: AtomicU64::new(0),
+            down: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            counters: OnceLock::new(),
+            body: AtomicU8::new(BodyEnd::Whole as u8),
+        }
+    }
+
     /// It counts for a service, too.
     pub(super) fn is_of(&self, counters: &Arc<Counters>) {
         // It is of one service all the time.
@@ -44,6 +62,17 @@ impl Traffic {
         if let Some(counters) = self.counters.get() {
             counters.add(bytes);
         }
+    }
+
+    /// Something of the request's body passes, or its end.
+    pub(super) fn asks(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.asked.store(now, Relaxed);
+    }
+
+    /// When something of the request's body passed last, else when the request began.
+    pub(super) fn asked(&self) -> Instant {
+        self.began + Duration::from_millis(self.asked.load(Relaxed))
     }
 
     /// All that has passed until now.

@@ -28,7 +28,7 @@ pub(super) async fn tunnel(connection: &Connection, switch: Switch, mut exchange
     let copying = pin!(copy_bidirectional(&mut client, &mut target));
     let why = tokio::select! {
         biased;
-        () = poll_fn(|cx| exchange.poll_cut(cx)) => CloseReason::PolicyChanged,
+        why = poll_fn(|cx| exchange.poll_cut(cx)) => why,
         cut = connection.house.cut() => cut.into(),
         copied = copying => match copied {
             Ok(_) => CloseReason::ClientClosed,
