@@ -25,8 +25,8 @@ use crate::{
 /// Decides who may use which service. One for the whole daemon, of all its reloads.
 pub struct Authenticator {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) secrets: Secrets,
-    pub(super) lockout: Lockout,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) lockout: Arc<Lockout>,
     pub(super) header_leases: HeaderLeases,
     pub(super) tickets: Tickets,
     pub(super) signer: Signer,
@@ -44,8 +44,8 @@ impl Authenticator {
     pub fn new(data_dir: &Path, sign_on: Arc<dyn SignOn>, audit: Audit) -> io::Result<Self> {
         let sessions = Arc::new(Sessions::new(data_dir));
         Ok(Self {
-            secrets: Secrets::new().map_err(io::Error::other)?,
-            lockout: Lockout::default(),
+            secrets: Arc::new(Secrets::new().map_err(io::Error::other)?),
+            lockout: Arc::default(),
             header_leases: HeaderLeases::default(),
             tickets: Tickets::default(),
             signer: Signer::open(data_dir)?,

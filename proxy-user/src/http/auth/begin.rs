@@ -6,6 +6,7 @@ use hyper::{StatusCode, header::HeaderValue};
 
 use super::{
     Authenticator,
+    authenticator::is_listed,
     check::{is_for, session_ids},
     cookies::Cookie,
     decision::Turned,
@@ -51,10 +52,11 @@ impl Authenticator {
         let status = StatusCode::SEE_OTHER;
         let (place, request_id) = (return_to.header(), visitor.request_id);
         let response = redirect(status, &place, request_id, visitor.headers());
-        let cookies = [
-            Cookie::Session.set(&id.cookie(), lifetime, visitor.secure),
-            self.device_cookie(visitor, guarded, now),
-        ];
+        // Who is on no list has shown nothing that others do not have, too.
+        let device = is_listed(guarded.auth, &session)
+            .then(|| self.device_cookie(visitor, guarded, now))
+            .flatten();
+        let cookies = [Cookie::Session.set(&id.cookie(), lifetime, visitor.secure), device];
         Turned::new(response, None, method)
             .of_user(session.user())
             .cookies(cookies.into_iter().flatten())

@@ -45,19 +45,18 @@ impl Authenticator {
 
     pub(super) async fn check_at(&self, visitor: &Visitor<'_>, now: Now) -> Decision {
         let Some(guarded) = visitor.guarded else { return Decision::Pass(Identity::anonymous()) };
-        match self.session(visitor, &guarded, now.wall).await {
-            Found::Session(session) => {
-                let admitted = self.admit(visitor, &guarded, &session, now.wall).await;
-                if let Some(decision) = admitted {
-                    return decision;
-                }
-            }
-            Found::Nothing => {}
+        let by_session = match self.session(visitor, &guarded, now.wall).await {
+            Found::Session(session) => self.admit(visitor, &guarded, &session, now.wall).await,
+            Found::Nothing => None,
             Found::NotKnown => return not_known(visitor).into(),
-        }
+        };
+        let turned = match by_session {
+            Some(pass @ Decision::Pass(_)) => return pass,
+            turned => turned,
+        };
         match self.header(visitor, &guarded, now).await {
-            Some(decision) => decision,
-            None => ask(visitor, &guarded).into(),
+            Some(pass @ Decision::Pass(_)) => pass,
+            by_header => turned.or(by_header).unwrap_or_else(|| ask(visitor, &guarded).into()),
         }
     }
 

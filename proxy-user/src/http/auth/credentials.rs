@@ -1,5 +1,7 @@
 //! Secrets are tried, and tries are counted.
 
+use std::sync::Arc;
+
 use hyper::{StatusCode, header::HeaderName};
 use proxy_common::reason::Reason;
 
@@ -98,32 +100,39 @@ impl Authenticator {
             Ok(Admission::KnownWrong) => return Tried::Wrong,
             Ok(Admission::Try) => {}
         }
-        let (outcome, tried) = match self.compare(hashes, value, often).await {
-            Ok(Some(hash)) => (Outcome::Right, Tried::Right(hash)),
-            Ok(None) => (Outcome::Wrong, Tried::Wrong),
-            Err(Busy) => (Outcome::NotLookedAt, Tried::Busy),
-        };
-        self.lockout.settle(&attempt, outcome, now.steady);
-        tried
-    }
-
-    async fn compare<'a>(
-        &self,
-        hashes: &[&'a SecretHash],
-        value: &[u8],
-        often: bool,
-    ) -> Result<Option<&'a SecretHash>, Busy> {
-        for &hash in hashes {
-            let right = if often {
-                self.secrets.verify_often(hash, value).await?
-            } else {
-                self.secrets.verify(hash, value).await?
-            };
-            if right {
-                return Ok(Some(hash));
-            }
+        // The client may go away meanwhile, and has tried it all the same.
+        let look = look(self, &attempt, (hashes, value), now, often);
+        match tokio::spawn(look).await.unwrap_or(Err(Busy)) {
+            Ok(Some(place)) => hashes.get(place).map_or(Tried::Wrong, |hash| Tried::Right(hash)),
+            Ok(None) => Tried::Wrong,
+            Err(Busy) => Tried::Busy,
         }
-        Ok(None)
+    }
+}
+
+/// Looks at a value that may be, and tells how that came out: the place of its hash.
+fn look(
+    of: &Authenticator,
+    attempt: &Attempt<'_>,
+    (hashes, value): (&[&SecretHash], &[u8]),
+    now: Now,
+    often: bool,
+) -> impl Future<Output = Result<Option<usize>, Busy>> + Send + use<> {
+    let (lockout, secrets) = (Arc::clone(&of.lockout), Arc::clone(&of.secrets));
+    let (service, rules) = (attempt.service.to_owned(), *attempt.rules);
+    let (from, tag) = (attempt.from, attempt.tag);
+    let hashes: Vec<SecretHash> = hashes.iter().copied().cloned().collect();
+    let value = value.to_vec();
+    async move {
+        let found = secrets.find(&hashes, &value, often).await;
+        let outcome = match found {
+            Ok(Some(_)) => Outcome::Right,
+            Ok(None) => Outcome::Wrong,
+            Err(Busy) => Outcome::NotLookedAt,
+        };
+        let attempt = Attempt { service: &service, rules: &rules, from, tag };
+        lockout.settle(&attempt, outcome, now.steady);
+        found
     }
 }
 

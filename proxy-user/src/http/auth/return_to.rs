@@ -24,10 +24,12 @@ impl ReturnTo {
         let rest = text.strip_prefix('/').filter(|rest| !rest.starts_with(['/', '\\']));
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
         let own = text.starts_with(OWN);
-        if rest.is_none() || !plain || own || text.len() > LONGEST {
+        if rest.is_none() || !plain || own {
             return Self("/".to_owned());
         }
-        Self(text.to_owned())
+        let path = text.split('?').next().unwrap_or_default();
+        let fits = [text, path].into_iter().find(|text| text.len() <= LONGEST);
+        Self(fits.unwrap_or("/").to_owned())
     }
 
     /// What a request asked for, where it can be asked for again.
@@ -65,6 +67,13 @@ mod tests {
         }
         let start = ReturnTo::parse("/a?b=1&c=d;e%20f").start();
         assert_eq!(start, "/.weir/sso/start?return_to=/a%3Fb%3D1%26c%3Dd%3Be%2520f");
+    }
+
+    #[test]
+    fn of_what_is_too_long_the_path_is_kept() {
+        let query = "b".repeat(LONGEST);
+        assert_eq!(ReturnTo::parse(&format!("/a?{query}")).as_str(), "/a");
+        assert_eq!(ReturnTo::parse(&format!("/{query}?a")).as_str(), "/");
     }
 
     #[test]

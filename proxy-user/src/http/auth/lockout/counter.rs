@@ -9,7 +9,9 @@ pub(super) const MOST: u32 = 10_000;
 
 struct Try {
     tag: Tag,
-    /// Not yet, while it is looked at.
+    /// How often it is being looked at.
+    looks: u32,
+    /// Whether that has shown it to be wrong.
     wrong: bool,
 }
 
@@ -52,13 +54,14 @@ impl Counter {
         (!left.is_zero() && !looked_at).then_some(left)
     }
 
-    /// Counts a try that is about to be looked at; the same value counts once. The one
-    /// that reaches the limit still is looked at.
+    /// Counts a try that is about to be looked at, until [`Self::settle`]; the same value
+    /// counts once. The one that reaches the limit still is looked at.
     pub(super) fn count(&mut self, tag: Tag, rule: &Rule, now: Instant) {
-        if self.tries.iter().any(|tried| tried.tag == tag) {
+        if let Some(tried) = self.find(tag) {
+            tried.looks += 1;
             return;
         }
-        self.tries.push(Try { tag, wrong: false });
+        self.tries.push(Try { tag, looks: 1, wrong: false });
         if self.is_full(rule) {
             let end = match rule.duration {
                 Some(duration) => now.checked_add(duration),
@@ -68,19 +71,20 @@ impl Counter {
         }
     }
 
-    /// The try was not wrong, or not looked at.
-    pub(super) fn uncount(&mut self, tag: Tag, rule: &Rule) {
-        self.tries.retain(|tried| tried.tag != tag);
+    /// One look is over. A wrong value need not be looked at again; another goes with the
+    /// last look at it, which may be told by each that it was in vain, but one.
+    pub(super) fn settle(&mut self, tag: Tag, is_wrong: bool, rule: &Rule) {
+        let Some(tried) = self.find(tag) else { return };
+        tried.looks = tried.looks.saturating_sub(1);
+        tried.wrong |= is_wrong;
+        self.tries.retain(|tried| tried.wrong || tried.looks > 0);
         if !self.is_full(rule) {
             self.locked_until = None;
         }
     }
 
-    /// The try was wrong: the same value need not be looked at again.
-    pub(super) fn note_wrong(&mut self, tag: Tag) {
-        if let Some(tried) = self.tries.iter_mut().find(|tried| tried.tag == tag) {
-            tried.wrong = true;
-        }
+    fn find(&mut self, tag: Tag) -> Option<&mut Try> {
+        self.tries.iter_mut().find(|tried| tried.tag == tag)
     }
 
     pub(super) fn is_known_wrong(&self, tag: Tag) -> bool {

@@ -45,7 +45,9 @@ impl Ledger {
         if let Some(retry_after) = locked {
             return Err(Locked { retry_after });
         }
-        self.each(from, rules, now, |counter, rule| counter.count(tag, rule, now));
+        if !known {
+            self.each(from, rules, now, |counter, rule| counter.count(tag, rule, now));
+        }
         Ok(known)
     }
 

@@ -72,14 +72,13 @@ impl Lockout {
         Ok(if known { Admission::KnownWrong } else { Admission::Try })
     }
 
-    /// Tells how an admitted try came out. A right one does not count.
+    /// Tells how a try came out that was admitted to be looked at. A right one does not
+    /// count.
     pub(super) fn settle(&self, attempt: &Attempt<'_>, outcome: Outcome, now: Instant) {
         let Attempt { service, rules, from, tag } = *attempt;
         if let Some(ledger) = self.services.lock().get_mut(service) {
-            ledger.each(from, rules, now, |counter, rule| match outcome {
-                Outcome::Wrong => counter.note_wrong(tag),
-                Outcome::Right | Outcome::NotLookedAt => counter.uncount(tag, rule),
-            });
+            let is_wrong = outcome == Outcome::Wrong;
+            ledger.each(from, rules, now, |counter, rule| counter.settle(tag, is_wrong, rule));
         }
     }
 

@@ -125,7 +125,33 @@ fn tries_that_are_looked_at_at_the_same_time_are_counted_already() {
     assert_eq!(admitted, [true, true, true, true, true, false]);
     assert!(world.lockout.admit(&all[4], world.now).is_ok(), "it is no other guess");
     world.lockout.settle(&all[4], Outcome::NotLookedAt, world.now);
+    assert!(!world.right(v4(1)), "the first one is still looked at");
+    world.lockout.settle(&all[4], Outcome::NotLookedAt, world.now);
     assert!(world.right(v4(1)), "it was given back");
+}
+
+/// For one of many copies of a guess there is no place in the end, which must not make the
+/// others free.
+#[test]
+fn a_guess_counts_when_one_look_of_several_shows_that_it_is_wrong() {
+    for outcomes in [
+        [Outcome::NotLookedAt, Outcome::Wrong, Outcome::Wrong],
+        [Outcome::Wrong, Outcome::NotLookedAt, Outcome::NotLookedAt],
+        [Outcome::NotLookedAt, Outcome::NotLookedAt, Outcome::Wrong],
+    ] {
+        let world = World::new();
+        for value in 0..5 {
+            let (rules, from) = (&RULES, v4(1));
+            let attempt = Attempt { service: "wiki", rules, from, tag: tag(value) };
+            for _ in outcomes {
+                assert_eq!(world.lockout.admit(&attempt, world.now), Ok(Admission::Try));
+            }
+            for outcome in outcomes {
+                world.lockout.settle(&attempt, outcome, world.now);
+            }
+        }
+        assert!(!world.right(v4(1)), "{outcomes:?}");
+    }
 }
 
 #[test]

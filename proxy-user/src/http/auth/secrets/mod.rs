@@ -43,26 +43,38 @@ impl Secrets {
         }
     }
 
+    /// The place of the hash that is of `value`. `often`: it comes with every request, so
+    /// that a right one is hashed once.
+    pub(super) async fn find(
+        &self,
+        hashes: &[SecretHash],
+        value: &[u8],
+        often: bool,
+    ) -> Result<Option<usize>, Busy> {
+        let known = |hash| self.digest(Fingerprint::of_secret(hash).as_bytes(), value);
+        if often {
+            let right = self.right.lock();
+            if let Some(place) = hashes.iter().position(|hash| right.contains(&known(hash))) {
+                return Ok(Some(place));
+            }
+        }
+        for (place, hash) in hashes.iter().enumerate() {
+            if self.verify(hash, value).await? {
+                if often {
+                    self.right.lock().insert(known(hash));
+                }
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether `value` is the secret that was hashed.
-    pub(super) async fn verify(&self, hash: &SecretHash, value: &[u8]) -> Result<bool, Busy> {
+    async fn verify(&self, hash: &SecretHash, value: &[u8]) -> Result<bool, Busy> {
         match hash {
             SecretHash::Sha256(_) => Ok(Self::is_key(hash, value)),
             SecretHash::Argon2id(hash) => self.pool.verify(value.to_vec(), hash.clone()).await,
         }
-    }
-
-    /// As [`Self::verify`], for a value that comes with every request: a right one is
-    /// hashed once.
-    pub(super) async fn verify_often(&self, hash: &SecretHash, value: &[u8]) -> Result<bool, Busy> {
-        let known = self.digest(Fingerprint::of_secret(hash).as_bytes(), value);
-        if self.right.lock().contains(&known) {
-            return Ok(true);
-        }
-        let right = self.verify(hash, value).await?;
-        if right {
-            self.right.lock().insert(known);
-        }
-        Ok(right)
     }
 
     /// Forgets which values are right.
@@ -92,6 +104,14 @@ impl Secrets {
 }
 
 #[cfg(test)]
+impl Secrets {
+    /// There is no place to hash in until that is dropped.
+    pub(super) fn close_pool(&self) -> tokio::sync::OwnedSemaphorePermit {
+        self.pool.close()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -114,17 +134,22 @@ mod tests {
         assert!(!Secrets::is_key(&argon2("key"), b"key"), "that would take a hash");
     }
 
+    /// With nothing left to hash in, only what is remembered is found.
     #[tokio::test]
     async fn a_right_value_is_hashed_once_and_is_right_for_its_own_hash_alone() {
         let secrets = Secrets::new().unwrap();
-        let (one, other) = (argon2("one"), argon2("other"));
-        assert_eq!(secrets.verify_often(&one, b"one").await, Ok(true));
-        assert_eq!(secrets.verify_often(&one, b"wrong").await, Ok(false));
-        assert_eq!(secrets.right.lock().len(), 1);
-        assert_eq!(secrets.verify_often(&other, b"one").await, Ok(false));
-        assert_eq!(secrets.verify_often(&one, b"one").await, Ok(true));
+        let hashes = [argon2("one"), argon2("other")];
+        assert_eq!(secrets.find(&hashes, b"other", true).await, Ok(Some(1)));
+        assert_eq!(secrets.find(&hashes, b"wrong", true).await, Ok(None));
+        let pool = secrets.close_pool();
+        assert_eq!(secrets.find(&hashes, b"other", true).await, Ok(Some(1)), "whichever it is");
+        assert_eq!(secrets.find(&hashes[..1], b"other", true).await, Err(Busy));
+        assert_eq!(secrets.find(&hashes, b"one", true).await, Err(Busy));
+        assert_eq!(secrets.find(&hashes, b"other", false).await, Err(Busy));
         secrets.forget();
-        assert!(secrets.right.lock().is_empty());
+        assert_eq!(secrets.find(&hashes, b"other", true).await, Err(Busy));
+        drop(pool);
+        assert_eq!(secrets.find(&hashes, b"one", false).await, Ok(Some(0)));
     }
 
     #[test]

@@ -48,6 +48,15 @@ impl Pool {
 }
 
 #[cfg(test)]
+impl Pool {
+    /// Has no place for anybody until that is dropped.
+    pub(in crate::http::auth) fn close(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(self.places.available_permits()).expect("a few");
+        Arc::clone(&self.places).try_acquire_many_owned(all).expect("they are free")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 

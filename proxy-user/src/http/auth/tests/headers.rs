@@ -56,6 +56,19 @@ async fn a_session_comes_before_a_wrong_key() {
 }
 
 #[tokio::test]
+async fn a_right_key_passes_beside_a_session_that_lets_nobody_pass() {
+    let world = World::new(Auth { headers: vec![key(sha256("long key"))], ..sso(provider()) });
+    *world.provider.user.lock() = Ok(user(&["guests"]));
+    let mut browser = world.browser();
+    browser.sign_on().await;
+    assert_eq!(turned(browser.get("/").await).reason, Some(Reason::SsoDenied));
+    browser.headers.insert("x-api-key", HeaderValue::from_static("long key"));
+    assert_eq!(passed(browser.get("/").await).method, AuthMethod::Header);
+    browser.headers.insert("x-api-key", HeaderValue::from_static("other"));
+    assert_eq!(turned(browser.get("/").await).reason, Some(Reason::SsoDenied));
+}
+
+#[tokio::test]
 async fn wrong_keys_lock_words_but_never_a_long_key() {
     let world = World::new(keys());
     for wrong in ["a", "b", "c", "d", "e"] {

@@ -1,9 +1,16 @@
 //! Lockout, as browsers meet it.
 
+use std::time::{Duration, Instant};
+
+use hyper::header::{HeaderName, HeaderValue};
 use proxy_common::reason::Reason;
+use tokio::time::{sleep, timeout};
 
 use super::support::*;
-use crate::record::AuthMethod;
+use crate::{
+    config::{Auth, HeaderSecret},
+    record::AuthMethod,
+};
 
 #[tokio::test]
 async fn a_thousand_wrong_passwords_of_a_network_lock_out_no_signed_in_or_known_browser() {
@@ -38,7 +45,7 @@ async fn who_is_locked_out_is_told_for_how_long() {
     assert_eq!(told(&locked), (429, Some(Reason::LockedOut), AuthMethod::Password));
     assert_eq!(locked.response.headers()["retry-after"], "900");
     assert!(text(&locked).contains("Try again in 15 minutes."));
-    world.pass(std::time::Duration::from_mins(15));
+    world.pass(Duration::from_mins(15));
     assert_eq!(told(&world.browser().log_in("password=open+sesame").await).0, 303);
 }
 
@@ -55,4 +62,51 @@ async fn nobody_can_make_up_a_known_browser() {
     }
     assert_eq!(told(&forger.log_in("password=open+sesame").await).0, 429);
     assert_eq!(told(&browser.log_in("password=open+sesame").await).0, 303);
+}
+
+/// Or else a client that resets its requests would be hashed for without end.
+#[tokio::test]
+async fn who_goes_away_has_tried_all_the_same() {
+    let world = World::new(password());
+    for number in 0..5 {
+        let mut browser = world.browser();
+        let form = format!("password=wrong{number}");
+        // Up to where it waits for its answer.
+        assert!(timeout(Duration::ZERO, browser.log_in(&form)).await.is_err());
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let closed = world.authenticator.secrets.close_pool();
+        let again = world.browser().log_in("password=wrong0").await;
+        drop(closed);
+        match told(&again).0 {
+            429 => break,
+            status => assert!(Instant::now() < until, "{status}"),
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_there_is_no_place_for_is_told_to_come_again_and_has_not_tried() {
+    let secret = HeaderSecret { name: HeaderName::from_static("x-key"), hash: argon2("word") };
+    let world = World::new(Auth { headers: vec![secret], ..password() });
+    let program = |value: &'static str| {
+        let mut program = world.browser();
+        program.headers.insert("x-key", HeaderValue::from_static(value));
+        program
+    };
+    passed(program("word").get("/").await);
+    let closed = world.authenticator.secrets.close_pool();
+    for number in 0..9 {
+        let busy = world.browser().log_in(&format!("password=wrong{number}")).await;
+        assert_eq!(told(&busy), (503, Some(Reason::ConnectionLimit), AuthMethod::Password));
+        assert_eq!(busy.response.headers()["retry-after"], "2");
+        assert!(text(&busy).contains("Too many people are signing in"), "{}", text(&busy));
+    }
+    let busy = turned(program("other").get("/").await);
+    assert_eq!(told(&busy), (503, Some(Reason::ConnectionLimit), AuthMethod::Header));
+    passed(program("word").get("/").await);
+    drop(closed);
+    assert_eq!(told(&world.browser().log_in("password=open+sesame").await).0, 303);
 }

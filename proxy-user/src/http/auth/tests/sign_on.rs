@@ -54,6 +54,8 @@ async fn who_is_on_no_list_is_told_as_whom_and_can_sign_out() {
     *world.provider.user.lock() = Ok(user(&["guests"]));
     let mut browser = world.browser();
     assert_eq!(told(&browser.sign_on().await).0, 303);
+    let cookies: Vec<String> = browser.jar().into_keys().map(|(_, name)| name).collect();
+    assert_eq!(cookies, ["__Host-weir"], "a browser of anybody has no tries of its own");
     let refused = turned(browser.get("/a").await);
     assert_eq!(told(&refused), (403, Some(Reason::SsoDenied), AuthMethod::Oidc));
     assert_eq!(refused.user.as_deref(), Some(&user(&["guests"])));
