@@ -72,25 +72,30 @@ impl<'a> Scene<'a> {
         self.browser(from, jar).with(&form).get(&format!("{URL}{LOGIN}"))
     }
 
-    /// Asserts that a request for that path is recorded as refused so.
+    /// Asserts that a request for that path is recorded as refused so, and that the target
+    /// heard nothing of it.
     fn assert_refused(
         &self,
         answer: &Answer,
         path: &str,
         (reason, method): (&str, &str),
     ) -> Result<()> {
-        let query = format!("search={}", answer.told_id()?);
-        let record = self.weir.wait_for_event(&query, SOON)?;
+        let id = answer.told_id()?;
+        let record = self.weir.wait_for_event(&format!("search={id}"), SOON)?;
         let expected = json!({
             "service_id": "vault", "verdict": "denied", "status_code": answer.status, "path": path,
-            "reason": reason, "auth_method_used": method, "bytes_download": 0,
+            "reason": reason, "auth_method_used": method, "user_id": null, "user_email": null,
+            "bytes_download": 0, "target": null,
         });
         assert_fields(&record, &expected);
+        let received = self.target.received();
+        assert!(received.iter().all(|received| received.header("x-request-id") != Some(id)));
         Ok(())
     }
 
-    /// Asserts that the last request that the target received is recorded so.
-    fn assert_served(&self, answer: &Answer, method: &str) -> Result<Received> {
+    /// Asserts that the last request that the target received is recorded so, and had no
+    /// headers but [`HEADERS`] and these.
+    fn assert_served(&self, answer: &Answer, method: &str, others: &[&str]) -> Result<Received> {
         assert_eq!(answer.status, 200, "{answer:?}");
         let received = self.target.last()?;
         let id = received.header("x-request-id").context("no id")?.to_owned();
@@ -101,18 +106,30 @@ impl<'a> Scene<'a> {
             "auth_method_used": method, "user_id": null, "user_email": null,
         });
         assert_fields(&record, &expected);
+        let mut names: Vec<String> =
+            received.headers.iter().map(|(name, _)| name.to_lowercase()).collect();
+        names.sort();
+        let mut expected = [&HEADERS[..], others].concat();
+        expected.sort_unstable();
+        assert_eq!(names, expected, "{}", received.head());
         Ok(received)
     }
 }
 
-/// Names of a request's headers that could tell a target who asks, or how.
-fn telling(received: &Received) -> Vec<String> {
-    let names = received.headers.iter().map(|(name, _)| name.to_lowercase().replace('_', "-"));
-    let telling = |name: &String| {
-        name.starts_with("x-weir") || ["x-api-key", "x-word", "cookie"].contains(&name.as_str())
-    };
-    names.filter(telling).collect()
-}
+/// What every target receives of curl's requests, and of Weir.
+const HEADERS: [&str; 11] = [
+    "accept",
+    "forwarded",
+    "host",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
 
 /// What a client may claim to be, in every way that a target might read it.
 const CLAIMS: [&str; 8] = [
@@ -163,9 +180,8 @@ fn a_password_or_a_pin_opens_a_session() -> Result<()> {
         ensure!(ours.len() >= 2, "no session or no device in {own}");
         let cookie = format!("Cookie: a=1; {}; b=\"2 3\";c", ours.join("; "));
         let curl = Curl::new(&lab).with(&["-H", &cookie]).with(&CLAIMS);
-        let received = scene.assert_served(&curl.get(URL)?, field)?;
+        let received = scene.assert_served(&curl.get(URL)?, field, &["cookie"])?;
         assert_eq!(received.header("cookie"), Some("a=1; b=\"2 3\";c"));
-        assert_eq!(telling(&received), ["cookie"], "{}", received.head());
     }
     assert_eq!(scene.target.received().len(), 2, "nothing else reached the target");
 
@@ -175,7 +191,7 @@ fn a_password_or_a_pin_opens_a_session() -> Result<()> {
     let asked = scene.browser(lab::DE4, "password").get(&format!("{URL}/changed"))?;
     assert_eq!(asked.status, 401, "{asked:?}");
     scene.assert_refused(&asked, "/changed", ("login_required", "none"))?;
-    scene.assert_served(&scene.browser(lab::DE4, "pin").get(URL)?, "pin")?;
+    scene.assert_served(&scene.browser(lab::DE4, "pin").get(URL)?, "pin", &[])?;
 
     // Signing out ends it.
     let origin = format!("Origin: {URL}");
@@ -205,8 +221,7 @@ fn a_header_opens_a_site_for_programs() -> Result<()> {
     let (key, word) = (format!("X-Api-Key: {KEY}"), format!("X-Word: {PASSWORD}"));
     for right in [&key, &word, &word] {
         let answer = ask(lab::DE4, &[right.clone(), "X_Weir_User: root".to_owned()])?;
-        let received = scene.assert_served(&answer, "header")?;
-        assert_eq!(telling(&received), [""; 0], "{}", received.head());
+        scene.assert_served(&answer, "header", &[])?;
     }
     for (from, wrong) in [
         (lab::DE4, vec![format!("X-Api-Key: {KEY}0")]),
@@ -220,8 +235,7 @@ fn a_header_opens_a_site_for_programs() -> Result<()> {
     }
     // A route that is public asks nobody, and its target learns no key all the same.
     let public = Curl::new(&lab).with(&["-H", &key]).with(&CLAIMS).get(&format!("{URL}/hook"))?;
-    let received = scene.assert_served(&public, "none")?;
-    assert_eq!(telling(&received), [""; 0], "{}", received.head());
+    scene.assert_served(&public, "none", &[])?;
     // Other paths of Weir's are never the target's.
     let ours = Curl::new(&lab).with(&["-H", &key]).get(&format!("{URL}/.weir/x"))?;
     assert_eq!(ours.status, 404, "{ours:?}");
@@ -255,12 +269,16 @@ fn who_guesses_is_locked_out_and_who_is_known_is_not() -> Result<()> {
         scene.assert_refused(&locked, LOGIN, ("locked_out", "password"))?;
     }
     // A session goes on, a browser that signed in before may again, and a key cannot be guessed.
-    scene.assert_served(&scene.browser(lab::FR4, "known").get(URL)?, "password")?;
+    scene.assert_served(&scene.browser(lab::FR4, "known").get(URL)?, "password", &[])?;
     forget_session(Path::new(&scene.jar("left")))?;
     assert_eq!(scene.browser(lab::FR4, "left").get(URL)?.status, 401);
     assert_eq!(scene.sign_in(lab::FR4, "left", ("password", PASSWORD))?.status, 303);
     let key = format!("X-Api-Key: {KEY}");
-    scene.assert_served(&Curl::from(&lab, lab::FR4).with(&["-H", &key]).get(URL)?, "header")?;
+    scene.assert_served(
+        &Curl::from(&lab, lab::FR4).with(&["-H", &key]).get(URL)?,
+        "header",
+        &[],
+    )?;
     // Nor does it matter to others.
     assert_eq!(scene.sign_in(lab::DE4, "other", ("password", PASSWORD))?.status, 303);
     Ok(())
