@@ -138,7 +138,7 @@ impl Question {
         };
         let Some(token) = signed_on.refresh_token() else { return Standing::Good };
         let user = signed_on.user();
-        match self.sign_on.confirm(&self.provider, &user.id, &token).await {
+        match self.sign_on.confirm(&self.provider, &user, &token).await {
             Ok((known, refresh)) if known.id == user.id => {
                 self.journal.sessions.confirm(&session, (known, refresh), self.now);
                 self.keep().await;

@@ -63,7 +63,7 @@ impl SignOn for Providers {
     fn confirm<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        _: &'a str,
+        _: &'a User,
         _: &'a str,
     ) -> Later<'a, (User, Option<String>)> {
         Box::pin(async move {
