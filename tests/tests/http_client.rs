@@ -17,6 +17,8 @@ use weir_tests::{
 /// A proxy, among the clients.
 const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 254));
 const PROXY_PORT: u16 = 8000;
+/// The same, for plain requests.
+const PLAIN_PORT: u16 = 8001;
 /// Of the service `plain`, which takes requests without TLS.
 const PLAIN: u16 = 8080;
 
@@ -163,9 +165,11 @@ fn a_listed_peer_speaks_for_its_clients_by_the_proxy_protocol() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let target = Target::start(&lab.server)?;
     let directory = tempfile::tempdir()?;
-    let to = SocketAddr::new(lab::SERVER4, 443);
-    let sections =
-        format!("listen front\n bind {PROXY}:{PROXY_PORT}\n server weir {to} send-proxy-v2\n");
+    let front = |(name, at, port): (&str, u16, u16)| {
+        let to = SocketAddr::new(lab::SERVER4, port);
+        format!("listen {name}\n bind {PROXY}:{at}\n server weir {to} send-proxy-v2\n")
+    };
+    let sections = [("tls", PROXY_PORT, 443), ("plain", PLAIN_PORT, 80)].map(front).concat();
     let _haproxy = program::haproxy(&lab.clients, &sections, PROXY_PORT, directory.path())?;
     let accept = format!("proxy_protocol = {{ accept_from = ['{PROXY}'] }}");
     let weir = start(&lab, &restricted("wiki", &accept, ""))?;
@@ -180,6 +184,11 @@ fn a_listed_peer_speaks_for_its_clients_by_the_proxy_protocol() -> Result<()> {
     }
     assert_eq!(target.received().len(), 1);
     assert_eq!(target.last()?.header("x-forwarded-for"), Some("198.51.100.2"));
+    // On the port that only redirects as well.
+    let curl = Curl::through(&lab, lab::DE4, &format!("::{PROXY}:{PLAIN_PORT}"));
+    assert_eq!(curl.get("http://wiki.example.com/")?.status, 308);
+    let record = weir.wait_for_event("status_code=308", SOON)?;
+    assert_eq!(record["source_ip"], lab::DE4.to_string(), "{record}");
     // Who is not listed speaks for itself, who is has to speak for somebody.
     assert_eq!(Curl::new(&lab).get("https://wiki.example.com/")?.status, 200);
     ensure!(Curl::from(&lab, PROXY).get("https://wiki.example.com/").is_err(), "served");

@@ -178,8 +178,11 @@ fn a_large_head_of_http2_is_refused_alone() -> Result<()> {
         connection.send(CONTINUATION, last, 1, &line)?;
     }
     assert_eq!(connection.ending(1)?, Ending::Status(431));
-    connection.send(HEADERS, END_HEADERS | END_STREAM, 3, &fields(&LINES))?;
-    assert_eq!(connection.ending(3)?, Ending::Status(200));
+    let many = [fields(&LINES), fields(&[("x", "y"); 101])].concat();
+    connection.send(HEADERS, END_HEADERS | END_STREAM, 3, &many)?;
+    assert_eq!(connection.ending(3)?, Ending::Status(400));
+    connection.send(HEADERS, END_HEADERS | END_STREAM, 5, &fields(&LINES))?;
+    assert_eq!(connection.ending(5)?, Ending::Status(200));
     Ok(())
 }
 

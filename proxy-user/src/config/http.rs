@@ -39,8 +39,8 @@ pub struct Web {
 /// `[[service.NAME.route]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Begins with `/`, and ends with one only where it is nothing else. Percent-decoded,
-    /// without empty and dot segments.
+    /// Begins with `/`, and ends with one only where it is nothing else. Percent-encoded
+    /// where it has to be and nowhere else, without empty and dot segments.
     pub path: String,
     /// At least one.
     pub targets: Vec<WebTarget>,

@@ -97,7 +97,7 @@ fn validate(root: &Table, digest: [u8; 32], report: &mut Report) -> (Config, Pla
     let services = services(services_at.0, denial, &shared, report);
     ports::conflicts(&services, (&api, api_at), report);
     ports::loops(&services, &api, report);
-    redirects::warn_of_missing(&services, (&api, api_at), report);
+    redirects::warn(&services, (&api, api_at), report);
     certificates::check(&services, &tls, cert_dir, report);
     warn_of_open(&services, &global, report);
     let places = Places {

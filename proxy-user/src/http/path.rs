@@ -7,36 +7,61 @@ use std::borrow::Cow;
 pub(super) struct Ambiguous;
 
 /// The place of the route that `path`, as sent, takes among those of `routes`, the longest
-/// first; `None`: none takes it.
+/// first and percent-encoded where they have to be; `None`: none takes it.
 ///
 /// # Errors
 /// A target that decodes the path would see it on another route.
 pub(super) fn choose<'a>(
     path: &str,
-    routes: impl Iterator<Item = &'a str> + Clone,
+    mut routes: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<Option<usize>, Ambiguous> {
-    let as_sent = find(path, routes.clone());
-    match resolved(path) {
-        None => Ok(as_sent),
-        Some(resolved) if find(&resolved, routes) == as_sent => Ok(as_sent),
-        Some(_) => Err(Ambiguous),
-    }
+    let as_sent = routes.clone().position(|route| is_below(path, route));
+    let Some(resolved) = resolved(path) else { return Ok(as_sent) };
+    let as_decoded = routes.position(|route| is_decoded_below(&resolved, route));
+    if as_sent == as_decoded { Ok(as_sent) } else { Err(Ambiguous) }
 }
 
-fn find<'a>(path: &str, mut routes: impl Iterator<Item = &'a str>) -> Option<usize> {
-    routes.position(|route| is_below(path, route))
-}
-
-/// Whether `path` is `route` or goes on behind it with another segment.
+/// Whether `path`, as sent, is `route` or goes on behind it with another segment.
 fn is_below(path: &str, route: &str) -> bool {
-    let rest = if route == "/" { return path.starts_with('/') } else { path.strip_prefix(route) };
+    let rest = if route == "/" { return path.starts_with('/') } else { behind(path, route) };
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The same of a path that is decoded.
+fn is_decoded_below(path: &str, route: &str) -> bool {
+    let Cow::Owned(route) = decoded(route.as_bytes()) else { return is_below(path, route) };
+    let rest = path.as_bytes().strip_prefix(&*route);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// What is left of `path`, as sent, behind `route`; a path again.
 pub(super) fn stripped<'a>(path: &'a str, route: &str) -> &'a str {
-    let rest = path.strip_prefix(route.trim_end_matches('/')).unwrap_or(path);
+    let rest = behind(path, route.trim_end_matches('/')).unwrap_or(path);
     if rest.is_empty() { "/" } else { rest }
+}
+
+/// What follows `route` in `path`, as sent. What the route has encoded may be so in digits
+/// of any case, or sent as it is, as some clients do.
+fn behind<'a>(path: &'a str, route: &str) -> Option<&'a str> {
+    if !route.contains('%') {
+        return path.strip_prefix(route);
+    }
+    let (mut at, mut wanted) = (0, route.as_bytes());
+    while let [byte, more @ ..] = wanted {
+        let here = path.as_bytes().get(at..)?;
+        let code = wanted.get(..3).filter(|_| *byte == b'%');
+        let sent = code.filter(|c| here.get(..3).is_some_and(|own| own.eq_ignore_ascii_case(c)));
+        let plain = match code {
+            Some(code) => *decoded(code).first()?,
+            None => *byte,
+        };
+        if sent.is_none() && here.first() != Some(&plain) {
+            return None;
+        }
+        at += sent.map_or(1, <[u8]>::len);
+        wanted = code.map_or(more, |code| &wanted[code.len()..]);
+    }
+    path.get(at..)
 }
 
 /// The path as one who decodes it first sees it: percent-decoded, `\` as `/`, without dot
@@ -93,6 +118,8 @@ fn decoded(path: &[u8]) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const ROUTES: [&str; 4] = ["/api/v2", "/admin", "/api", "/"];
@@ -162,6 +189,33 @@ mod tests {
         ] {
             assert_eq!(chosen(path), Ok(Some(route)), "{path}");
         }
+    }
+
+    #[test]
+    fn a_route_that_has_to_be_encoded_is_found_however_it_is_sent() {
+        const ROUTES: [&str; 4] = ["/caf%C3%A9", "/100%25", "/a%20b", "/"];
+        let chosen = |path| choose(path, ROUTES.into_iter()).map(|place| ROUTES[place.unwrap()]);
+        for (path, route) in [
+            ("/caf%C3%A9", "/caf%C3%A9"),
+            ("/caf%c3%A9/x", "/caf%C3%A9"),
+            ("/café/x", "/caf%C3%A9"),
+            ("/caf%C3%A9e", "/"),
+            ("/caf%C3", "/"),
+            ("/caf", "/"),
+            ("/a%20b/%2F", "/a%20b"),
+            ("/a%20bc", "/"),
+            ("/a+b", "/"),
+            ("/100%25/x", "/100%25"),
+            ("/100%/x", "/100%25"),
+            ("/100%2525", "/"),
+        ] {
+            assert_eq!(chosen(path), Ok(route), "{path}");
+        }
+        for path in ["/%63afé", "/x/../caf%C3%A9", "/a%20b/..", "/x%2F..%2Fa%20b", "/a%20b%2Fc"] {
+            assert_eq!(chosen(path), Err(Ambiguous), "{path}");
+        }
+        assert_eq!(stripped("/caf%c3%a9/x%2Fy", "/caf%C3%A9"), "/x%2Fy");
+        assert_eq!(stripped("/café", "/caf%C3%A9"), "/");
     }
 
     #[test]

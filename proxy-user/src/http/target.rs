@@ -2,12 +2,15 @@
 
 use hyper::{
     HeaderMap, Method, Request, StatusCode, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING},
     http::uri::Authority,
 };
 use proxy_common::reason::Reason;
 
 use super::{pages::Hop, refusal::Refusal};
+
+/// What hyper takes over HTTP/1; over HTTP/2 it counts bytes only.
+const MOST_LINES: usize = 100;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,9 @@ pub(super) fn asked<B>(request: &Request<B>) -> Result<Asked, Refusal> {
         let text = "Weir is no proxy to connect through.";
         let status = StatusCode::METHOD_NOT_ALLOWED;
         return Err(Refusal::of(Reason::BadRequest, status, Hop::Client, text));
+    }
+    if lines(request.headers()) > MOST_LINES {
+        return Err(Refusal::bad_request("The request has more than 100 header lines."));
     }
     is_framed_once(request.headers())?;
     if request.uri().authority().is_some() && request.uri().scheme().is_none() {
@@ -50,6 +56,11 @@ pub(super) fn asked<B>(request: &Request<B>) -> Result<Asked, Refusal> {
     }
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
     Ok(Asked { authority: authority.as_str().to_owned(), host })
+}
+
+/// Browsers have a line for each cookie over HTTP/2 (RFC 9113, 8.2.3): they count as one.
+fn lines(headers: &HeaderMap) -> usize {
+    headers.len() - headers.get_all(COOKIE).iter().count().saturating_sub(1)
 }
 
 /// RFC 9112, 3.2: exactly one `Host`.
@@ -152,6 +163,19 @@ mod tests {
         ] {
             assert_eq!(read(uri, headers), Err(400), "{uri} {headers:?}");
         }
+    }
+
+    #[test]
+    fn a_head_has_a_hundred_lines_and_any_number_of_cookies() {
+        let of = |lines: usize, cookies: usize| {
+            let others = std::iter::repeat_n(("x", "y"), lines - 2);
+            let cookies = std::iter::repeat_n(("cookie", "a=b"), cookies);
+            let all: Vec<_> =
+                [("Host", "a.test")].into_iter().chain(others).chain(cookies).collect();
+            read("/", &all).map(drop)
+        };
+        assert_eq!((of(100, 1), of(101, 1)), (Ok(()), Err(400)));
+        assert_eq!((of(100, 200), of(101, 200)), (Ok(()), Err(400)));
     }
 
     #[test]

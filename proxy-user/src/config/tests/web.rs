@@ -176,6 +176,18 @@ fn a_redirect_that_cannot_be_is_warned_about() {
     let tcp = "[service.b]\nmode = \"tcp\"\nlisten = \"192.0.2.1:80\"\ntarget = \"db:1\"\n";
     no(5, "service b", &warnings(&format!("{site}{tcp}")));
     no(7, "the API", &warnings(&format!("[api]\nlisten = \"127.0.0.1:80\"\n{site}")));
+    let plain = |accept: &str| {
+        format!(
+            "[service.b]\ndomain = \"b.example.com\"\ntarget = \"http://10.0.0.8\"\ntls = false\n\
+             allow = [\"::/0\"]\nproxy_protocol = {{ accept_from = [\"{accept}\"] }}\n"
+        )
+    };
+    let behind = format!("{site}proxy_protocol = {{ accept_from = [\"10.0.0.1\"] }}\n");
+    assert_eq!(warnings(&format!("{behind}{}", plain("10.0.0.1"))), [""; 0]);
+    let [warned] = &warnings(&format!("{behind}{}", plain("10.0.0.2")))[..] else { panic!() };
+    assert!(warned.starts_with("5: port 80 is shared with service b by Host ("), "{warned}");
+    let end = "accept_from is another and holds for http://a.example.com too";
+    assert!(warned.ends_with(end), "{warned}");
     let elsewhere = "listen = 8443\n";
     assert_eq!(
         warnings(&format!("{site}{elsewhere}")),

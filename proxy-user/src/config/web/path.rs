@@ -1,8 +1,30 @@
 //! Paths of routes.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// A prefix of paths, percent-decoded; a `/` at its end says nothing and is left out.
+/// What a path does not have as it is (RFC 3986, 3.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// A prefix of paths, of which only that is percent-encoded which has to be, as clients
+/// send it; a `/` at its end says nothing and is left out.
 ///
 /// # Errors
 /// What a request's path, as routes compare it, never begins with.
@@ -34,7 +56,7 @@ pub(super) fn route_path(text: &str) -> Result<String, String> {
         return refuse("holds a segment \".\" or \"..\"");
     }
     let whole = decoded.strip_suffix('/').filter(|path| !path.is_empty());
-    Ok(whole.unwrap_or(&decoded).to_owned())
+    Ok(utf8_percent_encode(whole.unwrap_or(&decoded), ENCODED).to_string())
 }
 
 fn escapes_are_whole(text: &str) -> bool {
@@ -51,11 +73,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_compared_decoded_and_without_a_slash_at_its_end() {
+    fn each_path_has_one_form_as_it_is_sent_and_without_a_slash_at_its_end() {
         assert_eq!(route_path("/"), Ok("/".into()));
         assert_eq!(route_path("/api/"), Ok("/api".into()));
-        assert_eq!(route_path("/caf%C3%A9/v1.0"), Ok("/café/v1.0".into()));
-        assert_eq!(route_path("/a%20b"), Ok("/a b".into()));
+        for same in ["/caf%C3%A9/v1.0", "/caf%c3%a9/v1.0/", "/café/v1.0", "/%63afé/v1.0"] {
+            assert_eq!(route_path(same), Ok("/caf%C3%A9/v1.0".into()), "{same}");
+        }
+        assert_eq!(route_path("/a%20b"), Ok("/a%20b".into()));
+        assert_eq!(route_path("/100%25"), Ok("/100%25".into()));
+        assert_eq!(route_path("/~a-b_c!$&'()*+,;=:@"), Ok("/~a-b_c!$&'()*+,;=:@".into()));
         assert_eq!(route_path("/.well-known"), Ok("/.well-known".into()));
     }
 

@@ -5,7 +5,9 @@
 //! token, since the provider gives none, cannot be confirmed and has the session to its
 //! end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::stream::{self, StreamExt as _};
 
 use super::{
     Authenticator,
@@ -22,6 +24,8 @@ use crate::{config::SsoProvider, http::sso::SsoError, record::Timestamp};
 const GRACE: Duration = Duration::from_mins(5);
 /// How long a provider that does not answer is not asked again for the same session.
 pub(super) const AGAIN: Duration = Duration::from_secs(15);
+/// About how many users a provider is asked at once on Weir's own account.
+pub(super) const AT_A_TIME: usize = 32;
 
 /// Whether a user still is signed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,16 +91,31 @@ impl Authenticator {
         standing
     }
 
-    /// Asks about users whose requests go on and on: others are asked about when they
-    /// make one.
-    pub(super) async fn recheck_held(&self, now: Timestamp) {
-        let view = self.view.load_full();
+    /// Sessions of users whose requests go on and on, by their provider's name: others are
+    /// asked about when they make one.
+    pub(super) fn held(&self) -> HashMap<String, Vec<Arc<Session>>> {
+        let view = self.view.load();
+        let mut held: HashMap<String, Vec<Arc<Session>>> = HashMap::new();
         for session in self.sessions.all() {
             let auth = view.auth(&session.facts.service);
             if let Some(provider) = auth.and_then(provider).filter(|_| session.is_held()) {
-                self.standing(&session, provider, now).await;
+                held.entry(provider.name.clone()).or_default().push(session);
             }
         }
+        held
+    }
+
+    /// Asks about them, where it is time to.
+    pub(super) async fn recheck_held(&self, held: Vec<Arc<Session>>, now: impl Fn() -> Timestamp) {
+        let ask = async |session: Arc<Session>| {
+            // Not what was in force at the first of them: there may be many.
+            let view = self.view.load_full();
+            let auth = view.auth(&session.facts.service);
+            if let Some(provider) = auth.and_then(provider).filter(|_| session.is_held()) {
+                self.standing(&session, provider, now()).await;
+            }
+        };
+        stream::iter(held).for_each_concurrent(AT_A_TIME, ask).await;
     }
 }
 
@@ -119,7 +138,7 @@ impl Question {
         };
         let Some(token) = signed_on.refresh_token() else { return Standing::Good };
         let user = signed_on.user();
-        match self.sign_on.confirm(&self.provider, &user.id, &token).await {
+        match self.sign_on.confirm(&self.provider, &user, &token).await {
             Ok((known, refresh)) if known.id == user.id => {
                 self.journal.sessions.confirm(&session, (known, refresh), self.now);
                 self.keep().await;

@@ -32,12 +32,12 @@ pub trait SignOn: Send + Sync {
         cookies: &'a HeaderMap,
     ) -> Later<'a, Arrival>;
 
-    /// Asks by refresh token whether the user with the id `user` still is one: who that is
-    /// now, and the next refresh token, where it is another.
+    /// Asks by refresh token whether `user` still is one: who that is now, and the next
+    /// refresh token, where it is another.
     fn confirm<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        user: &'a str,
+        user: &'a User,
         refresh: &'a str,
     ) -> Later<'a, (User, Option<String>)>;
 }
@@ -66,7 +66,7 @@ impl SignOn for Sso {
     fn confirm<'a>(
         &'a self,
         provider: &'a Arc<SsoProvider>,
-        user: &'a str,
+        user: &'a User,
         refresh: &'a str,
     ) -> Later<'a, (User, Option<String>)> {
         Box::pin(self.confirm(provider, user, refresh))

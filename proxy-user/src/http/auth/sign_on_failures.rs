@@ -1,7 +1,7 @@
 //! What a browser is told when single sign-on does not work. Nobody has a session then,
 //! which is what the record says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hyper::StatusCode;
 use proxy_common::reason::Reason;
@@ -9,12 +9,13 @@ use proxy_common::reason::Reason;
 use super::{
     credentials::busy,
     decision::{Turned, problem},
+    return_to::ReturnTo,
     visitor::Visitor,
 };
 use crate::{
     http::{
         pages::{Hop, Link, retry_after},
-        sso::{SsoError, StateFault},
+        sso::{SsoError, StateFault, User},
     },
     record::AuthMethod,
 };
@@ -69,6 +70,19 @@ pub(super) fn failed(visitor: &Visitor<'_>, error: &SsoError, again: &str) -> Tu
 /// ago.
 pub(super) fn not_from_here(visitor: &Visitor<'_>) -> Turned {
     failed(visitor, &StateFault::Missing.into(), "/")
+}
+
+/// For who is on no list, in a browser that somebody is signed in with who may come.
+pub(super) fn not_listed(visitor: &Visitor<'_>, user: User, back: &ReturnTo) -> Turned {
+    let name = user.name();
+    let text = format!(
+        "{name} is not among those that may come here. You are still signed in as you were \
+         before."
+    );
+    let link = Some(Link { href: back.as_str(), text: "Go on as before" });
+    let response = problem(visitor, (StatusCode::FORBIDDEN, None), &text, link);
+    let user = Some(Arc::new(user));
+    Turned::new(response, Some(Reason::SsoDenied), AuthMethod::Oidc).of_user(user)
 }
 
 pub(super) fn no_randomness(visitor: &Visitor<'_>) -> Turned {

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     Authenticator,
+    authenticator::is_listed,
     cookies::{self, Cookie},
     decision::Turned,
     keys::Purpose,
@@ -25,10 +26,10 @@ use super::{
     random::{NoRandomness, decode, encode, random},
     return_to::{OWN, ReturnTo},
     secrets::Fingerprint,
-    session::Opener,
-    sign_on_failures::{failed, no_randomness, not_from_here},
+    session::{Opener, Session},
+    sign_on_failures::{failed, no_randomness, not_from_here, not_listed},
     tickets::Ticket,
-    view::provider,
+    view::{opens, provider},
     visitor::{Guarded, Visitor},
 };
 use crate::{
@@ -223,7 +224,8 @@ impl Authenticator {
         self.signed_on(visitor, guarded, rule, user, &ticket.return_to, now).await
     }
 
-    /// Every user gets a session; whom it lets pass is judged with each request.
+    /// Every user gets a session; whom it lets pass is judged with each request. But none
+    /// on no list takes the place of one that lets pass: any site can send a browser here.
     async fn signed_on(
         &self,
         visitor: &Visitor<'_>,
@@ -235,10 +237,21 @@ impl Authenticator {
     ) -> Turned {
         let lifetime = guarded.auth.session_lifetime;
         let listed = permits(&rule.allow, &user);
+        if !listed && self.has_passing(visitor, guarded, now) {
+            return not_listed(visitor, user, return_to);
+        }
         let lifetime = if listed { lifetime } else { lifetime.min(UNLISTED) };
         let secret = Fingerprint::of_provider(&rule.provider);
         let opener = Opener::User(user, refresh);
         self.begin(visitor, guarded, (opener, secret, lifetime), return_to, now).await
+    }
+
+    /// Whether the browser has a session that lets it pass.
+    fn has_passing(&self, visitor: &Visitor<'_>, guarded: &Guarded<'_>, now: Now) -> bool {
+        let passes = |session: &Arc<Session>| {
+            opens(guarded.auth, session) && is_listed(guarded.auth, session)
+        };
+        self.shown(visitor, guarded, now).iter().any(passes)
     }
 }
 

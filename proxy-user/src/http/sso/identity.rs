@@ -28,8 +28,8 @@ const LEEWAY_MS: i64 = 60_000;
 pub(super) enum Expected<'a> {
     /// A login with that nonce.
     Login(&'a Nonce),
-    /// The user of that subject, whom a refresh token confirms (OpenID Connect Core, 12.2).
-    User(&'a str),
+    /// That user, whom a refresh token confirms (OpenID Connect Core, 12.2).
+    User(&'a User),
 }
 
 /// Whom the tokens are of.
@@ -46,10 +46,12 @@ pub(super) async fn identify(
             let claims = verified(issuer, &known, token, expected).await?;
             (Told::by_token(claims, groups), claims.subject().to_string())
         }
-        (None, Expected::User(id)) if known.has_userinfo => (Told::nothing(), id.to_owned()),
-        (None, _) => return Err(invalid("no ID token")),
+        (None, Expected::User(user)) if known.has_userinfo => (Told::nothing(), user.id.clone()),
+        // There is no place to hear anything new.
+        (None, Expected::User(user)) => return Ok(user.clone()),
+        (None, Expected::Login(_)) => return Err(invalid("no ID token")),
     };
-    if matches!(expected, Expected::User(user) if user != id) {
+    if matches!(expected, Expected::User(user) if user.id != id) {
         return Err(invalid("it is about another user"));
     }
     let told = if told.is_whole() || !known.has_userinfo {
@@ -129,7 +131,10 @@ fn untold(provider: &SsoProvider, error: UserInfoError<WebError>) -> SsoError {
     let why = match error {
         UserInfoError::Request(error) => return SsoError::unreachable(provider, error),
         UserInfoError::Response(status, _, _) => format!("its userinfo endpoint answers {status}"),
-        UserInfoError::Parse(error) => format!("userinfo cannot be read at {}", error.path()),
+        UserInfoError::Parse(error) => {
+            let at = format!("userinfo cannot be read at {}", error.path());
+            return SsoError::unreachable(provider, at);
+        }
         UserInfoError::ClaimsVerification(error) => because(&error),
         _ => "userinfo cannot be read".to_owned(),
     };

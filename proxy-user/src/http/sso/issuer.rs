@@ -62,7 +62,8 @@ impl Issuer {
             return Ok(Some(now));
         }
         if turn.keys.is_some_and(|at| at.elapsed() < KEYS) {
-            return Ok(None);
+            // Whether there is such a key is not known while the provider does not say.
+            return turn.failed.as_ref().map_or(Ok(None), |(_, error)| Err(error.clone()));
         }
         turn.keys = Some(Instant::now());
         self.fetch(&mut turn).await.map(Some)

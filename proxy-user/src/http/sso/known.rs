@@ -93,12 +93,11 @@ fn auth_type(metadata: &CoreProviderMetadata) -> AuthType {
 fn undiscovered(provider: &SsoProvider, error: DiscoveryError<WebError>) -> SsoError {
     match error {
         DiscoveryError::Request(error) => SsoError::unreachable(provider, error),
-        DiscoveryError::Response(_, _, why) | DiscoveryError::Validation(why) => {
-            SsoError::invalid(provider, why)
-        }
+        DiscoveryError::Response(_, _, why) => SsoError::unreachable(provider, why),
         DiscoveryError::Parse(error) => {
-            SsoError::invalid(provider, format!("its configuration cannot be read: {error}"))
+            SsoError::unreachable(provider, format!("its configuration cannot be read: {error}"))
         }
+        DiscoveryError::Validation(why) => SsoError::invalid(provider, why),
         other => SsoError::invalid(provider, other),
     }
 }

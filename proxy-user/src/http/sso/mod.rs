@@ -84,12 +84,12 @@ impl Sso {
     }
 
     /// Asks whether the provider still vouches for a user: who that is now, and the next
-    /// refresh token, where it is another. The session ends where the answer is
-    /// [`SsoError::Refused`].
+    /// refresh token, where it is another. The session goes on for a while where there is
+    /// no answer ([`SsoError::Unreachable`]), and ends where that is another.
     pub async fn confirm(
         &self,
         provider: &Arc<SsoProvider>,
-        user: &str,
+        user: &User,
         refresh: &str,
     ) -> Result<(User, Option<String>), SsoError> {
         let issuer = self.issuer(provider);

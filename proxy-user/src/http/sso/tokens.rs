@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use openidconnect::{
     AuthorizationCode, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError,
 };
+use serde_json::Value;
 
 use super::{
     error::{SsoError, shown},
@@ -49,14 +50,23 @@ fn refused(provider: &SsoProvider, error: RequestTokenError<WebError, Refusal>) 
             by_words(provider, refusal.error().as_ref(), description)
         }
         RequestTokenError::Request(error) => SsoError::unreachable(provider, error),
+        RequestTokenError::Parse(_, body) if !has_tokens(&body) => {
+            SsoError::unreachable(provider, "it answers with no tokens")
+        }
         RequestTokenError::Parse(error, _) => {
             let at = format!("its token response cannot be read at {}", error.path());
             SsoError::invalid(provider, at)
         }
         RequestTokenError::Other(_) => {
-            SsoError::invalid(provider, "its token response cannot be read")
+            SsoError::unreachable(provider, "its token response cannot be read")
         }
     }
+}
+
+/// Whether a JSON text is a token response at all (RFC 6749, 5.1).
+fn has_tokens(body: &[u8]) -> bool {
+    let response: Result<Value, _> = serde_json::from_slice(body);
+    response.is_ok_and(|response| response.get("access_token").is_some())
 }
 
 /// A refusal, or trouble that passes (RFC 6749, 4.1.2.1).

@@ -5,15 +5,20 @@ use std::{error::Error, fmt::Write as _, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::StatusCode;
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
+use super::oidc::Refusal;
 use crate::{
     config::SsoProvider,
     http::tls::{TlsError, Trust, client_config},
@@ -37,9 +42,11 @@ pub(super) enum WebError {
     Long,
     #[error("{0}")]
     Connection(String),
-    /// It has trouble of its own, or too much to do.
+    /// It has trouble of its own, or too much to do; or something in front of it answers.
     #[error("it answers {0}")]
     Status(StatusCode),
+    #[error("it answers with a page and no data")]
+    Page,
 }
 
 impl Web {
@@ -63,15 +70,41 @@ impl Web {
         let request = request.map(|body| Full::new(Bytes::from(body)));
         let answer = self.client.request(request).await.map_err(|error| chain(&error))?;
         let status = answer.status();
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        if status != StatusCode::OK && !refuses(status) {
             return Err(WebError::Status(status));
         }
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, MOST_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() { WebError::Long } else { chain(&*error) }
         })?;
-        Ok(HttpResponse::from_parts(head, body.to_bytes().into()))
+        let body = body.to_bytes();
+        if status != StatusCode::OK && !is_refusal(&head.headers, &body) {
+            return Err(WebError::Status(status));
+        }
+        if status == StatusCode::OK && !is_data(&head.headers, &body) {
+            return Err(WebError::Page);
+        }
+        Ok(HttpResponse::from_parts(head, body.into()))
     }
+}
+
+/// By what an endpoint says no. Others come of what stands in front of it, or is there in
+/// its place, and say nothing of a user.
+const fn refuses(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// RFC 6749, 5.2; or RFC 6750, 3.
+fn is_refusal(headers: &HeaderMap, body: &[u8]) -> bool {
+    let challenge = headers.get(WWW_AUTHENTICATE).and_then(|value| value.as_bytes().get(..6));
+    challenge.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer"))
+        || serde_json::from_slice::<Refusal>(body).is_ok()
+}
+
+/// JSON, or a signed answer (OpenID Connect Core, 5.3.2).
+fn is_data(headers: &HeaderMap, body: &[u8]) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
+    kind.starts_with(b"application/jwt") || serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 impl<'c> AsyncHttpClient<'c> for Web {

@@ -19,7 +19,8 @@ pub(crate) struct Routes {
     /// Services of other ports, to which requests are redirected.
     redirects: Names,
     web: Option<Web>,
-    /// Peers that send a PROXY header; the same for all services of a socket.
+    /// Peers that send a PROXY header; the same for all services of a socket, and for
+    /// those that it only redirects to.
     proxies: Vec<IpNet>,
 }
 
@@ -54,7 +55,7 @@ impl Routes {
         services: Vec<Arc<Published>>,
         redirects: &[Arc<Published>],
     ) -> Self {
-        let first = services.first().map(|first| first.settings());
+        let first = services.first().or(redirects.first()).map(|first| first.settings());
         let proxies = first.map(|first| first.proxy_protocol.accept_from.clone());
         let mut routes = Self {
             redirects: Names::of(redirects),

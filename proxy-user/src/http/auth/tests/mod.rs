@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod hanging;
 mod headers;
 mod lockout;
 mod own;

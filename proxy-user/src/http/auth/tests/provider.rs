@@ -75,7 +75,7 @@ impl SignOn for Provider {
     fn confirm<'a>(
         &'a self,
         _: &'a Arc<SsoProvider>,
-        _: &'a str,
+        _: &'a User,
         _: &'a str,
     ) -> Later<'a, (User, Option<String>)> {
         Box::pin(async move {

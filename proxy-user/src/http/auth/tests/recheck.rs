@@ -82,9 +82,15 @@ async fn a_stream_that_goes_on_is_asked_about_without_a_request() {
     passed(idle.get("/").await);
     *world.provider.user.lock() = Err(refused());
     world.pass(HOUR);
-    world.authenticator.upkeep(world.now).await;
+    recheck_held(&world).await;
     ended(lease).await;
     assert_eq!(*world.provider.asked.lock(), 1, "nobody waits for the other");
+}
+
+async fn recheck_held(world: &World) {
+    for held in world.authenticator.held().into_values() {
+        world.authenticator.recheck_held(held, || world.now.wall).await;
+    }
 }
 
 #[tokio::test]

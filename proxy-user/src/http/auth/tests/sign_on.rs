@@ -5,7 +5,7 @@ use proxy_common::reason::Reason;
 use super::support::*;
 use crate::{
     config::{Auth, SsoProvider},
-    http::sso::{SsoError, StateFault},
+    http::sso::{SsoError, StateFault, User},
     record::AuthMethod,
 };
 
@@ -63,6 +63,42 @@ async fn who_is_on_no_list_is_told_as_whom_and_can_sign_out() {
     assert!(text(&refused).contains("action=\"/.weir/logout\""));
     browser.post("/.weir/logout", "").await;
     assert_eq!(turned(browser.get("/a").await).reason, Some(Reason::MissingSsoSession));
+}
+
+/// Any site can send a browser to the start, and its user may be signed on at the provider
+/// as somebody else.
+#[tokio::test]
+async fn who_is_on_no_list_takes_the_place_of_nobody_who_may_come() {
+    for by_password in [true, false] {
+        let world = World::new(Auth { password: Some(argon2("a")), ..sso(provider()) });
+        let mut browser = world.browser();
+        let opened = if by_password {
+            browser.log_in("password=a&return_to=/").await
+        } else {
+            browser.sign_on().await
+        };
+        assert_eq!(told(&opened).0, 303);
+        let session = browser.jar()[&(HOST, "__Host-weir".to_owned())].clone();
+        *world.provider.user.lock() = Ok(user(&["guests"]));
+        let refused = browser.sign_on().await;
+        assert_eq!(told(&refused), (403, Some(Reason::SsoDenied), AuthMethod::Oidc));
+        assert_eq!(refused.user.as_deref(), Some(&user(&["guests"])));
+        assert!(text(&refused).contains("href=\"/a?b\">Go on as before"), "{}", text(&refused));
+        assert_eq!(browser.jar()[&(HOST, "__Host-weir".to_owned())], session);
+        passed(browser.get("/").await);
+    }
+}
+
+#[tokio::test]
+async fn who_is_on_no_list_can_come_again_as_another() {
+    let world = World::new(sso(provider()));
+    let mut browser = world.browser();
+    *world.provider.user.lock() = Ok(user(&["guests"]));
+    browser.sign_on().await;
+    let other = User { email: Some("bob@example.com".into()), ..user(&["guests"]) };
+    *world.provider.user.lock() = Ok(other.clone());
+    assert_eq!(told(&browser.sign_on().await).0, 303);
+    assert_eq!(turned(browser.get("/").await).user.as_deref(), Some(&other));
 }
 
 #[tokio::test]

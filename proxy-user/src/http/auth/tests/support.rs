@@ -108,7 +108,7 @@ fn authenticator(dir: &Path, sign_on: &Arc<dyn SignOn>) -> Arc<Authenticator> {
     Arc::new(Authenticator::new(dir, Arc::clone(sign_on), Audit::new(dir)).unwrap())
 }
 
-fn service(auth: &Auth) -> Arc<Service> {
+pub(in crate::http::auth) fn service(name: &str, auth: &Auth) -> Arc<Service> {
     let web = Web {
         tls: true,
         redirect_http: true,
@@ -118,7 +118,7 @@ fn service(auth: &Auth) -> Arc<Service> {
         auth: Some(auth.clone()),
     };
     Arc::new(Service {
-        name: "wiki".into(),
+        name: name.into(),
         mode: Mode::Http,
         domain: Some(HOST.into()),
         listen: Vec::new(),
@@ -144,20 +144,20 @@ impl World {
     pub(in crate::http) fn signing_on_by(sign_on: Arc<dyn SignOn>, auth: Auth) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authenticator = authenticator(dir.path(), &sign_on);
-        authenticator.reload(&[service(&auth)]);
+        authenticator.reload(&[service("wiki", &auth)]);
         let provider = Arc::new(Provider::new(Ok(user(&[]))));
         Self { dir, provider, sign_on, authenticator, auth, now: Now::read() }
     }
 
     pub(in crate::http) fn reload(&mut self, auth: Auth) {
-        self.authenticator.reload(&[service(&auth)]);
+        self.authenticator.reload(&[service("wiki", &auth)]);
         self.auth = auth;
     }
 
     pub(in crate::http) fn restart(&mut self) {
         self.authenticator.close();
         self.authenticator = authenticator(self.dir.path(), &self.sign_on);
-        self.authenticator.reload(&[service(&self.auth)]);
+        self.authenticator.reload(&[service("wiki", &self.auth)]);
     }
 
     pub(in crate::http) fn pass(&mut self, time: Duration) {

@@ -11,11 +11,12 @@ mod recheck;
 mod strangers;
 mod stub;
 mod together;
+mod trouble;
 mod users;
 
 use std::sync::Arc;
 
-use super::{Arrival, Departure, Sso, SsoError, Wish};
+use super::{Arrival, Departure, Sso, SsoError, User, Wish};
 use crate::config::SsoProvider;
 use browser::Browser;
 
@@ -26,6 +27,11 @@ const WISH: Wish<'static> = Wish { origin: ORIGIN, service: SERVICE, return_to: 
 
 fn sso() -> Sso {
     Sso::new(tempfile::tempdir().unwrap().path()).unwrap()
+}
+
+fn user(id: &str, groups: &[&str]) -> User {
+    let groups = groups.iter().map(|&group| group.to_owned()).collect();
+    User { id: id.to_owned(), email: None, groups }
 }
 
 /// A browser that asked for [`PAGE`] is sent to its provider.
@@ -54,5 +60,5 @@ fn logins_are_led_on_any_thread() {
     let provider = stub::Stub::start("").provider;
     is_send(&sso.begin(&provider, WISH, &cookies));
     is_send(&sso.complete(|_| None, ORIGIN, "", &cookies));
-    is_send(&sso.confirm(&provider, "", ""));
+    is_send(&sso.confirm(&provider, &user("alice", &[]), ""));
 }
