@@ -81,6 +81,33 @@ impl Relayed {
         view
     }
 
+    /// Flows of which no report comes any more: they had ended when the only session of the
+    /// 5-tuple, which is about to be reported, was accepted at `accepted`, and a later flow
+    /// that it can be of is there, where not here then by `live`. The process that served
+    /// them was killed.
+    pub(super) fn passed_over(
+        &mut self,
+        key: &FlowKey,
+        accepted: u64,
+        live: impl Fn() -> Option<u64>,
+    ) -> Vec<FlowState> {
+        let mut passed = Vec::new();
+        let Some(waiting) = self.waiting.get_mut(key).filter(|waiting| waiting.open <= 1) else {
+            return passed;
+        };
+        while let Some((_, first)) = waiting.flows.front()
+            && first.last_packet < accepted
+        {
+            let began = first.started;
+            let later = waiting.flows.get(1).map(|(_, second)| second.started).or_else(&live);
+            if !later.is_some_and(|later| later > began && later <= accepted) {
+                break;
+            }
+            passed.extend(waiting.flows.pop_front().map(|(_, state)| state));
+        }
+        passed
+    }
+
     /// The kernel told a flow's end.
     pub(super) fn closed(&mut self, key: FlowKey, state: FlowState, now: u64) -> Option<View> {
         let mut place = self.place(key);

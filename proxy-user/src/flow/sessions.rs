@@ -44,7 +44,13 @@ impl Tracker {
             // That process only saw its socket end.
             report.cut(CloseReason::PolicyChanged);
         }
-        let (key, recorded) = (report.flow, &self.recorded);
+        let (key, accepted) = (report.flow, now.monotonic_at(report.started));
+        let recorded = &self.recorded;
+        let began = || live(recorded, &key, table).map(|flow| flow.started);
+        for state in self.relayed.passed_over(&key, accepted, began) {
+            self.unreported(key, &state, CloseReason::Interrupted, now);
+        }
+        let recorded = &self.recorded;
         let expects_flow = || live(recorded, &key, table).is_some();
         if let Some(view) = self.relayed.ended(report, expects_flow, now.monotonic) {
             self.settle(view, table, now);

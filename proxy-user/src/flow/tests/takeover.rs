@@ -293,3 +293,29 @@ fn a_5_tuple_that_is_used_again_is_the_relays_own() {
     rejudge(&mut world);
     assert!(world.resets.is_empty(), "the relay ends it");
 }
+
+/// Or else the first would have the end and the target of the second, which had none.
+#[test]
+fn a_connection_that_a_killed_daemon_served_takes_no_report_of_the_next_of_its_5_tuple() {
+    for ends_before_its_report in [true, false] {
+        let mut world = World::new();
+        let flow = key(1, 5000, RELAY);
+        world.open(flow, RELAY, false);
+        world.tick(100);
+        world.crash_and_reuse(flow, RELAY);
+        world.tick(100);
+        if ends_before_its_report {
+            world.end(flow, false);
+        }
+        world.report(flow);
+        world.end(flow, false);
+        world.tick(100);
+        let drafts = world.drafts();
+        let told: Vec<_> = drafts.iter().map(|d| (d.close_reason, d.duration_ms)).collect();
+        assert_eq!(
+            told,
+            [(Some(CloseReason::Interrupted), 100), (Some(CloseReason::TargetClosed), 100)],
+            "{drafts:?}"
+        );
+    }
+}

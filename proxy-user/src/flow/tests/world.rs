@@ -157,7 +157,8 @@ impl World {
         }
         let (counts, now) = (self.counts(), self.now());
         let (counters, table) = ((&*counts, &self.accounted), &mut self.table);
-        self.tracker.begin(counters, table, &self.committed, |_, _| served, &now);
+        let reported = |key: &FlowKey, _: &FlowState| served || self.queued.contains(key);
+        self.tracker.begin(counters, table, &self.committed, reported, &now);
         self.act();
     }
 
@@ -174,6 +175,21 @@ impl World {
         self.udp.crash();
         start(self);
         self.begin(None);
+    }
+
+    /// The daemon is killed while it serves `key`. Another connection of the same 5-tuple
+    /// waits in the listener's queue, and the next daemon takes it.
+    pub(super) fn crash_and_reuse(&mut self, key: FlowKey, service: u16) {
+        self.end(key, true);
+        let state = *self.table.get_mut(&key).unwrap();
+        self.crash_before(|world| {
+            world.milliseconds += 1000;
+            world.open(key, service, true);
+            world.queued.insert(key);
+        });
+        self.queued.remove(&key);
+        self.closing.push(ClosedEvent { kind: KIND_CLOSED, replaced: 1, key, state });
+        self.tracker.opened(key);
     }
 
     /// Another daemon takes over while this one's relay serves its sessions to the end,
