@@ -2,6 +2,21 @@
 
 use std::io::{self, BufRead, Error, ErrorKind, Read};
 
+/// What every target receives of curl's requests, and of Weir.
+const HEADERS: [&str; 11] = [
+    "accept",
+    "forwarded",
+    "host",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
+
 /// A request that a target has received, as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Received {
@@ -38,6 +53,24 @@ impl Received {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// The names of all its headers in lower case, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.headers.iter().map(|(name, _)| name.to_lowercase()).collect();
+        names.sort();
+        names
+    }
+
+    /// Asserts that it has [`HEADERS`] and these, and no others.
+    ///
+    /// # Panics
+    /// One is missing, or there is another.
+    pub fn assert_headers(&self, others: &[&str]) {
+        let mut expected = [&HEADERS[..], others].concat();
+        expected.sort_unstable();
+        assert_eq!(self.names(), expected, "{}", self.head());
     }
 
     /// Its head, line by line.
