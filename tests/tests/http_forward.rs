@@ -77,26 +77,7 @@ fn a_target_gets_what_is_meant_for_it_and_nothing_in_weirs_name() -> Result<()> 
         let curl = Curl::new(&lab).with(&sent).with(options);
         assert_eq!(curl.get("https://wiki.example.com/")?.status, 200);
         let received = target.last()?;
-        let mut names: Vec<String> =
-            received.headers.iter().map(|(name, _)| name.to_lowercase()).collect();
-        names.sort();
-        let expected = [
-            "accept",
-            "authorization",
-            "cookie",
-            "forwarded",
-            "host",
-            "user-agent",
-            "via",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-forwarded-port",
-            "x-forwarded-proto",
-            "x-kept",
-            "x-real-ip",
-            "x-request-id",
-        ];
-        assert_eq!(names, expected, "{options:?}");
+        received.assert_headers(&["authorization", "cookie", "x-kept"]);
         assert_eq!(received.header("cookie"), Some("a=1; b=\"2 3\""));
         assert_eq!(received.header("x-forwarded-for"), Some("198.51.100.2"));
         assert_eq!(received.header("x-real-ip"), Some("198.51.100.2"));

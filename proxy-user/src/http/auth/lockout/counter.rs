@@ -71,8 +71,8 @@ impl Counter {
         }
     }
 
-    /// One look is over. A wrong value need not be looked at again; another goes with the
-    /// last look at it, which may be told by each that it was in vain, but one.
+    /// One look is over. A wrong value stays, and need not be looked at again; one that no
+    /// look has shown to be wrong stops counting with the last of them.
     pub(super) fn settle(&mut self, tag: Tag, is_wrong: bool, rule: &Rule) {
         let Some(tried) = self.find(tag) else { return };
         tried.looks = tried.looks.saturating_sub(1);
