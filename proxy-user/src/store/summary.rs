@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{Filter, Store, StoreError};
-use crate::record::{Record, Timestamp, Verdict};
+use super::{Filter, Quantiles, Store, StoreError, quantiles::Histogram};
+use crate::record::{Protocol, Record, Timestamp, Verdict};
 
 /// Buckets of a time series, at most.
 const MOST_BUCKETS: i64 = 120;
@@ -36,18 +36,27 @@ pub struct Summary {
     pub total_records: u64,
     /// Attempts that aggregates stand for beyond their own record.
     pub suppressed: u64,
+    /// Payload, client to target.
+    pub bytes_upload: u64,
+    /// Payload, target to client.
+    pub bytes_download: u64,
+    /// How long what was not denied took.
+    #[serde(flatten)]
+    pub durations: Quantiles,
     /// Length of a bucket, milliseconds.
     pub step_ms: i64,
     /// In order of time; what is empty is left out.
     pub series: Vec<Bucket>,
-    /// Clients.
+    /// Clients, ten at most.
     pub top_sources: Vec<Count>,
-    /// Services.
+    /// Services, ten at most.
     pub top_services: Vec<Count>,
-    /// Countries.
+    /// Every country that there is; "" is that of unknown ones.
     pub top_countries: Vec<Count>,
-    /// Reasons of denials and errors.
+    /// Every reason of denials and errors.
     pub top_reasons: Vec<Count>,
+    /// Requests by the class of their status, "1xx" to "5xx", and "none" without one.
+    pub status_classes: Vec<Count>,
 }
 
 /// A stretch of time.
@@ -55,16 +64,36 @@ pub struct Summary {
 pub struct Bucket {
     /// When it begins.
     pub start: String,
-    /// Records by verdict.
-    pub allowed: u64,
-    /// Records by verdict.
-    pub denied: u64,
-    /// Records by verdict.
-    pub error: u64,
+    /// HTTP.
+    pub requests: Verdicts,
+    /// TCP, UDP and TLS.
+    pub connections: Verdicts,
     /// Payload, client to target.
     pub bytes_upload: u64,
     /// Payload, target to client.
     pub bytes_download: u64,
+    /// How long what was not denied took.
+    #[serde(flatten)]
+    pub durations: Quantiles,
+}
+
+/// Records by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the verdicts of these names")]
+pub struct Verdicts {
+    pub allowed: u64,
+    pub denied: u64,
+    pub error: u64,
+}
+
+impl Verdicts {
+    fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Allowed => self.allowed += 1,
+            Verdict::Denied => self.denied += 1,
+            Verdict::Error => self.error += 1,
+        }
+    }
 }
 
 /// An entry of a top list.
@@ -86,11 +115,11 @@ impl Top {
         }
     }
 
-    fn list(self) -> Vec<Count> {
+    fn list(self, most: usize) -> Vec<Count> {
         let mut all: Vec<Count> =
             self.0.into_iter().map(|(value, count)| Count { value, count }).collect();
         all.sort_by(|a, b| (Reverse(a.count), &a.value).cmp(&(Reverse(b.count), &b.value)));
-        all.truncate(TOP);
+        all.truncate(most);
         all
     }
 }
@@ -99,33 +128,46 @@ impl Store {
     /// Sums up what matches.
     pub fn summary(&self, filter: &Filter) -> Result<Summary, StoreError> {
         let mut summary = Summary { step_ms: self.step(filter)?, ..Summary::default() };
-        let mut buckets: HashMap<i64, Bucket> = HashMap::new();
-        let [mut sources, mut services, mut countries, mut reasons] =
-            [(); 4].map(|()| Top::default());
+        let mut buckets: HashMap<i64, (Bucket, Histogram)> = HashMap::new();
+        let [mut sources, mut services, mut countries, mut reasons, mut classes] =
+            [(); 5].map(|()| Top::default());
         self.visit(filter, |record| {
             let draft = &record.draft;
             summary.total_records += 1;
             summary.suppressed += suppressed(&record);
             let start = draft.timestamp.0.div_euclid(summary.step_ms);
-            buckets.entry(start).or_default().add(&record);
+            let (bucket, durations) = buckets.entry(start).or_default();
+            bucket.add(&record);
+            if draft.verdict != Verdict::Denied {
+                durations.add(draft.duration_ms);
+            }
             sources.add(draft.source.to_string());
             services.add(draft.service_id.to_string());
             countries.add(draft.location.country.map_or_else(String::new, |c| c.to_string()));
             if let Some(reason) = draft.reason {
                 reasons.add(reason.as_str().to_owned());
             }
+            if let Some(http) = &draft.http {
+                classes.add(class(http.status_code).to_owned());
+            }
         })?;
-        let mut series: Vec<(i64, Bucket)> = buckets.into_iter().collect();
+        let mut durations = Histogram::default();
+        let mut series: Vec<(i64, (Bucket, Histogram))> = buckets.into_iter().collect();
         series.sort_by_key(|(start, _)| *start);
-        let start = |index: i64| Timestamp(index * summary.step_ms).to_string();
-        summary.series = series
-            .into_iter()
-            .map(|(index, bucket)| Bucket { start: start(index), ..bucket })
-            .collect();
-        summary.top_sources = sources.list();
-        summary.top_services = services.list();
-        summary.top_countries = countries.list();
-        summary.top_reasons = reasons.list();
+        for (index, (mut bucket, own)) in series {
+            summary.bytes_upload = summary.bytes_upload.saturating_add(bucket.bytes_upload);
+            summary.bytes_download = summary.bytes_download.saturating_add(bucket.bytes_download);
+            durations.merge(&own);
+            bucket.start = Timestamp(index * summary.step_ms).to_string();
+            bucket.durations = own.quantiles();
+            summary.series.push(bucket);
+        }
+        summary.durations = durations.quantiles();
+        summary.top_sources = sources.list(TOP);
+        summary.top_services = services.list(TOP);
+        summary.top_countries = countries.list(usize::MAX);
+        summary.top_reasons = reasons.list(usize::MAX);
+        summary.status_classes = classes.list(usize::MAX);
         Ok(summary)
     }
 
@@ -148,13 +190,25 @@ impl Store {
 
 impl Bucket {
     fn add(&mut self, record: &Record) {
-        match record.draft.verdict {
-            Verdict::Allowed => self.allowed += 1,
-            Verdict::Denied => self.denied += 1,
-            Verdict::Error => self.error += 1,
+        let draft = &record.draft;
+        match draft.protocol {
+            Protocol::Http => self.requests.add(draft.verdict),
+            Protocol::Tcp | Protocol::Udp | Protocol::Tls => self.connections.add(draft.verdict),
         }
-        self.bytes_upload = self.bytes_upload.saturating_add(record.draft.bytes_upload);
-        self.bytes_download = self.bytes_download.saturating_add(record.draft.bytes_download);
+        self.bytes_upload = self.bytes_upload.saturating_add(draft.bytes_upload);
+        self.bytes_download = self.bytes_download.saturating_add(draft.bytes_download);
+    }
+}
+
+/// The class of a request's status (RFC 9110, 15).
+fn class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        5 => "5xx",
+        _ => "none",
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::support::{BY_COMMIT, DAY, Dice, HOUR, NOON, Opened, all, open, varied};
 use crate::{
-    record::{Draft, Record, Timestamp, Verdict},
-    store::{Count, Filter, Summary},
+    record::{Draft, Protocol, Record, Timestamp, Verdict},
+    store::{Count, Filter, Quantiles, Summary},
 };
 
 /// Records of so long, in several partitions of both kinds.
@@ -29,14 +29,26 @@ fn matching(opened: &Opened, filter: &Filter) -> Vec<Draft> {
     all(&opened.store).into_iter().filter(matching).map(|record| record.draft).collect()
 }
 
-/// The most frequent first, ten at most.
-fn top(values: impl Iterator<Item = String>) -> Vec<Count> {
+/// The most frequent first.
+fn top(most: usize, values: impl Iterator<Item = String>) -> Vec<Count> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_default() += 1);
     let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
     // A stable sort: equal ones stay in the order of their names.
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts.into_iter().take(10).map(|(value, count)| Count { value, count }).collect()
+    counts.into_iter().take(most).map(|(value, count)| Count { value, count }).collect()
+}
+
+/// What is told is the quantile or less than 1 % above it.
+fn assert_quantiles<'a>(told: Quantiles, drafts: impl Iterator<Item = &'a Draft>) {
+    let drafts = drafts.filter(|draft| draft.verdict != Verdict::Denied);
+    let mut all: Vec<u64> = drafts.map(|draft| draft.duration_ms).collect();
+    all.sort_unstable();
+    for (told, percent) in [(told.p50_ms, 50), (told.p95_ms, 95), (told.p99_ms, 99)] {
+        let place = (all.len() * percent).div_ceil(100).checked_sub(1);
+        let exact = place.map_or(0, |place| all[place]);
+        assert!((exact..=exact + exact / 100).contains(&told), "{told}, {exact}");
+    }
 }
 
 fn check(summary: &Summary, drafts: &[Draft]) {
@@ -45,12 +57,22 @@ fn check(summary: &Summary, drafts: &[Draft]) {
         draft.metadata.get("suppressed").map_or(0, |count| count.parse().unwrap())
     };
     assert_eq!(summary.suppressed, drafts.iter().map(suppressed).sum::<u64>());
-    assert_eq!(summary.top_sources, top(drafts.iter().map(|d| d.source.to_string())));
-    assert_eq!(summary.top_services, top(drafts.iter().map(|d| d.service_id.to_string())));
+    assert_eq!(summary.top_sources, top(10, drafts.iter().map(|d| d.source.to_string())));
+    assert_eq!(summary.top_services, top(10, drafts.iter().map(|d| d.service_id.to_string())));
     let country = |d: &Draft| d.location.country.map(|c| c.to_string()).unwrap_or_default();
-    assert_eq!(summary.top_countries, top(drafts.iter().map(country)));
+    assert_eq!(summary.top_countries, top(1000, drafts.iter().map(country)));
     let reasons = drafts.iter().filter_map(|draft| draft.reason);
-    assert_eq!(summary.top_reasons, top(reasons.map(|reason| reason.as_str().into())));
+    assert_eq!(summary.top_reasons, top(1000, reasons.map(|reason| reason.as_str().into())));
+
+    let classes = drafts.iter().filter(|draft| draft.http.is_some());
+    let class = |draft: &Draft| match draft.status_code() {
+        0 => "none".to_owned(),
+        status => format!("{}xx", status / 100),
+    };
+    assert_eq!(summary.status_classes, top(1000, classes.map(class)));
+    assert_quantiles(summary.durations, drafts.iter());
+    assert_eq!(summary.bytes_upload, drafts.iter().map(|draft| draft.bytes_upload).sum::<u64>());
+    assert_eq!(summary.bytes_download, drafts.iter().map(|d| d.bytes_download).sum::<u64>());
 
     let mut counted = 0;
     for bucket in &summary.series {
@@ -59,10 +81,17 @@ fn check(summary: &Summary, drafts: &[Draft]) {
         assert_eq!(start % summary.step_ms, 0, "people read round times");
         let within = start..start + summary.step_ms;
         let drafts = || drafts.iter().filter(|draft| within.contains(&draft.timestamp.0));
-        let of = |verdict| drafts().filter(|draft| draft.verdict == verdict).count() as u64;
-        assert_eq!(bucket.allowed, of(Verdict::Allowed));
-        assert_eq!(bucket.denied, of(Verdict::Denied));
-        assert_eq!(bucket.error, of(Verdict::Error));
+        for (told, is_http) in [(bucket.requests, true), (bucket.connections, false)] {
+            let of = |verdict| {
+                let is = |draft: &&Draft| draft.verdict == verdict;
+                let own = drafts().filter(|draft| (draft.protocol == Protocol::Http) == is_http);
+                own.filter(is).count() as u64
+            };
+            assert_eq!(told.allowed, of(Verdict::Allowed));
+            assert_eq!(told.denied, of(Verdict::Denied));
+            assert_eq!(told.error, of(Verdict::Error));
+        }
+        assert_quantiles(bucket.durations, drafts());
         assert_eq!(bucket.bytes_upload, drafts().map(|draft| draft.bytes_upload).sum::<u64>());
         assert_eq!(bucket.bytes_download, drafts().map(|draft| draft.bytes_download).sum::<u64>());
         assert_ne!(drafts().count(), 0, "empty ones are left out");
