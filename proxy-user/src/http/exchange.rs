@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     auth::Lease, connection::Connection, forwarded_for::Client, pulse::Serving, refusal::Refusal,
-    sso::User, traffic::Traffic,
+    request_id, sso::User, traffic::Traffic,
 };
 use crate::{
     config::Service,
@@ -59,7 +59,7 @@ impl Exchange {
         let before = i64::try_from(began.elapsed().as_millis()).unwrap_or_default();
         let agent = request.headers().get(USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
         let http = HttpPart {
-            request_id: Uuid::now_v7(),
+            request_id: request_id::next(now),
             method: shown(request.method().as_str().as_bytes(), HttpPart::MOST_METHOD),
             path: shown(request.uri().path().as_bytes(), HttpPart::MOST_PATH),
             status_code: 0,

@@ -26,6 +26,7 @@ mod path;
 mod pulse;
 mod redirects;
 mod refusal;
+mod request_id;
 mod rewound;
 mod sealing;
 mod sign_in;

@@ -6,54 +6,53 @@ use uuid::Uuid;
 use super::Timestamp;
 
 /// Bits below the time: 12 of `rand_a`, 62 of `rand_b`.
-const COUNTER_BITS: u32 = 74;
-const COUNTER_MASK: u128 = (1 << COUNTER_BITS) - 1;
+const BELOW_TIME: u32 = 74;
 const RAND_B_BITS: u32 = 62;
+/// The lowest bits say who gives the ids (RFC 9562, 6.2 and 6.4): they are random once, so
+/// that a store need not keep them with each record.
+const NODE_BITS: u32 = 42;
+const NODE_MASK: u128 = (1 << NODE_BITS) - 1;
 const VERSION_7: u128 = 0x7 << 76;
 const VARIANT_RFC: u128 = 0b10 << RAND_B_BITS;
 
 /// Gives ids, each above the one before.
 #[derive(Debug)]
 pub struct Ids {
-    /// Milliseconds and counter of the last id, as one number.
+    node: u128,
+    /// Milliseconds and a 32-bit counter within them, of the last id, as one number.
     last: u128,
 }
 
 impl Ids {
-    /// Ids above `last`, the highest that the store holds.
+    /// Ids above `last`, the highest that there is.
     pub fn after(last: Option<Uuid>) -> Self {
-        Self { last: last.map_or(0, ordinal) }
+        Self { node: random() & NODE_MASK, last: last.map_or(0, counted) }
     }
 
-    /// The next id. In a new millisecond it starts at a random place in the lower
-    /// half of the counter, within one it goes up by one.
+    /// The next id: in a new millisecond the counter begins at 0, within one it goes up.
     pub fn next(&mut self, now: Timestamp) -> Uuid {
         let milliseconds = u128::try_from(now.0).unwrap_or(0) & 0xffff_ffff_ffff;
-        self.last = if milliseconds > self.last >> COUNTER_BITS {
-            milliseconds << COUNTER_BITS | random() & (COUNTER_MASK >> 1)
-        } else {
-            self.last + 1
-        };
-        assemble(self.last)
+        self.last = (milliseconds << (BELOW_TIME - NODE_BITS)).max(self.last + 1);
+        assemble(self.last << NODE_BITS | self.node)
     }
 }
 
 fn assemble(ordinal: u128) -> Uuid {
-    let milliseconds = ordinal >> COUNTER_BITS;
+    let milliseconds = ordinal >> BELOW_TIME;
     let rand_a = ordinal >> RAND_B_BITS & 0xfff;
     let rand_b = ordinal & ((1 << RAND_B_BITS) - 1);
     Uuid::from_u128(milliseconds << 80 | VERSION_7 | rand_a << 64 | VARIANT_RFC | rand_b)
 }
 
-fn ordinal(id: Uuid) -> u128 {
+/// Milliseconds and counter of an id.
+fn counted(id: Uuid) -> u128 {
     let id = id.as_u128();
     let (milliseconds, rand_a) = (id >> 80, id >> 64 & 0xfff);
     let rand_b = id & ((1 << RAND_B_BITS) - 1);
-    milliseconds << COUNTER_BITS | rand_a << RAND_B_BITS | rand_b
+    (milliseconds << BELOW_TIME | rand_a << RAND_B_BITS | rand_b) >> NODE_BITS
 }
 
-/// Where the kernel gives no randomness the counter starts at 0: ids are unique
-/// all the same.
+/// Where the kernel gives no randomness the node is 0: ids are unique all the same.
 fn random() -> u128 {
     let mut bytes = [0; 16];
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK);

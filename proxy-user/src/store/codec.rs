@@ -8,6 +8,7 @@ use proxy_common::{country::Country, reason::Reason};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::place::{at, place};
 use crate::record::{
     AuthMethod, CloseReason, Draft, HttpPart, HttpVersion, Location, Protocol, Record, Source,
     Timestamp, TlsVersion, Verdict,
@@ -200,14 +201,4 @@ impl<'a> Http<'a> {
             user_agent: self.user_agent.into(),
         })
     }
-}
-
-/// Place in a list, from 1.
-fn place<T: PartialEq>(all: &[T], value: &T) -> u8 {
-    let index = all.iter().position(|known| known == value).unwrap_or(0);
-    u8::try_from(index + 1).unwrap_or(u8::MAX)
-}
-
-fn at<T: Copy>(all: &[T], place: u8) -> Option<T> {
-    all.get(usize::from(place).checked_sub(1)?).copied()
 }

@@ -24,6 +24,14 @@ pub enum StoreError {
         /// Ours.
         known: u64,
     },
+    /// It was written by an earlier Weir, and only reading it is asked for.
+    #[error("{path} has format {found}, which an older Weir wrote; `weir run` brings it up to date")]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+    },
     /// It cannot be made sense of.
     #[error("{path} is damaged: {why}")]
     Damaged {

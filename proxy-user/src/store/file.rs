@@ -8,10 +8,14 @@ use redb::{
 };
 use uuid::Uuid;
 
-use super::{StoreError, overlay::Overlay};
+use super::{
+    StoreError,
+    block::Head,
+    overlay::Overlay,
+    pieces,
+    tail,
+};
 
-/// Id to encoded record.
-pub(super) const RECORDS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("records");
 /// What the partition as a whole has: see the keys.
 pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
 /// Epoch, service, reason, CPU to attempts accounted for.
@@ -28,27 +32,13 @@ pub(super) const COMMITTED: TableDefinition<'_, (), u128> = TableDefinition::new
 
 /// Key of [`META`]: the format of the file.
 pub(super) const META_FORMAT: &str = "format";
-/// Key of [`META`]: smallest `started_at` of its records.
-pub(super) const META_FIRST: &str = "first_started_at";
-/// Key of [`META`]: smallest `timestamp`.
-pub(super) const META_LEAST: &str = "least_timestamp";
-/// Key of [`META`]: largest `timestamp`.
-pub(super) const META_MOST: &str = "most_timestamp";
-/// What this Weir writes.
-pub(super) const FORMAT: i64 = 2;
+/// What this Weir writes. Before it, records were rows: [`super::migrate`].
+pub(super) const FORMAT: i64 = 3;
 
 /// Memory for pages of the file that is written. redb's own choice is 1 GiB a file.
 const WRITER_CACHE: usize = 64 << 20;
 /// Memory for pages of a file that is only read.
-const READER_CACHE: usize = 4 << 20;
-
-/// Times that a partition's records span, milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) first_started: i64,
-    pub(super) least: i64,
-    pub(super) most: i64,
-}
+const READER_CACHE: usize = 1 << 20;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,14 +134,14 @@ impl RecordsFile {
         self.read(|read| meta(read, META_FORMAT))
     }
 
-    /// `None`: it holds no records.
-    pub(super) fn bounds(&self) -> Result<Option<Bounds>, StoreError> {
-        self.read(|read| {
-            let value = |key| meta(read, key);
-            let (first, least, most) = (value(META_FIRST)?, value(META_LEAST)?, value(META_MOST)?);
-            let bounds = first.zip(least).zip(most);
-            Ok(bounds.map(|((first_started, least), most)| Bounds { first_started, least, most }))
-        })
+    /// Its blocks' numbers and heads, in order.
+    pub(super) fn heads(&self) -> Result<Vec<(u64, Head)>, StoreError> {
+        self.read(pieces::heads)
+    }
+
+    /// The rows of its tail, in the order of ids.
+    pub(super) fn each_row(&self, take: impl FnMut(Uuid, &[u8])) -> Result<(), StoreError> {
+        self.read(|read| tail::each(read, take))
     }
 
     /// The highest id that was committed.

@@ -3,29 +3,39 @@
 
 mod audit;
 mod backlog;
+mod block;
 mod book;
 pub(crate) mod codec;
+mod content;
+mod counting;
 mod error;
 mod file;
 mod group;
-mod matching;
 mod noted;
 mod notes;
+mod order;
 mod overlay;
 mod partition;
+mod pieces;
+mod place;
 mod quantiles;
 mod query;
 mod records;
 mod retention;
+mod rewrite;
 mod scan;
+mod select;
 mod series;
 mod sessions;
 mod sink;
 mod summary;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod top;
 mod verify;
+mod view;
 mod writer;
 
 pub use audit::{Audit, AuditEntry};

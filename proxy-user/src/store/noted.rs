@@ -7,7 +7,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     StoreError,
-    file::{FORMAT, META, META_FORMAT, NOTED, NOTED_1, RecordsFile, table},
+    file::{NOTED, NOTED_1, RecordsFile, table},
     notes::{FLOW_BYTES, flow_bytes, flow_from},
 };
 use crate::record::{FlowId, KeyedMap};
@@ -60,27 +60,17 @@ impl Noted {
     }
 }
 
-/// Reads what is noted in a file that is to be written; one of the format before,
-/// where each flow had a row, is brought to this one.
-pub(super) fn take_over(file: &RecordsFile) -> Result<Noted, StoreError> {
-    if file.format()?.is_some_and(|format| format < FORMAT) {
-        file.write(|write| {
-            let mut flows = Vec::new();
-            for row in write.open_table(NOTED_1)?.iter()? {
-                flows.extend(flows_from(row?.0.value()));
-            }
-            let mut noted = Noted::default();
-            let mut table = Noting::open(write, &mut noted)?;
-            for flow in flows {
-                table.note(flow)?;
-            }
-            table.flush()?;
-            write.delete_table(NOTED_1)?;
-            write.open_table(META)?.insert(META_FORMAT, FORMAT)?;
-            Ok(())
-        })?;
-    }
-    Noted::read(file)
+/// Flows that are noted in a file, also one of format 1, where each had a row.
+pub(super) fn of_any_format(file: &RecordsFile) -> Result<Vec<FlowId>, StoreError> {
+    let mut flows: Vec<FlowId> = Noted::read(file)?.flows().collect();
+    file.read(|read| {
+        let Some(table) = table(read, NOTED_1)? else { return Ok(()) };
+        for row in table.iter()? {
+            flows.extend(flows_from(row?.0.value()));
+        }
+        Ok(())
+    })?;
+    Ok(flows)
 }
 
 /// The table of noted flows, while it is written.

@@ -11,8 +11,10 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     StoreError,
-    file::{Access, Bounds, RecordsFile},
-    noted::{self, Noted},
+    block::Times,
+    content::Content,
+    file::{Access, RecordsFile},
+    noted::Noted,
     notes,
 };
 
@@ -26,7 +28,7 @@ pub(super) struct Files {
 
 impl Files {
     /// Files that stay open while nobody reads them.
-    pub(super) const MOST: usize = 8;
+    pub(super) const MOST: usize = 64;
 
     pub(super) fn new(access: Access) -> Arc<Self> {
         Arc::new(Self { access, open: Mutex::default() })
@@ -76,11 +78,11 @@ fn close_idle(open: &mut VecDeque<Arc<RecordsFile>>) {
 /// How a partition can be read.
 enum State {
     /// The newest of its kind: open to be written.
-    Written(Arc<RecordsFile>),
+    Written(Arc<RecordsFile>, Arc<Content>),
     /// The newest after a failure, until it is opened again.
     Closed,
     /// Complete, opened when it is read.
-    Sealed(Option<Bounds>),
+    Sealed(Arc<Content>),
     /// Retention unlinked it.
     Removed,
 }
@@ -96,14 +98,19 @@ pub(super) struct Partition {
 
 impl Partition {
     /// One that is complete.
-    pub(super) fn sealed(path: &Path, files: &Arc<Files>, bounds: Option<Bounds>) -> Arc<Self> {
-        Self::with(path, files, State::Sealed(bounds), Noted::default())
+    pub(super) fn sealed(path: &Path, files: &Arc<Files>, content: Content) -> Arc<Self> {
+        Self::with(path, files, State::Sealed(content.into()), Noted::default())
     }
 
     /// One that was begun now.
-    pub(super) fn begun(file: RecordsFile, noted: Noted, files: &Arc<Files>) -> Arc<Self> {
+    pub(super) fn begun(
+        file: RecordsFile,
+        noted: Noted,
+        content: Content,
+        files: &Arc<Files>,
+    ) -> Arc<Self> {
         let path = file.path.clone();
-        Self::with(&path, files, State::Written(Arc::new(file)), noted)
+        Self::with(&path, files, State::Written(file.into(), content.into()), noted)
     }
 
     fn with(path: &Path, files: &Arc<Files>, state: State, noted: Noted) -> Arc<Self> {
@@ -111,42 +118,62 @@ impl Partition {
         Arc::new(Self { path, files, state: Mutex::new(state), noted: Mutex::new(noted) })
     }
 
-    /// What `run` reads; `None` where retention removed the partition meanwhile.
+    /// The file, open; `None` where retention removed the partition. Who reads has to hold
+    /// it: redb reads nothing of a file that is closed.
+    pub(super) fn open(&self) -> Result<Option<Arc<RecordsFile>>, StoreError> {
+        // Held while the file is opened, so that it is not unlinked just then.
+        let state = self.state.lock();
+        Ok(Some(match &*state {
+            State::Written(file, _) => Arc::clone(file),
+            State::Sealed(_) => self.files.get(&self.path)?,
+            State::Closed => return Err(StoreError::Closed(self.path.clone())),
+            State::Removed => return Ok(None),
+        }))
+    }
+
+    /// What `run` reads; `None` where retention removed the partition.
     pub(super) fn read<T>(
         &self,
         run: impl FnOnce(&RecordsFile) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        // Held while the file is opened, so that it is not unlinked just then.
-        let state = self.state.lock();
-        let file = match &*state {
-            State::Written(file) => Arc::clone(file),
-            State::Sealed(_) => self.files.get(&self.path)?,
-            State::Closed => return Err(StoreError::Closed(self.path.clone())),
-            State::Removed => return Ok(None),
-        };
-        drop(state);
+        let Some(file) = self.open()? else { return Ok(None) };
         let done = run(&file);
         if done.is_err() {
-            // redb refuses a file after an error until it is opened anew.
-            self.files.forget(&self.path);
+            self.forget();
         }
         done.map(Some)
     }
 
-    /// `None`: it holds no records.
-    pub(super) fn bounds(&self) -> Result<Option<Bounds>, StoreError> {
+    /// After an error of reading: redb refuses the file until it is opened anew.
+    pub(super) fn forget(&self) {
+        self.files.forget(&self.path);
+    }
+
+    /// What it holds now; `None` where retention removed it.
+    pub(super) fn content(&self) -> Result<Option<Arc<Content>>, StoreError> {
         match &*self.state.lock() {
-            State::Sealed(bounds) => return Ok(*bounds),
-            State::Removed => return Ok(None),
-            State::Written(_) | State::Closed => {}
+            State::Written(_, content) | State::Sealed(content) => Ok(Some(Arc::clone(content))),
+            State::Closed => Err(StoreError::Closed(self.path.clone())),
+            State::Removed => Ok(None),
         }
-        Ok(self.read(RecordsFile::bounds)?.flatten())
+    }
+
+    /// Between which times its records lie; `None`: it holds none.
+    pub(super) fn times(&self) -> Result<Option<Times>, StoreError> {
+        Ok(self.content()?.and_then(|content| content.times()))
+    }
+
+    /// What readers find from now on, where it is open to be written.
+    pub(super) fn publish(&self, content: Content) {
+        if let State::Written(_, known) = &mut *self.state.lock() {
+            *known = content.into();
+        }
     }
 
     /// The file, where it is open to be written.
-    pub(super) fn written(&self) -> Option<Arc<RecordsFile>> {
+    pub(super) fn written(&self) -> Option<(Arc<RecordsFile>, Arc<Content>)> {
         match &*self.state.lock() {
-            State::Written(file) => Some(Arc::clone(file)),
+            State::Written(file, content) => Some((Arc::clone(file), Arc::clone(content))),
             _ => None,
         }
     }
@@ -160,16 +187,17 @@ impl Partition {
     /// again.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        if matches!(*state, State::Written(_)) {
+        if matches!(*state, State::Written(..)) {
             return Ok(());
         }
         self.files.forget(&self.path);
         let file = RecordsFile::open(&self.path, Access::Write)?;
         // What the next transactions need can be read.
         file.last_id()?;
-        *self.noted.lock() = noted::take_over(&file)?;
+        *self.noted.lock() = Noted::read(&file)?;
         notes::accounted(&file)?;
-        *state = State::Written(Arc::new(file));
+        let content = Content::read(&file)?;
+        *state = State::Written(file.into(), content.into());
         Ok(())
     }
 
@@ -180,11 +208,15 @@ impl Partition {
     }
 
     /// It is not written any more.
-    pub(super) fn seal(&self, bounds: Option<Bounds>) {
+    pub(super) fn seal(&self) {
         let mut state = self.state.lock();
-        if let State::Written(file) = std::mem::replace(&mut *state, State::Sealed(bounds)) {
-            self.files.take(file);
-            *self.noted.lock() = Noted::default();
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Written(file, content) => {
+                *state = State::Sealed(content);
+                self.files.take(file);
+                *self.noted.lock() = Noted::default();
+            }
+            other => *state = other,
         }
     }
 

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::{
-    SeriesStats, StoreError, StoreWriter,
+    SeriesStats, StoreError, StoreWriter, block,
     file::{Access, RecordsFile},
     noted::Noted,
     notes,
@@ -34,6 +34,8 @@ use crate::{
 pub struct StoreOptions {
     /// Bytes at which a partition is closed and the next begun.
     pub partition_bytes: u64,
+    /// Records of which a block is made.
+    pub block_rows: usize,
 }
 
 impl StoreOptions {
@@ -47,7 +49,7 @@ impl StoreOptions {
     pub fn within(log: &Log) -> Self {
         let shares = Shares::of(log);
         let partition_bytes = (shares.main.min(shares.noise) / 8).clamp(Self::LEAST, Self::MOST);
-        Self { partition_bytes }
+        Self { partition_bytes, block_rows: block::ROWS }
     }
 }
 
@@ -170,7 +172,7 @@ impl Store {
     /// Opens the store to read, while no daemon runs. No file is changed; what is
     /// damaged is left out, and told by [`Self::damaged`].
     pub fn open_read_only(data_dir: &Path) -> Result<Self, StoreError> {
-        let options = StoreOptions { partition_bytes: 0 };
+        let options = StoreOptions { partition_bytes: 0, block_rows: block::ROWS };
         let shared = Shared::new(data_dir, options, Access::Overlay);
         let lock = lock_shared(&data_dir.join("records"))?;
         shared.find(Access::Overlay)?;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Store, StoreError, file::Bounds, partition::Partition, series::Kind};
+use super::{Store, StoreError, block::Times, partition::Partition, series::Kind};
 use crate::{
     config::{Keep, Log},
     record::Timestamp,
@@ -58,8 +58,8 @@ impl Store {
     ) -> Result<usize, StoreError> {
         let newest = self.shared.series(kind).read().newest();
         // One that is closed after a failure is left to the writer.
-        let bounds = newest.and_then(|(_, newest)| newest.bounds().ok().flatten());
-        if bounds.is_some_and(|bounds| is_too_old(bounds, now, keep)) {
+        let times = newest.and_then(|(_, newest)| newest.times().ok().flatten());
+        if times.is_some_and(|times| is_too_old(times, now, keep)) {
             self.shared.turn(kind)?;
         }
         let mut removed = 0;
@@ -69,8 +69,8 @@ impl Store {
         let mut bytes: u64 = newest.map_or(0, |(_, newest)| newest.bytes());
         bytes += complete.iter().map(|(_, partition)| partition.bytes()).sum::<u64>();
         for (first, partition) in complete {
-            let too_old = match partition.bounds()? {
-                Some(bounds) => is_too_old(bounds, now, keep),
+            let too_old = match partition.times()? {
+                Some(times) => is_too_old(times, now, keep),
                 // It holds no records.
                 None => true,
             };
@@ -102,13 +102,13 @@ impl Store {
 }
 
 /// By the times of the records themselves.
-fn is_too_old(bounds: Bounds, now: Timestamp, keep: Keep) -> bool {
+fn is_too_old(times: Times, now: Timestamp, keep: Keep) -> bool {
     let age = match keep {
         Keep::Forever => return false,
         Keep::None => return true,
         Keep::For(age) => milliseconds(age),
     };
-    bounds.most < now.0.saturating_sub(age)
+    times.logged.1.0 < now.0.saturating_sub(age)
 }
 
 fn milliseconds(age: Duration) -> i64 {

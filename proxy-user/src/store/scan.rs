@@ -1,139 +1,75 @@
 //! Reading: pages in any order, and runs in the order of ids.
 
-use std::{cmp::Ordering, collections::BinaryHeap, ops::Bound};
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
 use super::{
-    Filter, Order, Page, Paging, Query, Sort, Store, StoreError, codec,
-    file::{RECORDS, RecordsFile, table},
-    partition::Partition,
+    Cursor, Filter, Order, Page, Paging, Query, Store, StoreError,
+    block::{GROUP, Reader, Rows},
+    order::{Best, Found, Locals, Place, key},
+    select::{Selected, set},
     series::Kind,
+    view::View,
 };
-use crate::record::{Draft, HttpPart, Record, Source};
-
-/// What records are ordered by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Number(i128),
-    Text(String),
-    /// Addresses by number, IPv4 before IPv6; what has none comes first.
-    Address(Option<std::net::IpAddr>),
-}
-
-fn key(sort: Sort, record: &Record) -> Key {
-    let draft = &record.draft;
-    match sort {
-        Sort::Timestamp => Key::Number(draft.timestamp.0.into()),
-        Sort::Url => Key::Text(draft.url()),
-        Sort::Host => Key::Text(draft.host.to_string()),
-        Sort::Method => Key::Text(draft.method().to_owned()),
-        Sort::Path => Key::Text(draft.path().to_owned()),
-        Sort::StatusCode => Key::Number(draft.status_code().into()),
-        Sort::UserId => Key::Text(of_request(draft, |http| &http.user_id).to_owned()),
-        Sort::AuthMethod => Key::Text(of_request(draft, |http| http.auth.as_str()).to_owned()),
-        Sort::Duration => Key::Number(draft.duration_ms.into()),
-        Sort::SourceIp => Key::Address(match draft.source {
-            Source::Address(address) => Some(address),
-            Source::Many => None,
-        }),
-        Sort::Reason => Key::Text(draft.reason.map_or("", |reason| reason.as_str()).to_owned()),
-        Sort::BytesUpload => Key::Number(draft.bytes_upload.into()),
-        Sort::BytesDownload => Key::Number(draft.bytes_download.into()),
-    }
-}
-
-/// What a request has, and no other record.
-fn of_request(draft: &Draft, text: impl Fn(&HttpPart) -> &str) -> &str {
-    draft.http.as_deref().map_or("", text)
-}
-
-/// A candidate for a page. The greatest is the one that a better one displaces.
-struct Candidate {
-    place: (Key, Uuid),
-    order: Order,
-    record: Record,
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        directed(self.order, self.place.cmp(&other.place))
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Candidate {}
-
-fn directed(order: Order, comparison: Ordering) -> Ordering {
-    match order {
-        Order::Ascending => comparison,
-        Order::Descending => comparison.reverse(),
-    }
-}
+use crate::record::Record;
 
 impl Store {
     /// One page of what matches.
     pub fn query(&self, query: &Query) -> Result<Page, StoreError> {
-        let after = match &query.paging {
-            Paging::Page(_) => None,
+        let (skipped, after) = match &query.paging {
+            Paging::Page(page) => {
+                (page.saturating_sub(1).saturating_mul(query.page_size as u64), None)
+            }
             Paging::After(cursor) => {
                 let record = self.get(cursor.id)?.ok_or(StoreError::CursorGone(cursor.id))?;
-                Some((key(query.sort, &record), record.id))
+                (0, Some(Place { key: key(query.sort, &record), id: record.id }))
             }
         };
-        let skipped = match query.paging {
-            Paging::Page(page) => page.saturating_sub(1).saturating_mul(query.page_size as u64),
-            Paging::After(_) => 0,
-        };
-        let wanted = usize::try_from(skipped).unwrap_or(usize::MAX).saturating_add(query.page_size);
-        let mut total = 0;
-        let mut remaining = 0;
-        let mut heap = BinaryHeap::new();
-        self.visit(&query.filter, |record| {
-            total += 1;
-            let place = (key(query.sort, &record), record.id);
-            if after.as_ref().is_some_and(|a| directed(query.order, place.cmp(a)).is_le()) {
-                return;
-            }
-            remaining += 1;
-            heap.push(Candidate { place, order: query.order, record });
-            if heap.len() > wanted {
-                heap.pop();
-            }
-        })?;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        let records: Vec<Record> =
-            heap.into_sorted_vec().into_iter().skip(skipped).map(|found| found.record).collect();
-        let more = remaining > skipped.saturating_add(records.len());
-        let next = records.last().filter(|_| more).map(|last| super::Cursor { id: last.id });
+        // One more tells whether there is a next page.
+        let wanted = skipped.saturating_add(query.page_size).saturating_add(1);
+        let views = self.views()?;
+        let blocks = in_order(&views, query.order);
+        let mut best = Best::new(query.order, after, wanted);
+        let mut total = 0;
+        for (at, (view, block)) in blocks.iter().enumerate() {
+            let Some(reader) = views[*view].reader(*block)? else { continue };
+            let selected = query.filter.select(reader)?;
+            let count = selected.count(reader.rows());
+            total += count as u64;
+            if count > 0 && best.may_use(&reader.block.head.times, query.sort) {
+                let locals = Locals::of(reader, query.sort)?;
+                best.look(reader, &selected, &locals, at)?;
+            }
+        }
+        let mut found: Vec<Found> = best.into_sorted().into_iter().skip(skipped).collect();
+        let has_more = found.len() > query.page_size;
+        found.truncate(query.page_size);
+        let records = read(&views, &blocks, &found)?;
+        let next = records.last().filter(|_| has_more).map(|last| Cursor { id: last.id });
         Ok(Page { records, total, next })
     }
 
-    /// Every record that matches, in the order of partitions.
+    /// What each partition holds now.
+    pub(super) fn views(&self) -> Result<Vec<View>, StoreError> {
+        let views = self.partitions()?.into_iter().map(View::of);
+        views.filter_map(Result::transpose).collect()
+    }
+
+    /// The rows that match, block by block.
     pub(super) fn visit(
         &self,
         filter: &Filter,
-        mut take: impl FnMut(Record),
+        mut take: impl FnMut(Reader<'_>, &Selected) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for partition in self.partitions()? {
-            if may_hold(&partition, filter)? {
-                each(&partition, Bound::Unbounded, |record| {
-                    if filter.matches(&record) {
-                        take(record);
-                    }
-                    true
-                })?;
+        for view in self.views()? {
+            for block in 0..view.content.blocks.len() {
+                let Some(reader) = view.reader(block)? else { break };
+                let selected = filter.select(reader)?;
+                if selected.count(reader.rows()) > 0 {
+                    take(reader, &selected)?;
+                }
             }
         }
         Ok(())
@@ -144,15 +80,17 @@ impl Store {
         self.shared.must_be_open()?;
         for kind in Kind::ALL {
             let holder = self.shared.series(kind).read().holder(id);
-            let Some(partition) = holder else { continue };
-            let found = partition.read(|file| {
-                file.read(|read| {
-                    let Some(table) = table(read, RECORDS)? else { return Ok(None) };
-                    let found = table.get(id.as_u128())?;
-                    Ok(found.and_then(|found| codec::decode(id, found.value())))
-                })
-            })?;
-            if let Some(record) = found.flatten() {
+            let Some(view) = holder.map(View::of).transpose()?.flatten() else { continue };
+            let holds = |block: usize| {
+                let head = &view.content.blocks[block].head;
+                (head.first_id..=head.last_id).contains(&id)
+            };
+            let Some(block) = (0..view.content.blocks.len()).find(|block| holds(*block)) else {
+                continue;
+            };
+            let Some(reader) = view.reader(block)? else { continue };
+            let rows = Rows::of(reader)?;
+            if let Some(record) = rows.find(id).and_then(|row| rows.record(row)) {
                 return Ok(Some(record));
             }
         }
@@ -170,21 +108,13 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         self.shared.must_be_open()?;
-        let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_u128()));
         let mut found: Vec<Record> = Vec::new();
         for kind in Kind::ALL {
             let partitions = self.shared.series(kind).read().between(after, through);
             let most = found.len().saturating_add(limit);
             for partition in partitions {
-                each(&partition, from, |record| {
-                    if record.id > through {
-                        return false;
-                    }
-                    if filter.matches(&record) {
-                        found.push(record);
-                    }
-                    found.len() < most
-                })?;
+                let Some(view) = View::of(partition)? else { continue };
+                read_on(&view, after, through, filter, most, &mut found)?;
                 if found.len() >= most {
                     break;
                 }
@@ -197,42 +127,72 @@ impl Store {
     }
 }
 
-/// Whether the partition's times meet those asked for.
-fn may_hold(partition: &Partition, filter: &Filter) -> Result<bool, StoreError> {
-    let Some(bounds) = partition.bounds()? else { return Ok(false) };
-    let not_before = [filter.start, filter.active_start].into_iter().flatten();
-    Ok(not_before.max().is_none_or(|start| bounds.most >= start.0)
-        && filter.end.is_none_or(|end| bounds.least <= end.0)
-        && filter.active_end.is_none_or(|end| bounds.first_started <= end.0))
+/// A view among others, and a block of it.
+type At = (usize, usize);
+
+/// All blocks in the direction of an order, by their ids.
+fn in_order(views: &[View], order: Order) -> Vec<At> {
+    let mut blocks: Vec<(Uuid, At)> = Vec::new();
+    for (at, view) in views.iter().enumerate() {
+        let own = view.content.blocks.iter().enumerate();
+        blocks.extend(own.map(|(block, known)| (known.head.first_id, (at, block))));
+    }
+    blocks.sort_unstable();
+    if order == Order::Descending {
+        blocks.reverse();
+    }
+    blocks.into_iter().map(|(_, at)| at).collect()
 }
 
-/// Records from `from` on, until `take` has enough. What cannot be decoded is passed
-/// over: [`Store::verify`] counts it.
-fn each(
-    partition: &Partition,
-    from: Bound<u128>,
-    take: impl FnMut(Record) -> bool,
+/// The records that were found: each block is read once.
+fn read(views: &[View], blocks: &[At], found: &[Found]) -> Result<Vec<Record>, StoreError> {
+    let mut rows: BTreeMap<usize, Option<Rows>> = BTreeMap::new();
+    let mut records = Vec::with_capacity(found.len());
+    for one in found {
+        let rows = match rows.entry(one.block) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(free) => {
+                let (view, block) = blocks[one.block];
+                free.insert(views[view].reader(block)?.map(Rows::of).transpose()?)
+            }
+        };
+        records.extend(rows.as_ref().and_then(|rows| rows.record(one.row)));
+    }
+    Ok(records)
+}
+
+/// Appends matching records of a view until there are `most`.
+fn read_on(
+    view: &View,
+    after: Option<Uuid>,
+    through: Uuid,
+    filter: &Filter,
+    most: usize,
+    found: &mut Vec<Record>,
 ) -> Result<(), StoreError> {
-    partition.read(|file| file.each(from, take)).map(|_| ())
-}
-
-impl RecordsFile {
-    /// Records from `from` on that can be decoded, until `take` has enough.
-    pub(super) fn each(
-        &self,
-        from: Bound<u128>,
-        mut take: impl FnMut(Record) -> bool,
-    ) -> Result<(), StoreError> {
-        self.read(|read| {
-            let Some(table) = table(read, RECORDS)? else { return Ok(()) };
-            for row in table.range::<u128>((from, Bound::Unbounded))? {
-                let (id, bytes) = row?;
-                let record = codec::decode(Uuid::from_u128(id.value()), bytes.value());
-                if record.is_some_and(|record| !take(record)) {
-                    break;
+    for (place, block) in view.content.blocks.iter().enumerate() {
+        let head = &block.head;
+        if after.is_some_and(|after| head.last_id <= after) || head.first_id > through {
+            continue;
+        }
+        let Some(reader) = view.reader(place)? else { return Ok(()) };
+        let selected = filter.select(reader)?;
+        if selected.count(reader.rows()) == 0 {
+            continue;
+        }
+        let rows = Rows::of(reader)?;
+        let from = after.map_or(0, |after| rows.through(after));
+        let to = rows.through(through);
+        for group in from / GROUP..to.div_ceil(GROUP) {
+            for row in set(selected.group(group, to)).map(|at| group * GROUP + at) {
+                if row >= from {
+                    found.extend(rows.record(row));
+                }
+                if found.len() >= most {
+                    return Ok(());
                 }
             }
-            Ok(())
-        })
+        }
     }
+    Ok(())
 }

@@ -8,14 +8,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redb::ReadableTableMetadata;
 use uuid::Uuid;
 
 use super::{
     StoreError,
+    content::Content,
     error::set_aside,
-    file::{Access, Bounds, RECORDS, RecordsFile, table},
+    file::{Access, FORMAT, RecordsFile},
     partition::{Files, Partition},
+    rewrite,
 };
 use crate::record::{Origin, Record, Verdict};
 
@@ -83,18 +84,21 @@ impl Series {
     pub(super) fn find(&mut self, access: Access, damaged: &Damaged) -> Result<(), StoreError> {
         for entry in fs::read_dir(&self.dir).map_err(StoreError::io(&self.dir))? {
             let path = entry.map_err(StoreError::io(&self.dir))?.path();
+            if access == Access::Write && rewrite::is_unfinished(&path) {
+                fs::remove_file(&path).map_err(StoreError::io(&path))?;
+            }
             let Some(first) = self.first_id(&path) else { continue };
             match inspect(&path, access) {
-                Ok(Content::Committed(bounds)) => {
-                    let partition = Partition::sealed(&path, &self.files, bounds);
+                Ok(Some(content)) => {
+                    let partition = Partition::sealed(&path, &self.files, content);
                     self.partitions.insert(first, partition);
                 }
                 // The daemon was killed as it began this partition: the notes are still
                 // in the one before, which must stay the newest.
-                Ok(Content::Begun) if access == Access::Write => {
+                Ok(None) if access == Access::Write => {
                     fs::remove_file(&path).map_err(StoreError::io(&path))?;
                 }
-                Ok(Content::Begun) => {}
+                Ok(None) => {}
                 Err(error @ StoreError::Damaged { .. }) => {
                     if access == Access::Write {
                         set_aside(&path)?;
@@ -179,36 +183,38 @@ impl SeriesStats {
     pub(super) fn of(kind: Kind, partitions: &[Arc<Partition>]) -> Result<Self, StoreError> {
         let mut stats = Self { name: kind.name().to_owned(), ..Self::default() };
         for partition in partitions {
-            let count = partition.read(|file| {
-                file.read(|read| table(read, RECORDS)?.map_or(Ok(0), |table| Ok(table.len()?)))
-            })?;
+            let content = partition.content()?;
             stats.partitions += 1;
             stats.bytes += partition.bytes();
-            stats.records += count.unwrap_or(0);
+            stats.records += content.map_or(0, |content| content.rows());
         }
         Ok(stats)
     }
 }
 
-/// What is in a file.
-enum Content {
-    /// Nothing was ever committed.
-    Begun,
-    /// Records that span these times, where there are any.
-    Committed(Option<Bounds>),
-}
-
-fn inspect(path: &Path, access: Access) -> Result<Content, StoreError> {
+/// What is in a file; `None` where nothing was ever committed. To be written, one of an
+/// older format is brought to this one first.
+fn inspect(path: &Path, access: Access) -> Result<Option<Content>, StoreError> {
     let reads = if access == Access::Overlay { access } else { Access::Read };
-    let file = match RecordsFile::open(path, reads) {
+    let open = || match RecordsFile::open(path, reads) {
         // A kill left it so that it must be repaired first.
         Err(StoreError::Damaged { .. }) if access == Access::Write => {
-            RecordsFile::open(path, access)?
+            RecordsFile::open(path, access)
         }
-        other => other?,
+        other => other,
     };
+    let file = open()?;
     match file.format()? {
-        Some(_) => Ok(Content::Committed(file.bounds()?)),
-        None => Ok(Content::Begun),
+        Some(FORMAT) => Content::read(&file).map(Some),
+        None => Ok(None),
+        Some(_) if access == Access::Write => {
+            drop(file);
+            rewrite::migrate(path)?;
+            Content::read(&open()?).map(Some)
+        }
+        Some(format) => Err(StoreError::Older {
+            path: path.to_owned(),
+            found: u64::try_from(format).unwrap_or(0),
+        }),
     }
 }

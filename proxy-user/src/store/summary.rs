@@ -1,11 +1,9 @@
 //! Records by time, and who and what is most among them.
 
-use std::{cmp::Reverse, collections::HashMap};
-
 use serde::Serialize;
 
-use super::{Filter, Quantiles, Store, StoreError, quantiles::Histogram};
-use crate::record::{Protocol, Record, Timestamp, Verdict};
+use super::{Filter, Quantiles, Store, StoreError, counting::Counting};
+use crate::record::Verdict;
 
 /// Buckets of a time series, at most.
 const MOST_BUCKETS: i64 = 120;
@@ -24,11 +22,6 @@ const STEPS: [i64; 12] = [
     86_400_000,
     604_800_000,
 ];
-/// Entries of a top list.
-const TOP: usize = 10;
-/// Different values that are counted; beyond, only those known are counted on.
-const MOST_VALUES: usize = 100_000;
-
 /// What happened, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -87,7 +80,7 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    fn add(&mut self, verdict: Verdict) {
+    pub(super) fn add(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Allowed => self.allowed += 1,
             Verdict::Denied => self.denied += 1,
@@ -105,79 +98,25 @@ pub struct Count {
     pub count: u64,
 }
 
-#[derive(Default)]
-struct Top(HashMap<String, u64>);
-
-impl Top {
-    fn add(&mut self, value: String) {
-        if self.0.len() < MOST_VALUES || self.0.contains_key(&value) {
-            *self.0.entry(value).or_default() += 1;
-        }
-    }
-
-    fn list(self, most: usize) -> Vec<Count> {
-        let mut all: Vec<Count> =
-            self.0.into_iter().map(|(value, count)| Count { value, count }).collect();
-        all.sort_by(|a, b| (Reverse(a.count), &a.value).cmp(&(Reverse(b.count), &b.value)));
-        all.truncate(most);
-        all
-    }
-}
-
 impl Store {
     /// Sums up what matches.
     pub fn summary(&self, filter: &Filter) -> Result<Summary, StoreError> {
-        let mut summary = Summary { step_ms: self.step(filter)?, ..Summary::default() };
-        let mut buckets: HashMap<i64, (Bucket, Histogram)> = HashMap::new();
-        let [mut sources, mut services, mut countries, mut reasons, mut classes] =
-            [(); 5].map(|()| Top::default());
-        self.visit(filter, |record| {
-            let draft = &record.draft;
-            summary.total_records += 1;
-            summary.suppressed += suppressed(&record);
-            let start = draft.timestamp.0.div_euclid(summary.step_ms);
-            let (bucket, durations) = buckets.entry(start).or_default();
-            bucket.add(&record);
-            if draft.verdict != Verdict::Denied {
-                durations.add(draft.duration_ms);
-            }
-            sources.add(draft.source.to_string());
-            services.add(draft.service_id.to_string());
-            countries.add(draft.location.country.map_or_else(String::new, |c| c.to_string()));
-            if let Some(reason) = draft.reason {
-                reasons.add(reason.as_str().to_owned());
-            }
-            if let Some(http) = &draft.http {
-                classes.add(class(http.status_code).to_owned());
-            }
-        })?;
-        let mut durations = Histogram::default();
-        let mut series: Vec<(i64, (Bucket, Histogram))> = buckets.into_iter().collect();
-        series.sort_by_key(|(start, _)| *start);
-        for (index, (mut bucket, own)) in series {
-            summary.bytes_upload = summary.bytes_upload.saturating_add(bucket.bytes_upload);
-            summary.bytes_download = summary.bytes_download.saturating_add(bucket.bytes_download);
-            durations.merge(&own);
-            bucket.start = Timestamp(index * summary.step_ms).to_string();
-            bucket.durations = own.quantiles();
-            summary.series.push(bucket);
+        let mut counting = Counting::new(self.step(filter)?);
+        self.visit(filter, |reader, selected| counting.add(reader, selected))?;
+        let mut summary = counting.into_summary();
+        if summary.top_sources.is_empty() && summary.total_records > 0 {
+            summary.top_sources = self.top_sources(filter)?;
         }
-        summary.durations = durations.quantiles();
-        summary.top_sources = sources.list(TOP);
-        summary.top_services = services.list(TOP);
-        summary.top_countries = countries.list(usize::MAX);
-        summary.top_reasons = reasons.list(usize::MAX);
-        summary.status_classes = classes.list(usize::MAX);
         Ok(summary)
     }
 
     /// The shortest step that keeps the time asked for within the buckets.
     fn step(&self, filter: &Filter) -> Result<i64, StoreError> {
         let (mut least, mut most) = (i64::MAX, i64::MIN);
-        for partition in self.partitions()? {
-            if let Some(bounds) = partition.bounds()? {
-                least = least.min(bounds.least);
-                most = most.max(bounds.most);
+        for view in self.views()? {
+            if let Some(times) = view.content.times() {
+                least = least.min(times.logged.0.0);
+                most = most.max(times.logged.1.0);
             }
         }
         let least = filter.start.map_or(least, |start| start.0.max(least));
@@ -188,30 +127,3 @@ impl Store {
     }
 }
 
-impl Bucket {
-    fn add(&mut self, record: &Record) {
-        let draft = &record.draft;
-        match draft.protocol {
-            Protocol::Http => self.requests.add(draft.verdict),
-            Protocol::Tcp | Protocol::Udp | Protocol::Tls => self.connections.add(draft.verdict),
-        }
-        self.bytes_upload = self.bytes_upload.saturating_add(draft.bytes_upload);
-        self.bytes_download = self.bytes_download.saturating_add(draft.bytes_download);
-    }
-}
-
-/// The class of a request's status (RFC 9110, 15).
-fn class(status: u16) -> &'static str {
-    match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        5 => "5xx",
-        _ => "none",
-    }
-}
-
-fn suppressed(record: &Record) -> u64 {
-    record.draft.metadata.get("suppressed").and_then(|count| count.parse().ok()).unwrap_or(0)
-}

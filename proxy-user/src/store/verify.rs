@@ -1,12 +1,13 @@
 //! Whether the files are what was written.
 
-use std::ops::Bound;
-
-use redb::ReadableTableMetadata;
+use std::{path::Path, sync::Arc};
 
 use super::{
     Store, StoreError,
-    file::{Access, RECORDS, RecordsFile, table},
+    block::{Block, Reader, Rows},
+    codec,
+    file::{Access, RecordsFile},
+    pieces::Pieces,
 };
 
 /// What a check of the files found.
@@ -38,15 +39,22 @@ impl Store {
     }
 }
 
-/// How many records can be decoded, of how many.
-fn verify(path: &std::path::Path) -> Result<(u64, u64), StoreError> {
+/// How many records can be read, of how many.
+fn verify(path: &Path) -> Result<(u64, u64), StoreError> {
     let mut file = RecordsFile::open(path, Access::Overlay)?;
     file.check()?;
-    let all = file.read(|read| table(read, RECORDS)?.map_or(Ok(0), |table| Ok(table.len()?)))?;
-    let mut good = 0;
-    file.each(Bound::Unbounded, |_| {
-        good += 1;
-        true
+    let (mut good, mut all) = (0, 0);
+    file.each_row(|id, row| {
+        all += 1;
+        good += u64::from(codec::decode(id, row).is_some());
     })?;
+    let file = Arc::new(file);
+    let pieces = Pieces::of(&file)?;
+    for (number, head) in file.heads()? {
+        let block = Block::in_file(head, number);
+        let rows = Rows::of(Reader { block: &block, pieces: &pieces })?;
+        all += block.rows() as u64;
+        good += (0..block.rows()).filter(|row| rows.record(*row).is_some()).count() as u64;
+    }
     Ok((good, all))
 }

@@ -1,23 +1,23 @@
 //! The writing end: one transaction a batch and kind, partitions in turn.
 
-use std::{fs, ops::Bound, sync::Arc};
+use std::{fs, sync::Arc};
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::WriteTransaction;
 use uuid::Uuid;
 
 use super::{
-    StoreError, codec,
-    file::{
-        Bounds, COMMITTED, FORMAT, META, META_FIRST, META_FORMAT, META_LEAST, META_MOST, RECORDS,
-        RecordsFile,
-    },
+    StoreError,
+    content::{Content, Settling},
+    file::{COMMITTED, FORMAT, META, META_FORMAT, RecordsFile},
     noted::{Noted, Noting},
     notes::{Accounts, Notes},
     partition::Partition,
+    pieces,
     records::Shared,
     series::Kind,
+    tail,
 };
-use crate::record::{Batch, Commit, CommitError, Committing, FlowId, Origin};
+use crate::record::{Batch, Commit, CommitError, Committing, FlowId, Origin, Record};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -54,12 +54,37 @@ impl From<StoreError> for CommitError {
 struct Carried {
     notes: Notes,
     last: Option<Uuid>,
-    bounds: Option<Bounds>,
 }
 
 impl Carried {
     fn read(file: &RecordsFile) -> Result<Self, StoreError> {
-        Ok(Self { notes: Notes::read(file)?, last: file.last_id()?, bounds: file.bounds()? })
+        Ok(Self { notes: Notes::read(file)?, last: file.last_id()? })
+    }
+}
+
+/// The newest partition of a kind, open to be written.
+struct Newest {
+    first: Uuid,
+    partition: Arc<Partition>,
+    file: Arc<RecordsFile>,
+    content: Arc<Content>,
+}
+
+impl Newest {
+    fn of((first, partition): (Uuid, Arc<Partition>)) -> Option<Self> {
+        let (file, content) = partition.written()?;
+        Some(Self { first, partition, file, content })
+    }
+
+    /// It is not written any more, once its tail is a block. Where that cannot be written
+    /// the tail serves as well.
+    fn seal(self) {
+        let Self { partition, file, content, .. } = self;
+        if let Ok(settled) = settle(&file, Content::clone(&content)) {
+            partition.publish(settled);
+        }
+        drop(file);
+        partition.seal();
     }
 }
 
@@ -80,80 +105,71 @@ impl Shared {
             .collect();
         // A denied session is a flow too: its note may be in either kind.
         let writing = Writing { carried: None, own: &own, forget: &batch.forget };
-        match (self.newest(kind)?, own.first()) {
-            (Some((first, newest, file)), _) => {
-                let appended = self.append(&file, &mut newest.noted(), writing);
-                let appended =
-                    appended.map_err(|error| self.give_up(kind, first, &newest, error))?;
-                let Some((carried, begin)) = appended else { return Ok(()) };
-                let writing = Writing { carried: Some(&carried), ..writing };
-                self.begin(kind, begin, writing)?;
-                drop(file);
-                newest.seal(carried.bounds);
-                Ok(())
-            }
-            (None, Some(begin)) => self.begin(kind, begin.record.id, writing),
-            (None, None) => Ok(()),
-        }
+        let Some(newest) = self.newest(kind)? else {
+            return own.first().map_or(Ok(()), |begin| self.begin(kind, begin.record.id, writing));
+        };
+        let appended = self.append(&newest, writing);
+        let appended = appended.map_err(|error| self.give_up(kind, &newest, error))?;
+        let Some((carried, begin)) = appended else { return Ok(()) };
+        self.begin(kind, begin, Writing { carried: Some(&carried), ..writing })?;
+        newest.seal();
+        Ok(())
     }
 
     /// The newest partition, open to be written. Nothing is written before it is: it
     /// holds the notes.
-    #[expect(clippy::type_complexity, reason = "taken apart at once")]
-    fn newest(
-        &self,
-        kind: Kind,
-    ) -> Result<Option<(Uuid, Arc<Partition>, Arc<RecordsFile>)>, StoreError> {
-        let newest = self.series(kind).read().newest();
-        let Some((first, newest)) = newest else { return Ok(None) };
-        if let Some(file) = newest.written() {
-            return Ok(Some((first, newest, file)));
+    fn newest(&self, kind: Kind) -> Result<Option<Newest>, StoreError> {
+        if let Some(newest) = self.series(kind).read().newest().and_then(Newest::of) {
+            return Ok(Some(newest));
         }
         let mut series = self.series(kind).write();
         series.open_newest(&self.damaged)?;
-        let newest = series.newest();
-        Ok(newest.and_then(|(first, newest)| {
-            let file = newest.written()?;
-            Some((first, newest, file))
-        }))
+        Ok(series.newest().and_then(Newest::of))
     }
 
     /// Writes to the newest partition, where that is still what the records belong to;
     /// else gives what the next one takes over, and the id that it begins at.
     fn append(
         &self,
-        file: &RecordsFile,
-        noted: &mut Noted,
+        newest: &Newest,
         writing: Writing<'_>,
     ) -> Result<Option<(Carried, Uuid)>, StoreError> {
+        let Newest { file, content, partition, .. } = newest;
         let committed = file.last_id()?;
         let mut own = writing.own.to_vec();
         own.retain(|committing| Some(committing.record.id) > committed);
         let Some(first) = own.first() else {
             // Each transaction waits for the disk.
+            let mut noted = partition.noted();
             if noted.has_any(writing.forget) {
-                self.transact(file, noted, Writing { own: &[], ..writing })?;
+                self.transact(file, &mut noted, Writing { own: &[], ..writing })?;
             }
             return Ok(None);
         };
-        if self.fits(file, &own)? {
-            self.transact(file, noted, Writing { own: &own, ..writing })?;
-            return Ok(None);
+        if !self.fits(newest, &own) {
+            return Ok(Some((Carried::read(file)?, first.record.id)));
         }
-        Ok(Some((Carried::read(file)?, first.record.id)))
+        let written =
+            self.transact(file, &mut partition.noted(), Writing { own: &own, ..writing })?;
+        let mut content = Content::clone(content);
+        content.push(&written);
+        if content.tail_rows() >= self.options.block_rows {
+            content = settle(file, content)?;
+        }
+        partition.publish(content);
+        Ok(None)
     }
 
     /// Whether the records still belong to the partition: those of a day lie together.
     /// By their own times, since ids go on where a clock that was ahead left them.
-    fn fits(&self, file: &RecordsFile, own: &[&Committing]) -> Result<bool, StoreError> {
+    fn fits(&self, newest: &Newest, own: &[&Committing]) -> bool {
         let latest = own.iter().map(|committing| committing.record.draft.timestamp.0).max();
         let day = |time: i64| time.div_euclid(DAY_MS);
-        let same_day = match file.bounds()? {
-            Some(bounds) => latest.is_none_or(|latest| day(latest) == day(bounds.most)),
+        let same_day = match newest.content.times() {
+            Some(times) => latest.is_none_or(|latest| day(latest) == day(times.logged.1.0)),
             None => true,
         };
-        let bytes = fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
-        Ok(same_day && bytes < self.options.partition_bytes)
+        same_day && newest.partition.bytes() < self.options.partition_bytes
     }
 
     /// Begins a new partition. Where that fails, the one before stays the newest.
@@ -162,14 +178,17 @@ impl Shared {
         // A file of that name is of an attempt that failed before its commit.
         let _ = fs::remove_file(&path);
         let file = RecordsFile::create(&path)?;
-        let mut noted = Noted::default();
-        if let Err(error) = self.transact(&file, &mut noted, writing) {
-            drop(file);
-            let _ = fs::remove_file(&path);
-            return Err(error);
+        let (mut noted, mut content) = (Noted::default(), Content::default());
+        match self.transact(&file, &mut noted, writing) {
+            Ok(written) => content.push(&written),
+            Err(error) => {
+                drop(file);
+                let _ = fs::remove_file(&path);
+                return Err(error);
+            }
         }
         let mut series = self.series(kind).write();
-        let partition = Partition::begun(file, noted, &series.files);
+        let partition = Partition::begun(file, noted, content, &series.files);
         series.partitions.insert(first, partition);
         Ok(())
     }
@@ -178,34 +197,35 @@ impl Shared {
     /// newest can go.
     pub(super) fn turn(&self, kind: Kind) -> Result<(), StoreError> {
         let _writing = self.writing.lock();
-        let Some((first, newest, file)) = self.newest(kind)? else { return Ok(()) };
+        let Some(newest) = self.newest(kind)? else { return Ok(()) };
         let carried =
-            Carried::read(&file).map_err(|error| self.give_up(kind, first, &newest, error))?;
+            Carried::read(&newest.file).map_err(|error| self.give_up(kind, &newest, error))?;
         // Not above any id to come: those are above the last.
-        let last = carried.last.map_or(first.as_u128(), |last| last.as_u128());
+        let last = carried.last.map_or(newest.first.as_u128(), |last| last.as_u128());
         let begin = Uuid::from_u128(last + 1);
         self.begin(kind, begin, Writing { carried: Some(&carried), ..Writing::default() })?;
-        drop(file);
-        newest.seal(carried.bounds);
+        newest.seal();
         Ok(())
     }
 
-    fn transact(
+    /// Gives the records that were written.
+    fn transact<'a>(
         &self,
         file: &RecordsFile,
         noted: &mut Noted,
-        writing: Writing<'_>,
-    ) -> Result<(), StoreError> {
+        writing: Writing<'a>,
+    ) -> Result<Vec<&'a Record>, StoreError> {
         let keep = !self.keeps_nothing();
         let Writing { carried, own, forget } = writing;
+        let mut written = Vec::new();
         file.write(|write| {
             if let Some(carried) = carried {
                 carried.notes.carry(write, noted, own)?;
             }
-            let fresh = settle(write, noted, own, forget)?;
+            let fresh = account(write, noted, own, forget)?;
             if keep {
-                put(write, &fresh)?;
-                note_bounds(write, &fresh)?;
+                tail::append(write, &fresh)?;
+                written.extend(fresh.iter().map(|committing| &committing.record));
             }
             let last = own.last().map(|committing| committing.record.id);
             if let Some(last) = last.or(carried.and_then(|carried| carried.last)) {
@@ -213,22 +233,17 @@ impl Shared {
             }
             write.open_table(META)?.insert(META_FORMAT, FORMAT)?;
             Ok(())
-        })
+        })?;
+        Ok(written)
     }
 
     /// After a failure of the newest partition: what is damaged makes room for a new
     /// one, anything else is opened anew.
-    fn give_up(
-        &self,
-        kind: Kind,
-        first: Uuid,
-        newest: &Partition,
-        error: StoreError,
-    ) -> StoreError {
-        newest.close();
+    fn give_up(&self, kind: Kind, newest: &Newest, error: StoreError) -> StoreError {
+        newest.partition.close();
         if let StoreError::Damaged { path, why } = &error {
             let told = StoreError::Damaged { path: path.clone(), why: why.clone() };
-            let aside = self.series(kind).write().set_aside(first, told, &self.damaged);
+            let aside = self.series(kind).write().set_aside(newest.first, told, &self.damaged);
             return aside.err().unwrap_or(error);
         }
         error
@@ -238,7 +253,7 @@ impl Shared {
 /// Writes what the records settle, and forgets. Gives those that are to be written: not
 /// whose flow was recorded before, by a daemon whose notes could not be read when this
 /// one began. What stands for several is written all the same.
-fn settle<'a>(
+fn account<'a>(
     write: &WriteTransaction,
     noted: &mut Noted,
     own: &[&'a Committing],
@@ -263,34 +278,13 @@ fn settle<'a>(
     Ok(fresh)
 }
 
-/// Writes the records behind all others, where their ids belong: the tree is built
-/// once for many of them.
-fn put(write: &WriteTransaction, fresh: &[&Committing]) -> Result<(), redb::Error> {
-    let mut records = write.open_table(RECORDS)?;
-    let mut end = records.upper_bound_mut(Bound::<u128>::Unbounded)?;
-    let mut row = Vec::new();
-    for committing in fresh {
-        row = codec::encode(&committing.record.draft, row);
-        end.insert_before(committing.record.id.as_u128(), row.as_slice())?;
-    }
-    Ok(end.close()?)
-}
-
-fn note_bounds(write: &WriteTransaction, own: &[&Committing]) -> Result<(), redb::Error> {
-    let mut meta = write.open_table(META)?;
-    let drafts = || own.iter().map(|committing| &committing.record.draft);
-    let fold = [
-        (META_FIRST, drafts().map(|draft| draft.started_at.0).min(), true),
-        (META_LEAST, drafts().map(|draft| draft.timestamp.0).min(), true),
-        (META_MOST, drafts().map(|draft| draft.timestamp.0).max(), false),
-    ];
-    for (key, value, smallest) in fold {
-        let Some(value) = value else { continue };
-        let known = meta.get(key)?.map(|guard| guard.value());
-        let better = known.is_none_or(|known| if smallest { value < known } else { value > known });
-        if better {
-            meta.insert(key, value)?;
-        }
-    }
-    Ok(())
+/// Makes a block of the tail, in the file too.
+fn settle(file: &RecordsFile, content: Content) -> Result<Content, StoreError> {
+    let Some(settling) = content.settling()? else { return Ok(content) };
+    let Settling { number, head, bytes } = &settling;
+    file.write(|write| {
+        tail::clear(write)?;
+        pieces::write(write, *number, head, bytes)
+    })?;
+    Ok(content.settled(settling))
 }

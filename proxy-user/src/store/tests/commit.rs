@@ -12,9 +12,11 @@ use super::support::{
 use crate::{
     record::{Commit, Entry, FlowId, Origin, Record, Timestamp},
     store::{
-        Store, StoreError,
-        file::{META, META_FORMAT, NOTED, NOTED_1},
+        Store, StoreError, codec,
+        file::{FORMAT, META, META_FORMAT, NOTED, NOTED_1},
         notes::flow_bytes,
+        rewrite::RECORDS,
+        tail,
     },
 };
 
@@ -192,28 +194,47 @@ fn flows_that_are_noted_together_are_forgotten_in_any_parts() {
 }
 
 #[test]
-fn a_store_of_the_format_before_keeps_its_records_and_its_notes() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut opened = open(dir.path(), BY_DAY);
-    let written = opened.commit(vec![of_flow(served(NOON), 1), of_flow(served(NOON), 2)]);
-    drop(opened);
-    let database = Database::open(&files(dir.path())[0]).unwrap();
-    let write = database.begin_write().unwrap();
-    write.delete_table(NOTED).unwrap();
-    for port in 1..=2 {
-        let mut table = write.open_table(NOTED_1).unwrap();
-        table.insert(flow_bytes(&flow(port)).as_slice(), ()).unwrap();
-    }
-    write.open_table(META).unwrap().insert(META_FORMAT, 1).unwrap();
-    write.commit().unwrap();
-    drop(database);
-    assert_eq!(all(&Store::open_read_only(dir.path()).unwrap()), written);
-    for _ in 0..2 {
+fn a_store_of_an_older_format_keeps_its_records_and_its_notes() {
+    for format in 1..FORMAT {
+        let dir = tempfile::tempdir().unwrap();
         let mut opened = open(dir.path(), BY_DAY);
-        assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::from([flow(1), flow(2)]));
-        opened.commit(vec![of_flow(served(NOON), 1)]);
-        assert_eq!(all(&opened.store), written, "it was recorded before");
+        let written = opened.commit(vec![of_flow(served(NOON), 1), of_flow(served(NOON), 2)]);
+        drop(opened);
+        make_older(&files(dir.path())[0], format, &written);
+        let older = Store::open_read_only(dir.path()).err().unwrap();
+        assert!(matches!(older, StoreError::Older { .. }), "{older}");
+        for _ in 0..2 {
+            let mut opened = open(dir.path(), BY_DAY);
+            assert_eq!(opened.store.committed_flows().unwrap(), BTreeSet::from([flow(1), flow(2)]));
+            opened.commit(vec![of_flow(served(NOON), 1)]);
+            assert_eq!(all(&opened.store), written, "it was recorded before");
+        }
+        assert_eq!(all(&Store::open_read_only(dir.path()).unwrap()), written);
     }
+}
+
+/// Makes a file what an older Weir would have written: records as rows, and with format 1 a
+/// row for each noted flow.
+fn make_older(file: &Path, format: i64, records: &[Record]) {
+    let database = Database::open(file).unwrap();
+    let write = database.begin_write().unwrap();
+    tail::clear(&write).unwrap();
+    {
+        let mut rows = write.open_table(RECORDS).unwrap();
+        for record in records {
+            let row = codec::encode(&record.draft, Vec::new());
+            rows.insert(record.id.as_u128(), row.as_slice()).unwrap();
+        }
+        write.open_table(META).unwrap().insert(META_FORMAT, format).unwrap();
+        if format == 1 {
+            write.delete_table(NOTED).unwrap();
+            let mut table = write.open_table(NOTED_1).unwrap();
+            for port in 1..=2 {
+                table.insert(flow_bytes(&flow(port)).as_slice(), ()).unwrap();
+            }
+        }
+    }
+    write.commit().unwrap();
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn what_a_write_that_failed_had_noted_is_not_taken_for_recorded() {
     let mut opened = open(dir.path(), BY_DAY);
     let mut written = opened.commit(vec![of_flow(served(NOON), 1)]);
     let (_, newest) = opened.store.shared.series(Kind::Main).read().newest().unwrap();
-    let failed = newest.written().unwrap().write(|write| {
+    let failed = newest.written().unwrap().0.write(|write| {
         let mut noted = newest.noted();
         let mut noting = Noting::open(write, &mut noted)?;
         assert!(noting.note(flow(2))?);

@@ -8,6 +8,7 @@ mod commit;
 mod failing;
 mod filters;
 mod group;
+mod naive;
 mod retention;
 mod summary;
 mod support;

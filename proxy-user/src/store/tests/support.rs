@@ -28,10 +28,13 @@ pub(super) const NOON: Timestamp = Timestamp(1_699_963_200_000);
 pub(super) const HOUR: i64 = 3_600_000;
 pub(super) const DAY: i64 = 24 * HOUR;
 
+/// Small, so that there are several.
+const BLOCK: usize = 150;
+
 /// Partitions end with their day only.
-pub(super) const BY_DAY: StoreOptions = StoreOptions { partition_bytes: u64::MAX };
+pub(super) const BY_DAY: StoreOptions = StoreOptions { partition_bytes: u64::MAX, block_rows: BLOCK };
 /// Every commit begins a partition.
-pub(super) const BY_COMMIT: StoreOptions = StoreOptions { partition_bytes: 0 };
+pub(super) const BY_COMMIT: StoreOptions = StoreOptions { partition_bytes: 0, block_rows: BLOCK };
 
 /// A store, its writer and the ids that the writer would give.
 pub(super) struct Opened {

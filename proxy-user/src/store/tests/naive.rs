@@ -1,13 +1,16 @@
-//! Whether a record is one that was asked for.
+//! Whether a record is one that was asked for, told by the record itself: what queries are
+//! held against.
 
 use uuid::Uuid;
 
-use super::{Filter, Status};
-use crate::record::{Draft, HttpPart, Protocol, Record, Source, Verdict};
+use crate::{
+    record::{Draft, HttpPart, Protocol, Record, Source, Verdict},
+    store::{Filter, Status},
+};
 
 impl Filter {
     /// Whether `record` matches every field that is set.
-    pub fn matches(&self, record: &Record) -> bool {
+    pub(in crate::store) fn matches(&self, record: &Record) -> bool {
         self.matches_times(record) && self.matches_exactly(record) && self.matches_texts(record)
     }
 

@@ -1,0 +1,1 @@
+//! Blocks: what comes back of records.
