@@ -9,7 +9,8 @@ use super::{
     block::{Block, Columns, Head, Kept, Reader, Scratch, Texts, Times},
     codec,
     file::RecordsFile,
-    pieces::Pieces,
+    pieces::{self, Pieces},
+    tail,
 };
 use crate::record::Record;
 
@@ -17,6 +18,9 @@ use crate::record::Record;
 const SMALL: usize = 4096;
 /// Records that are brought into columns together where many are read.
 const CHUNK: usize = 8192;
+
+/// Bytes of a file beside its blocks.
+const SLACK: u64 = 2 << 20;
 
 /// Blocks in the order of their ids: those of the file, then chunks, which hold the same
 /// records as the rows of its tail.
@@ -77,6 +81,12 @@ impl Content {
         self.tail().iter().map(|block| block.rows()).sum()
     }
 
+    /// Whether a file of so many bytes is larger than it need be.
+    pub(super) fn is_loose_in(&self, bytes: u64) -> bool {
+        let blocks: u64 = self.blocks.iter().map(|block| block.head.bytes()).sum();
+        self.tail_rows() > 0 || bytes > blocks + blocks / 4 + SLACK
+    }
+
     /// `None`: it holds no records.
     pub(super) fn times(&self) -> Option<Times> {
         self.blocks.iter().map(|block| block.head.times).reduce(Times::and)
@@ -113,6 +123,17 @@ impl Content {
         content.add(settling.number, settling.head);
         content
     }
+}
+
+/// Makes a block of the tail, in the file too.
+pub(super) fn settle(file: &RecordsFile, content: Content) -> Result<Content, StoreError> {
+    let Some(settling) = content.settling()? else { return Ok(content) };
+    let Settling { number, head, bytes } = &settling;
+    file.write(|write| {
+        tail::clear(write)?;
+        pieces::write(write, *number, head, bytes)
+    })?;
+    Ok(content.settled(settling))
 }
 
 /// These blocks as one; `None` where there are none.

@@ -152,6 +152,16 @@ impl RecordsFile {
         })
     }
 
+    /// Gives room that is not used back to the file system. Only for a file that nobody else
+    /// holds.
+    pub(super) fn shrink(&mut self) -> Result<(), StoreError> {
+        let Handle::Writable(database) = &mut self.handle else { return Ok(()) };
+        StoreError::guard(&self.path, || {
+            while database.compact()? {}
+            Ok(())
+        })
+    }
+
     /// Compares every page with its checksum. Only for a file that nobody else holds.
     pub(super) fn check(&mut self) -> Result<(), StoreError> {
         let (Handle::Overlay(database) | Handle::Writable(database)) = &mut self.handle else {

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{
     StoreError,
     block::Times,
-    content::Content,
+    content::{self, Content},
     file::{Access, RecordsFile},
     noted::Noted,
     notes,
@@ -56,6 +56,13 @@ impl Files {
     /// Closes them all, but for what is being read just now.
     pub(super) fn close(&self) {
         self.open.lock().clear();
+    }
+
+    /// Closes a file. False: it is being read.
+    fn let_go(&self, path: &Path) -> bool {
+        let mut open = self.open.lock();
+        open.retain(|file| file.path != path || Arc::strong_count(file) > 1);
+        !open.iter().any(|file| file.path == path)
     }
 
     fn forget(&self, path: &Path) {
@@ -218,6 +225,20 @@ impl Partition {
             }
             other => *state = other,
         }
+    }
+
+    /// Makes a complete one as small as it can be: its tail a block, and no room unused. Who
+    /// comes to read it meanwhile waits; where somebody reads it already, nothing is done.
+    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        let State::Sealed(content) = &*state else { return Ok(()) };
+        if !content.is_loose_in(self.bytes()) || !self.files.let_go(&self.path) {
+            return Ok(());
+        }
+        let mut file = RecordsFile::open(&self.path, Access::Write)?;
+        let settled = content::settle(&file, Content::clone(content))?;
+        *state = State::Sealed(settled.into());
+        file.shrink()
     }
 
     /// Unlinks it. Who reads it goes on reading; who has not begun reads nothing.

@@ -38,6 +38,12 @@ pub struct StoreOptions {
     pub block_rows: usize,
 }
 
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { partition_bytes: Self::MOST, block_rows: block::ROWS }
+    }
+}
+
 impl StoreOptions {
     /// Largest partition.
     const MOST: u64 = 512 << 20;

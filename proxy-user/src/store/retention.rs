@@ -46,7 +46,17 @@ impl Store {
         let shares = Shares::of(log);
         let [main, noise] =
             Kind::ALL.map(|kind| self.retain_kind(kind, now, log.keep, shares.for_kind(kind)));
-        Ok(main? + noise?)
+        let removed = main? + noise?;
+        self.tidy()?;
+        Ok(removed)
+    }
+
+    /// Makes files that are not written any more as small as they can be.
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        Kind::ALL
+            .into_iter()
+            .flat_map(|kind| self.complete(kind))
+            .try_for_each(|(_, partition)| partition.tidy())
     }
 
     fn retain_kind(

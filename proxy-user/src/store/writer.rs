@@ -7,12 +7,11 @@ use uuid::Uuid;
 
 use super::{
     StoreError,
-    content::{Content, Settling},
+    content::{Content, settle},
     file::{COMMITTED, FORMAT, META, META_FORMAT, RecordsFile},
     noted::{Noted, Noting},
     notes::{Accounts, Notes},
     partition::Partition,
-    pieces,
     records::Shared,
     series::Kind,
     tail,
@@ -276,15 +275,4 @@ fn account<'a>(
     noting.flush()?;
     noting.forget(forget)?;
     Ok(fresh)
-}
-
-/// Makes a block of the tail, in the file too.
-fn settle(file: &RecordsFile, content: Content) -> Result<Content, StoreError> {
-    let Some(settling) = content.settling()? else { return Ok(content) };
-    let Settling { number, head, bytes } = &settling;
-    file.write(|write| {
-        tail::clear(write)?;
-        pieces::write(write, *number, head, bytes)
-    })?;
-    Ok(content.settled(settling))
 }

@@ -52,6 +52,14 @@ impl Head {
     }
 }
 
+impl Head {
+    /// Bytes of the block.
+    pub(in crate::store) fn bytes(&self) -> u64 {
+        let ends = self.spans.iter().flatten();
+        ends.map(|span| u64::from(span.from) + u64::from(span.length)).max().unwrap_or(0)
+    }
+}
+
 impl Times {
     /// What holds both.
     pub(in crate::store) fn and(self, other: Self) -> Self {
