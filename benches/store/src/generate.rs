@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use proxy_common::{
+    address::{Address, FlowKey},
     country::{Country, CountrySet},
     flow::FlowId,
-    address::{Address, FlowKey},
     reason::Reason,
 };
 use proxy_user::{
@@ -231,7 +231,12 @@ impl Generator {
     fn connection(&mut self, service: &Service, timestamp: Timestamp) -> Draft {
         let duration = self.dice.around(4000.0, 2.0);
         let [up, down] = [self.dice.around(3000.0, 2.0), self.dice.around(9000.0, 2.2)];
-        let closes = [CloseReason::ClientClosed, CloseReason::ClientClosed, CloseReason::TargetClosed, CloseReason::IdleTimeout];
+        let closes = [
+            CloseReason::ClientClosed,
+            CloseReason::ClientClosed,
+            CloseReason::TargetClosed,
+            CloseReason::IdleTimeout,
+        ];
         let close_reason = Some(*self.dice.pick(&closes));
         Draft {
             bytes_upload: up,
@@ -269,7 +274,11 @@ impl Generator {
             auth: service.auth,
             user_id,
             user_email,
-            http_version: Some(if client % 4 == 0 { HttpVersion::Http11 } else { HttpVersion::Http2 }),
+            http_version: Some(if client % 4 == 0 {
+                HttpVersion::Http11
+            } else {
+                HttpVersion::Http2
+            }),
             user_agent: self.agents[(self.by_agent.rank(&mut self.dice) + client) % AGENTS].clone(),
         };
         Draft {
@@ -344,10 +353,21 @@ fn path(dice: &mut Dice, place: usize) -> SmolStr {
     const FIRST: [&str; 9] =
         ["api/v1", "api/v2", "static", "assets/js", "assets/css", "img", "app", "admin", "docs"];
     const SECOND: [&str; 12] = [
-        "orders", "users", "invoices", "search", "session", "dashboard", "metrics", "reports",
-        "items", "events", "products", "settings",
+        "orders",
+        "users",
+        "invoices",
+        "search",
+        "session",
+        "dashboard",
+        "metrics",
+        "reports",
+        "items",
+        "events",
+        "products",
+        "settings",
     ];
-    const LAST: [&str; 8] = ["list", "detail", "edit", "main.js", "site.css", "logo.svg", "", "export"];
+    const LAST: [&str; 8] =
+        ["list", "detail", "edit", "main.js", "site.css", "logo.svg", "", "export"];
     let (first, second, last) = (dice.pick(&FIRST), dice.pick(&SECOND), dice.pick(&LAST));
     format_smolstr!("/{first}/{second}/{last}{place:x}")
 }

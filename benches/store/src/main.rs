@@ -175,12 +175,7 @@ fn insert(options: &Options, indexed: usize) -> Result<()> {
     Ok(())
 }
 
-fn ask(
-    question: &Question,
-    store: &Store,
-    sqlite: Option<&Sqlite>,
-    rounds: usize,
-) -> Result<()> {
+fn ask(question: &Question, store: &Store, sqlite: Option<&Sqlite>, rounds: usize) -> Result<()> {
     let (ours, matching) = times(rounds, || question.ours.ask(store))?;
     let theirs = sqlite.map(|sqlite| {
         times((rounds / 10).max(3), || Ok(sqlite.ask(&question.sql)?.unsigned_abs()))

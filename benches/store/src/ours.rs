@@ -64,7 +64,8 @@ impl Written {
             self.writer.submit(entries);
             count += HANDFUL;
             // What the daemon does once the kernel's entries are deleted.
-            let settled = std::mem::take(&mut *self.settled.lock().unwrap_or_else(PoisonError::into_inner));
+            let settled =
+                std::mem::take(&mut *self.settled.lock().unwrap_or_else(PoisonError::into_inner));
             self.writer.forget(settled);
         }
         let all = before + count as u64;

@@ -53,7 +53,8 @@ fn page(name: &'static str, filter: Filter, condition: &str) -> Question {
 pub(crate) fn all(store: &Store, end: Timestamp) -> Result<Vec<Question>> {
     let any = Filter::default;
     let day = Timestamp(end.0 - 24 * 3600 * 1000);
-    let (from, to) = (Timestamp(end.0 - 3 * 24 * 3600 * 1000), Timestamp(end.0 - 2 * 24 * 3600 * 1000));
+    let (from, to) =
+        (Timestamp(end.0 - 3 * 24 * 3600 * 1000), Timestamp(end.0 - 2 * 24 * 3600 * 1000));
     let de = Country::from_code(b"DE");
     let (address, prefix) = client(store)?;
     let cursor = deep(store)?;
@@ -118,11 +119,16 @@ pub(crate) fn all(store: &Store, end: Timestamp) -> Result<Vec<Question>> {
 /// Count and summary over the last 24 hours.
 fn summary(day: Timestamp) -> Question {
     let since = format!("FROM access_log_entries WHERE timestamp >= {}", day.0);
-    let top = |column: &str| format!("SELECT {column}, count(*) AS n {since} GROUP BY 1 ORDER BY n DESC LIMIT 10");
-    let mut sql = vec![format!("SELECT count(*) {since}"), format!(
-        "SELECT timestamp / 900000, protocol = 'http', verdict, count(*), sum(bytes_upload), \
+    let top = |column: &str| {
+        format!("SELECT {column}, count(*) AS n {since} GROUP BY 1 ORDER BY n DESC LIMIT 10")
+    };
+    let mut sql = vec![
+        format!("SELECT count(*) {since}"),
+        format!(
+            "SELECT timestamp / 900000, protocol = 'http', verdict, count(*), sum(bytes_upload), \
          sum(bytes_download) {since} GROUP BY 1, 2, 3"
-    )];
+        ),
+    ];
     sql.extend(["service_id", "source_ip", "country_code", "reason", "status_code / 100"].map(top));
     let filter = Filter { start: Some(day), ..Filter::default() };
     Question { name: "count and summary over 24 h", ours: Ours::Summary(Box::new(filter)), sql }
@@ -130,7 +136,8 @@ fn summary(day: Timestamp) -> Question {
 
 /// A client that comes often, and its /16.
 fn client(store: &Store) -> Result<(String, String)> {
-    let page = store.query(&Query { page_size: 1000, ..query(Filter::default(), Paging::Page(1)) })?;
+    let page =
+        store.query(&Query { page_size: 1000, ..query(Filter::default(), Paging::Page(1)) })?;
     let v4 = |record: &Record| match record.draft.source {
         Source::Address(address) if address.is_ipv4() => Some(address.to_string()),
         _ => None,

@@ -21,8 +21,18 @@ const TABLE: &str = "CREATE TABLE access_log_entries (
 
 /// Columns that the proxy has an index on.
 const INDEXED: [&str; 12] = [
-    "service_id", "timestamp", "method", "host", "path", "duration", "status_code", "user_id",
-    "auth_method_used", "bytes_upload", "bytes_download", "protocol",
+    "service_id",
+    "timestamp",
+    "method",
+    "host",
+    "path",
+    "duration",
+    "status_code",
+    "user_id",
+    "auth_method_used",
+    "bytes_upload",
+    "bytes_download",
+    "protocol",
 ];
 
 pub(crate) struct Sqlite {

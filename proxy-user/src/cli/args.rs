@@ -173,6 +173,8 @@ pub(super) enum Store {
     Stats,
     /// Read every record; the daemon must not run
     Verify,
+    /// Write the files anew, as small as they can be; the daemon must not run
+    Compact,
 }
 
 #[derive(Debug, clap::Args)]

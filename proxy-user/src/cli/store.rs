@@ -1,6 +1,6 @@
 //! `weir store`
 
-use std::fmt::Display;
+use std::{fmt::Display, path::Path};
 
 use anyhow::Result;
 
@@ -12,11 +12,20 @@ use super::{
 use crate::store::Store;
 
 pub(super) fn run(place: &Place, command: args::Store) -> Result<u8> {
-    let store = Store::open_read_only(&place.load()?.config.data_dir)?;
+    let data_dir = place.load()?.config.data_dir;
+    let open = || Store::open_read_only(&data_dir);
     match command {
-        args::Store::Stats => stats(&store),
-        args::Store::Verify => verify(&store),
+        args::Store::Stats => stats(&open()?),
+        args::Store::Verify => verify(&open()?),
+        args::Store::Compact => compact(&data_dir),
     }
+}
+
+fn compact(data_dir: &Path) -> Result<u8> {
+    let compacted = Store::compact(data_dir)?;
+    let (before, after) = (bytes(compacted.before), bytes(compacted.after));
+    say(format_args!("{} files, {before} before, {after} now", compacted.files))?;
+    Ok(if tell_damage(&compacted.faults) { FAILED } else { OK })
 }
 
 fn stats(store: &Store) -> Result<u8> {

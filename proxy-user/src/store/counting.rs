@@ -214,7 +214,11 @@ impl Timed {
             verdict: reader.packed(Column::Code(Code::Verdict))?,
             verdicts: reader.values(Code::Verdict)?.iter().map(verdict).collect(),
             protocol: reader.packed(Column::Code(Code::Protocol))?,
-            protocols: reader.values(Code::Protocol)?.iter().map(|number| *number == http).collect(),
+            protocols: reader
+                .values(Code::Protocol)?
+                .iter()
+                .map(|number| *number == http)
+                .collect(),
         })
     }
 }
@@ -252,7 +256,8 @@ pub(super) fn tally(
 }
 
 fn country(stored: u64) -> String {
-    let country = stored.checked_sub(1).and_then(|number| Country::from_number(u16::try_from(number).ok()?));
+    let country =
+        stored.checked_sub(1).and_then(|number| Country::from_number(u16::try_from(number).ok()?));
     country.map_or_else(String::new, |country| country.to_string())
 }
 

@@ -25,7 +25,9 @@ pub enum StoreError {
         known: u64,
     },
     /// It was written by an earlier Weir, and only reading it is asked for.
-    #[error("{path} has format {found}, which an older Weir wrote; `weir run` brings it up to date")]
+    #[error(
+        "{path} has format {found}, which an older Weir wrote; `weir run` brings it up to date"
+    )]
     Older {
         /// The file.
         path: PathBuf,

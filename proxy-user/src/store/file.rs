@@ -8,13 +8,7 @@ use redb::{
 };
 use uuid::Uuid;
 
-use super::{
-    StoreError,
-    block::Head,
-    overlay::Overlay,
-    pieces,
-    tail,
-};
+use super::{StoreError, block::Head, overlay::Overlay, pieces, tail};
 
 /// What the partition as a whole has: see the keys.
 pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");

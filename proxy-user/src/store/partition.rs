@@ -14,14 +14,17 @@ use super::{
     block::Times,
     content::{self, Content},
     file::{Access, RecordsFile},
+    kept::Kept,
     noted::Noted,
     notes,
+    pieces::Pieces,
 };
 
 /// Files that are open to be read, so that memory and descriptors are bounded
 /// however many partitions there are.
 pub(super) struct Files {
     access: Access,
+    pub(super) kept: Arc<Kept>,
     /// The one used last comes last.
     open: Mutex<VecDeque<Arc<RecordsFile>>>,
 }
@@ -31,7 +34,7 @@ impl Files {
     pub(super) const MOST: usize = 64;
 
     pub(super) fn new(access: Access) -> Arc<Self> {
-        Arc::new(Self { access, open: Mutex::default() })
+        Arc::new(Self { access, kept: Arc::default(), open: Mutex::default() })
     }
 
     fn get(&self, path: &Path) -> Result<Arc<RecordsFile>, StoreError> {
@@ -136,6 +139,12 @@ impl Partition {
             State::Closed => return Err(StoreError::Closed(self.path.clone())),
             State::Removed => return Ok(None),
         }))
+    }
+
+    /// The bytes of its blocks; `None` where retention removed the partition.
+    pub(super) fn pieces(&self) -> Result<Option<Pieces>, StoreError> {
+        let file = self.open()?;
+        file.map(|file| Pieces::of(&file, &self.files.kept)).transpose()
     }
 
     /// What `run` reads; `None` where retention removed the partition.

@@ -4,8 +4,14 @@ use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use uuid::Uuid;
 
-use super::{StoreError, block::Head, file::{RecordsFile, table}};
+use super::{
+    StoreError,
+    block::Head,
+    file::{RecordsFile, table},
+    kept::Kept,
+};
 
 /// A block's number and a piece's place in it to its bytes.
 const PIECES: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("pieces");
@@ -52,18 +58,24 @@ pub(super) struct Pieces {
     path: PathBuf,
     /// Open as long as it is read.
     _file: Option<Arc<RecordsFile>>,
+    kept: Option<Arc<Kept>>,
     table: Option<ReadOnlyTable<(u64, u32), &'static [u8]>>,
 }
 
 impl Pieces {
-    pub(super) fn of(file: &Arc<RecordsFile>) -> Result<Self, StoreError> {
+    pub(super) fn of(file: &Arc<RecordsFile>, kept: &Arc<Kept>) -> Result<Self, StoreError> {
         let table = file.read(|read| table(read, PIECES))?;
-        Ok(Self { path: file.path.clone(), _file: Some(Arc::clone(file)), table })
+        Ok(Self {
+            path: file.path.clone(),
+            _file: Some(Arc::clone(file)),
+            kept: Some(Arc::clone(kept)),
+            table,
+        })
     }
 
     /// Of what is whole in memory.
     pub(super) fn none() -> Self {
-        Self { path: PathBuf::new(), _file: None, table: None }
+        Self { path: PathBuf::new(), _file: None, kept: None, table: None }
     }
 
     /// That the file cannot be made sense of.
@@ -71,8 +83,25 @@ impl Pieces {
         StoreError::Damaged { path: self.path.clone(), why: why.to_owned() }
     }
 
+    /// What is kept in memory under `key`, else what `read` gives.
+    pub(super) fn kept(
+        &self,
+        key: (Uuid, u32),
+        read: impl FnOnce() -> Result<Bytes, StoreError>,
+    ) -> Result<Bytes, StoreError> {
+        match &self.kept {
+            Some(kept) => kept.get(key, read),
+            None => read(),
+        }
+    }
+
     /// Bytes of a block.
-    pub(super) fn read(&self, number: u64, from: usize, length: usize) -> Result<Bytes, StoreError> {
+    pub(super) fn read(
+        &self,
+        number: u64,
+        from: usize,
+        length: usize,
+    ) -> Result<Bytes, StoreError> {
         let missing = || self.damaged(&format!("block {number} lacks bytes"));
         let table = self.table.as_ref().ok_or_else(missing)?;
         let mut bytes = Vec::new();

@@ -11,7 +11,7 @@ use redb::TableDefinition;
 use uuid::Uuid;
 
 use super::{
-    StoreError,
+    Store, StoreError,
     block::{self, Block, Columns, Kept, Scratch},
     codec,
     content::{Content, Settling, join},
@@ -19,6 +19,7 @@ use super::{
     noted::{self, Noted},
     notes::{self, Notes},
     pieces::{self, Pieces},
+    records, series,
 };
 use crate::record::Record;
 
@@ -53,10 +54,15 @@ pub(super) fn migrate(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Makes full blocks of small ones and of the tail, and leaves no room unused.
-pub(super) fn compact(path: &Path) -> Result<(), StoreError> {
+/// Writes a file anew: full blocks of small ones and of the tail, and no room
+/// that is not used. One of an older format is brought to this one.
+fn compact(path: &Path) -> Result<(), StoreError> {
     let old = Arc::new(RecordsFile::open(path, Access::Write)?);
-    let (content, pieces) = (Content::read(&old)?, Pieces::of(&old)?);
+    if old.format()? != Some(FORMAT) {
+        drop(old);
+        return migrate(path);
+    }
+    let (content, pieces) = (Content::read(&old)?, Pieces::of(&old, &Arc::default())?);
     replace(&old, |new| {
         for (number, blocks) in (0..).zip(groups(&content.blocks)) {
             if let Some((head, bytes)) = join(blocks, &pieces, Kept::Compressed)? {
@@ -65,6 +71,37 @@ pub(super) fn compact(path: &Path) -> Result<(), StoreError> {
         }
         Ok(())
     })
+}
+
+/// What became of the files.
+#[derive(Debug, Default)]
+pub struct Compacted {
+    /// Files that were written anew.
+    pub files: usize,
+    /// Bytes of all files before.
+    pub before: u64,
+    /// Bytes of all files now.
+    pub after: u64,
+    /// What is wrong with which file: it is as it was.
+    pub faults: Vec<StoreError>,
+}
+
+impl Store {
+    /// Writes every file below `data_dir` anew, while no daemon runs.
+    pub fn compact(data_dir: &Path) -> Result<Compacted, StoreError> {
+        let (dir, mut compacted) = (data_dir.join("records"), Compacted::default());
+        let _lock = records::lock(&dir)?;
+        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        for path in series::files(&dir)? {
+            compacted.before += size(&path);
+            match compact(&path) {
+                Ok(()) => compacted.files += 1,
+                Err(error) => compacted.faults.push(error),
+            }
+            compacted.after += size(&path);
+        }
+        Ok(compacted)
+    }
 }
 
 /// Blocks in a row that together are not more than a full one.

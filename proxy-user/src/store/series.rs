@@ -154,9 +154,7 @@ impl Series {
     }
 
     fn first_id(&self, path: &Path) -> Option<Uuid> {
-        let name = path.file_name()?.to_str()?;
-        let rest = name.strip_prefix(self.kind.name())?.strip_prefix('-')?;
-        Uuid::try_parse(rest.strip_suffix(".redb")?).ok()
+        first_id(path).filter(|(kind, _)| *kind == self.kind).map(|(_, first)| first)
     }
 
     pub(super) fn newest(&self) -> Option<(Uuid, Arc<Partition>)> {
@@ -190,6 +188,25 @@ impl SeriesStats {
         }
         Ok(stats)
     }
+}
+
+/// The kind of a partition's file and the id that it begins at, by its name.
+fn first_id(path: &Path) -> Option<(Kind, Uuid)> {
+    let (kind, first) = path.file_name()?.to_str()?.strip_suffix(".redb")?.split_once('-')?;
+    let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+    Some((kind, Uuid::try_parse(first).ok()?))
+}
+
+/// Every partition's file.
+pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(dir).map_err(StoreError::io(dir))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(StoreError::io(dir))?.path();
+        files.extend(first_id(&path).map(|_| path));
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// What is in a file; `None` where nothing was ever committed. To be written, one of an

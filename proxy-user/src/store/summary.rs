@@ -126,4 +126,3 @@ impl Store {
         Ok(fits.unwrap_or(span / MOST_BUCKETS + 1))
     }
 }
-

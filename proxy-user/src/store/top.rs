@@ -4,7 +4,7 @@ use std::{cmp::Reverse, hash::BuildHasher};
 
 use super::{
     Count, Filter, Store, StoreError,
-    block::{Column, Reader},
+    block::{Client, Column, Reader},
     counting::{TOP, tally},
     select::Selected,
 };
@@ -53,7 +53,7 @@ fn top(all: impl Iterator<Item = (String, u64)>, most: usize) -> Vec<Count> {
 
 /// How many records there are of each client, of one part of all clients.
 pub(super) struct Sources {
-    counts: KeyedMap<Source, u64>,
+    counts: KeyedMap<Client, u64>,
     hasher: foldhash::fast::FixedState,
     part: u64,
     parts: u64,
@@ -78,11 +78,11 @@ impl Sources {
         let sources = reader.sources()?;
         let counts = tally(reader, selected, Column::Source)?;
         for (code, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let Some(source) = sources.get(code) else { continue };
-            if self.parts > 1 && self.hasher.hash_one(source) % self.parts != self.part {
+            let Some(client) = sources.get(code) else { continue };
+            if self.parts > 1 && self.hasher.hash_one(client) % self.parts != self.part {
                 continue;
             }
-            *self.counts.entry(source).or_default() += count;
+            *self.counts.entry(client).or_default() += count;
         }
         self.is_too_many = self.counts.len() > MOST;
         Ok(())
@@ -93,12 +93,15 @@ impl Sources {
         if self.is_too_many {
             return None;
         }
-        // Names are made of the most frequent and of those equal to the last of them.
-        let mut counts: Vec<u64> = self.counts.values().copied().collect();
-        counts.sort_unstable_by_key(|count| Reverse(*count));
-        let least = most.checked_sub(1).and_then(|last| counts.get(last)).copied().unwrap_or(0);
+        // Names are made of the most frequent, and of those equal to the last of them.
+        let mut counts: Vec<Reverse<u64>> = self.counts.values().map(|n| Reverse(*n)).collect();
+        let least = match most.checked_sub(1) {
+            Some(last) if last < counts.len() => counts.select_nth_unstable(last).1.0,
+            _ => 0,
+        };
         let best = self.counts.into_iter().filter(|(_, count)| *count >= least);
-        Some(top(best.map(|(source, count)| (source.to_string(), count)), most))
+        let named = |(client, count)| (Source::from(client).to_string(), count);
+        Some(top(best.map(named), most))
     }
 }
 

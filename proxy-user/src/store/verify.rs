@@ -49,7 +49,7 @@ fn verify(path: &Path) -> Result<(u64, u64), StoreError> {
         good += u64::from(codec::decode(id, row).is_some());
     })?;
     let file = Arc::new(file);
-    let pieces = Pieces::of(&file)?;
+    let pieces = Pieces::of(&file, &Arc::default())?;
     for (number, head) in file.heads()? {
         let block = Block::in_file(head, number);
         let rows = Rows::of(Reader { block: &block, pieces: &pieces })?;

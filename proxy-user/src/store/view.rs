@@ -24,8 +24,7 @@ impl View {
         let pieces = match self.pieces.get() {
             Some(pieces) => pieces,
             None => {
-                let file = self.partition.open()?;
-                let read = file.map(|file| Pieces::of(&file)).transpose()?;
+                let read = self.partition.pieces()?;
                 self.pieces.get_or_init(|| read)
             }
         };

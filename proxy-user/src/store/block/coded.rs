@@ -64,9 +64,10 @@ impl<K: Copy + Ord + Hash> Coded<K> {
             }
             places[column][code as usize] = place(values.len() - 1);
         }
-        let codes = columns.iter().zip(&places).flat_map(|(coded, places)| {
-            coded.codes.iter().map(|code| places[*code as usize])
-        });
+        let codes = columns
+            .iter()
+            .zip(&places)
+            .flat_map(|(coded, places)| coded.codes.iter().map(|code| places[*code as usize]));
         Self { codes: codes.collect(), values }
     }
 }

@@ -69,11 +69,15 @@ impl<'a> Columns<'a> {
     pub(in crate::store) fn joined(mut blocks: Vec<Self>) -> Self {
         let rows = blocks.iter().map(|block| block.rows).sum();
         let code = |code: Code| {
-            Coded::joined(blocks.iter_mut().map(|block| block.codes[code as usize].take()).collect())
+            Coded::joined(
+                blocks.iter_mut().map(|block| block.codes[code as usize].take()).collect(),
+            )
         };
         let codes = Code::ALL.into_iter().map(code).collect();
         let text = |text: Text| {
-            Coded::joined(blocks.iter_mut().map(|block| block.texts[text as usize].take()).collect())
+            Coded::joined(
+                blocks.iter_mut().map(|block| block.texts[text as usize].take()).collect(),
+            )
         };
         let texts = Text::ALL.into_iter().map(text).collect();
         let number = |number: Number| {
@@ -95,7 +99,9 @@ fn coded(column: Code, record: &Record) -> u64 {
         Code::Verdict => place(&Verdict::ALL, &draft.verdict).into(),
         Code::Reason => draft.reason.map_or(0, |reason| reason as u64),
         Code::ObservedReason => draft.observed_reason.map_or(0, |reason| reason as u64),
-        Code::CloseReason => draft.close_reason.map_or(0, |why| place(&CloseReason::ALL, &why)).into(),
+        Code::CloseReason => {
+            draft.close_reason.map_or(0, |why| place(&CloseReason::ALL, &why)).into()
+        }
         Code::TlsVersion => draft.tls_version.map_or(0, |v| place(&TlsVersion::ALL, &v)).into(),
         Code::AuthMethod => http.map_or(0, |http| place(&AuthMethod::ALL, &http.auth)).into(),
         Code::HttpVersion => {

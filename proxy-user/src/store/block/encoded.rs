@@ -63,7 +63,8 @@ impl Head {
 impl Times {
     /// What holds both.
     pub(in crate::store) fn and(self, other: Self) -> Self {
-        let both = |a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)| (a.0.min(b.0), a.1.max(b.1));
+        let both =
+            |a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)| (a.0.min(b.0), a.1.max(b.1));
         Self { started: both(self.started, other.started), logged: both(self.logged, other.logged) }
     }
 }

@@ -33,7 +33,9 @@ impl From<Uuid> for Id {
 impl From<Id> for Uuid {
     fn from(id: Id) -> Self {
         let place = |part: u64, from: u32| u128::from(part) << from;
-        Self::from_u128(place(id.time, TIME_FROM) | place(id.count, NODE_BITS) | u128::from(id.node))
+        Self::from_u128(
+            place(id.time, TIME_FROM) | place(id.count, NODE_BITS) | u128::from(id.node),
+        )
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) use field::{Code, Column, Number, Text};
 pub(super) use packed::{GROUP, Packed};
 pub(super) use reader::{Block, Reader};
 pub(super) use rows::Rows;
-pub(super) use sources::Sources;
+pub(super) use sources::{Client, Sources};
 pub(super) use texts::Texts;
 
 /// Records of a full block.

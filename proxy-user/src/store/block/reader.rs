@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     coded::Coded,
     columns::{Columns, timestamp},
-    encoded::{Head, Span, started},
+    encoded::{Head, started},
     field::{Code, Column, Number, Text},
     id::Id,
     packed::{self, Packed},
@@ -66,16 +66,23 @@ impl<'a> Reader<'a> {
 
     fn bytes(&self, column: Column, part: usize) -> Result<Bytes, StoreError> {
         let spans = self.block.head.spans.get(column.place());
-        let Span { from, length, crc } = spans.ok_or_else(|| self.damaged(column))?[part];
-        let (from, length) = (from as usize, length as usize);
+        let span = spans.ok_or_else(|| self.damaged(column))?[part];
+        let (from, length, crc) = (span.from as usize, span.length as usize, span.crc);
         match &self.block.place {
             Place::Memory(bytes) if from + length <= bytes.len() => {
                 Ok(bytes.slice(from..from + length))
             }
             Place::Memory(_) => Err(self.damaged(column)),
             Place::File(number) => {
-                let bytes = self.pieces.read(*number, from, length)?;
-                if crc32fast::hash(&bytes) == crc { Ok(bytes) } else { Err(self.damaged(column)) }
+                let read = || {
+                    let bytes = self.pieces.read(*number, from, length)?;
+                    if crc32fast::hash(&bytes) == crc {
+                        Ok(bytes)
+                    } else {
+                        Err(self.damaged(column))
+                    }
+                };
+                self.pieces.kept((self.block.head.first_id, span.from), read)
             }
         }
     }
@@ -126,7 +133,8 @@ impl<'a> Reader<'a> {
         let apart = i64::try_from(apart).unwrap_or(i64::MAX);
         let (first, last) = self.block.head.times.started;
         let time = |id: Uuid| Id::from(id).time.cast_signed();
-        Ok(time(most) >= first.0.saturating_sub(apart) && time(least) <= last.0.saturating_add(apart))
+        Ok(time(most) >= first.0.saturating_sub(apart)
+            && time(least) <= last.0.saturating_add(apart))
     }
 
     /// Ids of requests; what is none has one that means nothing.
@@ -161,12 +169,12 @@ impl<'a> Reader<'a> {
             Ok(Coded { codes: codes(Column::Code(code), values.len())?, values })
         };
         let text = |text: Text| {
-            let values: Vec<&[u8]> = texts.get(text as usize).into_iter().flat_map(Texts::iter).collect();
+            let values: Vec<&[u8]> =
+                texts.get(text as usize).into_iter().flat_map(Texts::iter).collect();
             Ok(Coded { codes: codes(Column::Text(text), values.len())?, values })
         };
         let sources: Vec<_> = self.sources()?.clients().collect();
-        let source =
-            Coded { codes: codes(Column::Source, sources.len())?, values: sources };
+        let source = Coded { codes: codes(Column::Source, sources.len())?, values: sources };
         Ok(Columns {
             rows: self.rows(),
             codes: Code::ALL.into_iter().map(coded).collect::<Result<_, StoreError>>()?,

@@ -92,7 +92,9 @@ impl Rows {
             tls_version: at(&TlsVersion::ALL, self.small(Code::TlsVersion, row)?),
             http: match self.small(Code::AuthMethod, row)? {
                 0 => None,
-                method => Some(Box::new(self.request(row, at(&AuthMethod::ALL, method)?, started_at)?)),
+                method => {
+                    Some(Box::new(self.request(row, at(&AuthMethod::ALL, method)?, started_at)?))
+                }
             },
             metadata: self.metadata(row)?,
         };
@@ -101,7 +103,8 @@ impl Rows {
 
     fn request(&self, row: usize, auth: AuthMethod, started_at: Timestamp) -> Option<HttpPart> {
         let time = started_at.0.wrapping_add(unzigzag(self.number(Number::RequestTime, row)));
-        let (count, node) = (self.number(Number::RequestCount, row), self.code(Code::RequestNode, row)?);
+        let (count, node) =
+            (self.number(Number::RequestCount, row), self.code(Code::RequestNode, row)?);
         Some(HttpPart {
             request_id: Id { time: time.cast_unsigned(), count, node }.into(),
             method: self.text(Text::Method, row)?,
@@ -133,7 +136,7 @@ impl Rows {
 
     fn source(&self, row: usize) -> Option<Source> {
         let (sources, codes) = &self.sources;
-        sources.get(usize::try_from(codes.get(row)).ok()?)
+        sources.get(usize::try_from(codes.get(row)).ok()?).map(Source::from)
     }
 
     fn number(&self, number: Number, row: usize) -> u64 {

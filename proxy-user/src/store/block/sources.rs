@@ -14,7 +14,7 @@ use crate::record::Source;
 
 /// A client, in the order by which records are sorted: IPv4 before IPv6, "many" first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Client {
+pub(in crate::store) enum Client {
     Many,
     V4(u32),
     V6(u128),
@@ -27,6 +27,16 @@ impl From<Source> for Client {
             Source::Address(IpAddr::V4(address)) => Self::V4(address.to_bits()),
             Source::Address(IpAddr::V6(address)) => Self::V6(address.to_bits()),
         }
+    }
+}
+
+impl From<Client> for Source {
+    fn from(client: Client) -> Self {
+        Self::Address(match client {
+            Client::Many => return Self::Many,
+            Client::V4(address) => Ipv4Addr::from_bits(address).into(),
+            Client::V6(address) => Ipv6Addr::from_bits(address).into(),
+        })
     }
 }
 
@@ -87,17 +97,16 @@ impl Sources {
         Some(u128::from_be_bytes(bytes.try_into().ok()?))
     }
 
-    pub(in crate::store) fn get(&self, at: usize) -> Option<Source> {
-        let Some(at) = at.checked_sub(self.v4_from()) else { return Some(Source::Many) };
-        let address = match at.checked_sub(self.v4_len()) {
-            None => Ipv4Addr::from_bits(self.v4(at)?).into(),
-            Some(at) => Ipv6Addr::from_bits(self.v6(at)?).into(),
-        };
-        Some(Source::Address(address))
+    pub(in crate::store) fn get(&self, at: usize) -> Option<Client> {
+        let Some(at) = at.checked_sub(self.v4_from()) else { return Some(Client::Many) };
+        match at.checked_sub(self.v4_len()) {
+            None => self.v4(at).map(Client::V4),
+            Some(at) => self.v6(at).map(Client::V6),
+        }
     }
 
     pub(super) fn clients(&self) -> impl Iterator<Item = Client> {
-        (0..self.len()).filter_map(|at| self.get(at)).map(Client::from)
+        (0..self.len()).filter_map(|at| self.get(at))
     }
 
     /// The places of what is in a prefix.
@@ -107,10 +116,11 @@ impl Sources {
             IpNet::V6(net) => {
                 let (least, most) = (net.network().to_bits(), net.broadcast().to_bits());
                 let from = self.v4_from() + self.v4_len();
-                from + self.v6_before(least)..from + most.checked_add(1).map_or_else(
-                    || self.v6_len(),
-                    |beyond| self.v6_before(beyond),
-                )
+                from + self.v6_before(least)
+                    ..from
+                        + most
+                            .checked_add(1)
+                            .map_or_else(|| self.v6_len(), |beyond| self.v6_before(beyond))
             }
         }
     }
@@ -134,9 +144,7 @@ impl Sources {
     /// How many come before `source`.
     pub(in crate::store) fn before(&self, source: Source) -> usize {
         let client = Client::from(source);
-        super::partition_point(0..self.len(), |at| {
-            self.get(at).is_some_and(|known| Client::from(known) < client)
-        })
+        super::partition_point(0..self.len(), |at| self.get(at).is_some_and(|one| one < client))
     }
 
     fn v6_before(&self, address: u128) -> usize {

@@ -136,8 +136,7 @@ impl Best {
     /// Keeps a row that is behind the place asked for and among the best. True: what is
     /// kept has changed.
     fn offer(&mut self, found: Found) -> bool {
-        let is_behind =
-            |after: &Place| found.place.compare(after, self.order) == Ordering::Greater;
+        let is_behind = |after: &Place| found.place.compare(after, self.order) == Ordering::Greater;
         if !self.after.as_ref().is_none_or(is_behind) {
             return false;
         }

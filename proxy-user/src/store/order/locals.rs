@@ -8,7 +8,9 @@ use crate::{
     record::{AuthMethod, Protocol, Source},
     store::{
         Sort, StoreError,
-        block::{Code, Column, GROUP, Number, Packed, Reader, Sources, Text, Texts, partition_point},
+        block::{
+            Code, Column, GROUP, Number, Packed, Reader, Sources, Text, Texts, partition_point,
+        },
         place::{at, place},
     },
 };
@@ -129,7 +131,8 @@ impl Locals {
         let mut pairs = all.clone();
         pairs.sort_unstable();
         pairs.dedup();
-        let mut urls: Vec<(String, u128)> = pairs.into_iter().map(|pair| (url(pair), pair)).collect();
+        let mut urls: Vec<(String, u128)> =
+            pairs.into_iter().map(|pair| (url(pair), pair)).collect();
         urls.sort_unstable();
         let mut sorted: Vec<String> = Vec::new();
         let mut ranks = crate::record::KeyedMap::default();
@@ -170,7 +173,7 @@ impl Locals {
             Keys::Values(values) => Key::Number(values.get(at).copied().unwrap_or(0)),
             Keys::Texts(texts) => text(texts.get(at).unwrap_or_default()),
             Keys::Sorted(sorted) => text(sorted.get(at).map_or(&[], |known| known.as_bytes())),
-            Keys::Sources(sources) => Key::Address(match sources.get(at) {
+            Keys::Sources(sources) => Key::Address(match sources.get(at).map(Source::from) {
                 Some(Source::Address(address)) => Some(address),
                 Some(Source::Many) | None => None,
             }),
@@ -185,16 +188,17 @@ impl Locals {
 
     /// The smallest number whose key is not less than `key`.
     pub(super) fn from(&self, key: &Key) -> u64 {
-        let before = |len: usize, is_less: &dyn Fn(usize) -> bool| {
-            partition_point(0..len, is_less) as u64
-        };
+        let before =
+            |len: usize, is_less: &dyn Fn(usize) -> bool| partition_point(0..len, is_less) as u64;
         match (&self.keys, key) {
             (Keys::Number, Key::Number(number)) => *number,
             (Keys::Values(values), Key::Number(number)) => {
                 before(values.len(), &|at| values[at] < *number)
             }
             (Keys::Texts(texts), Key::Text(text)) => texts.before(text.as_bytes()) as u64,
-            (Keys::Sorted(sorted), Key::Text(text)) => before(sorted.len(), &|at| sorted[at] < *text),
+            (Keys::Sorted(sorted), Key::Text(text)) => {
+                before(sorted.len(), &|at| sorted[at] < *text)
+            }
             (Keys::Sources(sources), Key::Address(address)) => {
                 sources.before(address.map_or(Source::Many, Source::Address)) as u64
             }

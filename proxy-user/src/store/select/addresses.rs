@@ -3,7 +3,7 @@
 use super::{Result, Selected, coded};
 use crate::{
     record::Source,
-    store::block::{Column, Reader, Sources},
+    store::block::{Client, Column, Reader, Sources},
 };
 
 /// Rows whose client begins with `part`, which is lower case.
@@ -20,9 +20,9 @@ fn hits(sources: &Sources, part: &str) -> Vec<bool> {
     for (least, most) in v4_ranges(part) {
         hits[sources.v4_between(least, most)].fill(true);
     }
-    let many = (sources.get(0) == Some(Source::Many)).then_some(0);
+    let many = (sources.get(0) == Some(Client::Many)).then_some(0);
     for place in many.into_iter().chain(sources.v6_places()) {
-        let shown = sources.get(place).map(|source| source.to_string());
+        let shown = sources.get(place).map(|client| Source::from(client).to_string());
         hits[place] = shown.is_some_and(|shown| shown.starts_with(part));
     }
     hits

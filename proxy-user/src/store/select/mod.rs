@@ -106,9 +106,8 @@ fn began(filter: &Filter, reader: Reader<'_>) -> Result<Selected> {
     let [logged, duration, before] =
         [Number::Timestamp, Number::Duration, Number::StartedBefore].map(|n| reader.number(n));
     let [logged, duration, before] = [logged?.to_vec(), duration?.to_vec(), before?.to_vec()];
-    let start = |row: usize| -> Timestamp {
-        started(timestamp(logged[row]), duration[row], before[row])
-    };
+    let start =
+        |row: usize| -> Timestamp { started(timestamp(logged[row]), duration[row], before[row]) };
     let rows = reader.rows();
     Ok(Selected::Some(Bits::of_rows(rows, |row| row < rows && start(row) <= end)))
 }
@@ -243,13 +242,17 @@ fn by_status(filter: &Filter, reader: Reader<'_>) -> Result<Selected> {
 }
 
 fn by_email(filter: &Filter, reader: Reader<'_>) -> Result<Selected> {
-    filter.user_email.as_ref().map_or(Ok(Selected::All), |part| {
-        words::containing(reader, Text::UserEmail, part)
-    })
+    filter
+        .user_email
+        .as_ref()
+        .map_or(Ok(Selected::All), |part| words::containing(reader, Text::UserEmail, part))
 }
 
 fn by_path(filter: &Filter, reader: Reader<'_>) -> Result<Selected> {
-    filter.path.as_ref().map_or(Ok(Selected::All), |part| words::containing(reader, Text::Path, part))
+    filter
+        .path
+        .as_ref()
+        .map_or(Ok(Selected::All), |part| words::containing(reader, Text::Path, part))
 }
 
 fn search_text(filter: &Filter, reader: Reader<'_>) -> Result<Selected> {

@@ -32,7 +32,8 @@ pub(super) const DAY: i64 = 24 * HOUR;
 const BLOCK: usize = 150;
 
 /// Partitions end with their day only.
-pub(super) const BY_DAY: StoreOptions = StoreOptions { partition_bytes: u64::MAX, block_rows: BLOCK };
+pub(super) const BY_DAY: StoreOptions =
+    StoreOptions { partition_bytes: u64::MAX, block_rows: BLOCK };
 /// Every commit begins a partition.
 pub(super) const BY_COMMIT: StoreOptions = StoreOptions { partition_bytes: 0, block_rows: BLOCK };
 
