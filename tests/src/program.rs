@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     ns::Namespace,
@@ -49,6 +50,14 @@ impl Program {
         command.args(arguments).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let ended = holds(SOON, || self.child.try_wait().is_ok_and(|status| status.is_some()));
+        ensure!(ended, "it does not end: {}", self.log());
+        Ok(())
     }
 
     /// All that it has said.

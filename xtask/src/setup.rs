@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 25] = [
+const FOR_TESTS: [(&str, &str); 27] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -34,6 +34,8 @@ const FOR_TESTS: [(&str, &str); 25] = [
     ("systemctl", "systemd"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("rsyslogd", "rsyslog"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];

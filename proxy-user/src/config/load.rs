@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     AccessMode, Config, Fault, Faults, Geoip, GlobalAccess, Service, Web,
     access::global,
-    api::{api, sinks},
+    api::api,
     certificates,
     encryption::{http, tls},
     fault::{At, Report, Spot},
@@ -14,6 +14,7 @@ use super::{
     schema::{API, GEOIP, GLOBAL_ACCESS, HTTP, KERNEL, LOG, ROOT, Schema, TLS},
     sections::{geoip, kernel, log},
     service::{Placed, services},
+    sink::sinks,
     sso::providers,
     tree::Table,
     web::Shared,

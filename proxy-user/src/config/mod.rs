@@ -23,6 +23,7 @@ mod schema;
 mod secret_file;
 mod sections;
 mod service;
+mod sink;
 mod sockets;
 mod sso;
 mod target;

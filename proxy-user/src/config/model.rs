@@ -258,4 +258,27 @@ pub enum SinkKind {
     JsonlFile(PathBuf),
     /// JSON lines on stdout.
     JsonlStdout,
+    /// Messages of RFC 5424.
+    Syslog(SyslogAddress),
+}
+
+/// `sink.address`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyslogAddress {
+    /// `udp://HOST:PORT`, a message a datagram.
+    Udp(String),
+    /// `tcp://HOST:PORT`
+    Tcp(String),
+    /// `unix://PATH`
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for SyslogAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Udp(place) => write!(f, "udp://{place}"),
+            Self::Tcp(place) => write!(f, "tcp://{place}"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
 }

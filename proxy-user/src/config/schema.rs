@@ -75,7 +75,7 @@ pub(super) static API: Schema = Schema {
     later: &[],
 };
 pub(super) static SINK: Schema =
-    Schema { name: "sink", known: &["kind", "path", "filter"], later: &["address"] };
+    Schema { name: "sink", known: &["kind", "path", "address", "filter"], later: &[] };
 pub(super) static SINK_FILTER: Schema =
     Schema { name: "sink.filter", known: &["verdict"], later: &[] };
 pub(super) static SERVICE: Schema = Schema {

@@ -20,7 +20,7 @@ use crate::{
     api::model::SinkStatus,
     config::{Config, Sink, SinkKind},
     record::Timestamp,
-    store::{JsonlSink, Store, StoreError},
+    store::{SinkWriter, Store, StoreError},
 };
 
 /// Between two looks at what was committed.
@@ -73,6 +73,7 @@ impl Fare {
             path: match &self.settings.kind {
                 SinkKind::JsonlFile(path) => path.display().to_string(),
                 SinkKind::JsonlStdout => "-".to_owned(),
+                SinkKind::Syslog(address) => address.to_string(),
             },
             // A store that cannot be read is told of beside, and hides nothing else.
             behind: store.backlog(reached, MOST_BEHIND).ok().map(|count| count as u64),
@@ -117,7 +118,7 @@ pub(super) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Result<Copyin
     let (data_dir, runtime) = (core.config.load().data_dir.clone(), Handle::current());
     let mut copying = Vec::new();
     for fare in &core.sinks.each {
-        let sink = JsonlSink::new(&fare.settings, &data_dir);
+        let sink = SinkWriter::new(&fare.settings, &data_dir);
         let (core, fare) = (Arc::clone(core), Arc::clone(fare));
         let stop = Stop { token: stop.clone(), runtime: runtime.clone() };
         let thread = thread::Builder::new()
@@ -145,7 +146,7 @@ impl Stop {
     }
 }
 
-fn copy(core: &Core, fare: &Fare, mut sink: JsonlSink, stop: &Stop) {
+fn copy(core: &Core, fare: &Fare, mut sink: SinkWriter, stop: &Stop) {
     let mut seen = core.sinks.rotations.load(Relaxed);
     while !stop.token.is_cancelled() {
         *fare.reached.lock() = sink.position();

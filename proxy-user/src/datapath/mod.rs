@@ -28,6 +28,7 @@ mod reset;
 mod slots;
 mod sockets;
 mod tables;
+mod unsent;
 
 pub use attach::{Attached, Attacher, TcAttachment};
 pub use claim::Claim;
@@ -45,3 +46,4 @@ pub use pins::Pins;
 pub use reset::Resetter;
 pub use sockets::{destroy, queued};
 pub use tables::Tables;
+pub use unsent::unsent;

@@ -1,6 +1,7 @@
 //! Weir's own log: what it did, and what was done to it.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     path::Path,
     sync::Arc,
@@ -13,7 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::{StoreError, book::Book, file::table};
 use crate::record::Timestamp;
 
+/// What Weir did and was told to do.
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+/// Who came and went: as many as users like, so they displace only each other. Both tables'
+/// places are of one count.
+const VISITS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("visits");
+/// Events that are visits.
+const OF_VISITS: [&str; 3] = ["signed_in", "signed_out", "session_refused"];
+/// Entries of each table; the oldest go first.
+const MOST: u64 = if cfg!(test) { 50 } else { 200_000 };
 /// Entries that wait to be written, while the file cannot be.
 const MOST_WAITING: usize = 1000;
 
@@ -75,12 +84,20 @@ impl Audit {
 
     fn write(&self, waiting: &mut VecDeque<AuditEntry>) -> Result<(), StoreError> {
         self.book.write(|write| {
-            let mut table = write.open_table(EVENTS)?;
-            let next = table.last()?.map_or(0, |(place, _)| place.value() + 1);
+            let (mut events, mut visits) = (write.open_table(EVENTS)?, write.open_table(VISITS)?);
+            let mut next = 0;
+            for table in [&events, &visits] {
+                next = table.last()?.map_or(next, |(place, _)| next.max(place.value() + 1));
+            }
             for (place, entry) in (next..).zip(&*waiting) {
                 // Plain data into memory: postcard has nothing to refuse.
                 let bytes = postcard::to_stdvec(entry).unwrap_or_default();
+                let is_visit = OF_VISITS.contains(&entry.event.as_str());
+                let table = if is_visit { &mut visits } else { &mut events };
                 table.insert(place, bytes.as_slice())?;
+                if table.len()? > MOST {
+                    table.pop_first()?;
+                }
             }
             Ok(())
         })?;
@@ -101,12 +118,26 @@ impl Audit {
     /// Entries, newest first, and how many there are in all.
     pub fn list(&self, skip: usize, limit: usize) -> Result<(Vec<AuditEntry>, u64), StoreError> {
         self.book.read(|read| {
-            let Some(table) = table(read, EVENTS)? else { return Ok((Vec::new(), 0)) };
-            let mut entries = Vec::new();
-            for row in table.iter()?.rev().skip(skip).take(limit) {
-                entries.extend(postcard::from_bytes::<AuditEntry>(row?.1.value()).ok());
+            let (mut places, mut entries) = (Vec::new(), Vec::new());
+            let tables = [table(read, EVENTS)?, table(read, VISITS)?];
+            for (kind, table) in tables.iter().enumerate() {
+                for row in table.iter().map(ReadableTable::iter) {
+                    for place in row?.rev().take(skip.saturating_add(limit)) {
+                        places.push((place?.0.value(), kind));
+                    }
+                }
             }
-            Ok((entries, table.len()?))
+            places.sort_unstable_by_key(|(place, _)| Reverse(*place));
+            for (place, kind) in places.into_iter().skip(skip).take(limit) {
+                let Some(table) = &tables[kind] else { continue };
+                let bytes = table.get(place)?;
+                entries.extend(bytes.and_then(|bytes| postcard::from_bytes(bytes.value()).ok()));
+            }
+            let mut total = 0;
+            for table in tables.iter().flatten() {
+                total += table.len()?;
+            }
+            Ok((entries, total))
         })
     }
 }

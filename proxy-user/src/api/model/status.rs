@@ -155,7 +155,7 @@ pub struct WriterStatus {
 /// A sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkStatus {
-    /// Its file; `-`: stdout.
+    /// Its file, or its address; `-`: stdout.
     pub path: String,
     /// Committed records that it has still to look at; counted up to 100,000. Nobody
     /// knows while the store cannot be read.

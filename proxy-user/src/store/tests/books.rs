@@ -11,7 +11,7 @@ use super::support::{BY_DAY, NOON, Opened, all, denied, open, served};
 use crate::{
     config::{Sink, SinkKind},
     record::{Record, Verdict},
-    store::{Audit, JsonlSink, Scope, StoreError, Tokens, book::Book},
+    store::{Audit, Scope, SinkWriter, StoreError, Tokens, book::Book},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -110,6 +110,23 @@ fn the_audit_log_is_read_in_pages_newest_first_and_survives_a_restart() {
     assert_eq!(audit.list(usize::MAX, 10).unwrap(), (Vec::new(), 25));
 }
 
+#[test]
+fn who_comes_and_goes_displaces_no_other_entry_of_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::new(dir.path());
+    note(&audit, "start").unwrap();
+    for _ in 0..60 {
+        note(&audit, "signed_in").unwrap();
+    }
+    note(&audit, "reload").unwrap();
+    let noted = noted(&audit);
+    assert_eq!((noted[0].as_str(), noted[51].as_str()), ("start", "reload"));
+    assert_eq!(noted.len(), 52, "the oldest visits went");
+    let (newest, total) = audit.list(0, 2).unwrap();
+    assert_eq!(total, 52);
+    assert_eq!([newest[0].event.as_str(), newest[1].event.as_str()], ["reload", "signed_in"]);
+}
+
 fn note(audit: &Audit, event: &str) -> Result<(), StoreError> {
     audit.append(event, "weir", BTreeMap::new())
 }
@@ -193,7 +210,7 @@ fn settings(path: &Path, verdicts: &[Verdict]) -> Sink {
 }
 
 /// Copies until nothing is left; gives how many records were copied.
-fn copy(sink: &mut JsonlSink, opened: &Opened) -> usize {
+fn copy(sink: &mut SinkWriter, opened: &Opened) -> usize {
     let through = opened.store.last_id().unwrap().unwrap();
     let mut copied = 0;
     while !sink.is_at(through) {
@@ -221,11 +238,11 @@ fn a_sink_gets_every_record_once_in_order_over_restarts_and_rotations() {
     let entries =
         |count| (0..count).flat_map(|_| [served(NOON), denied(NOON, Vec::new())]).collect();
     let mut written = opened.commit(entries(1300));
-    let mut sink = JsonlSink::new(&settings(&path, &[]), dir.path());
+    let mut sink = SinkWriter::new(&settings(&path, &[]), dir.path());
     assert_eq!(copy(&mut sink, &opened), 2600);
     drop(sink);
     written.extend(opened.commit(entries(2)));
-    let mut sink = JsonlSink::new(&settings(&path, &[]), dir.path());
+    let mut sink = SinkWriter::new(&settings(&path, &[]), dir.path());
     assert_eq!(copy(&mut sink, &opened), 4);
     assert_eq!(ids(&path), ids_of(&written));
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2604);
@@ -244,12 +261,12 @@ fn a_sink_gets_the_verdicts_that_it_asks_for() {
     let written = opened.commit(vec![served(NOON), denied(NOON, Vec::new()), served(NOON)]);
     let path = dir.path().join("denied.jsonl");
     let asked = settings(&path, &[Verdict::Denied, Verdict::Error]);
-    let mut sink = JsonlSink::new(&asked, dir.path());
+    let mut sink = SinkWriter::new(&asked, dir.path());
     assert_eq!(copy(&mut sink, &opened), 1);
     assert_eq!(ids(&path), ids_of(&written[1..2]));
     // Another sink is as far as it came itself.
     let everything = dir.path().join("all.jsonl");
-    let mut sink = JsonlSink::new(&settings(&everything, &[]), dir.path());
+    let mut sink = SinkWriter::new(&settings(&everything, &[]), dir.path());
     assert_eq!(copy(&mut sink, &opened), 3);
 }
 
@@ -259,16 +276,16 @@ fn a_sink_killed_at_any_byte_of_a_line_loses_no_record() {
     let mut opened = open(dir.path(), BY_DAY);
     let path = dir.path().join("copy.jsonl");
     opened.commit(vec![served(NOON)]);
-    copy(&mut JsonlSink::new(&settings(&path, &[]), dir.path()), &opened);
+    copy(&mut SinkWriter::new(&settings(&path, &[]), dir.path()), &opened);
     let position = fs::read_dir(dir.path().join("sinks")).unwrap().next().unwrap().unwrap().path();
     let (noted, begun) = (fs::read(&position).unwrap(), fs::read(&path).unwrap());
     opened.commit(vec![served(NOON), served(NOON)]);
-    copy(&mut JsonlSink::new(&settings(&path, &[]), dir.path()), &opened);
+    copy(&mut SinkWriter::new(&settings(&path, &[]), dir.path()), &opened);
     let whole = fs::read(&path).unwrap();
     for cut in begun.len()..=whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
         fs::write(&position, &noted).unwrap();
-        let mut sink = JsonlSink::new(&settings(&path, &[]), dir.path());
+        let mut sink = SinkWriter::new(&settings(&path, &[]), dir.path());
         assert_eq!(copy(&mut sink, &opened), 2);
         let found: BTreeSet<String> = ids(&path).into_iter().collect();
         assert_eq!(found, ids_of(&all(&opened.store)).into_iter().collect(), "cut at {cut}");
@@ -281,10 +298,10 @@ fn a_sink_that_cannot_be_written_stays_where_it_is() {
     let mut opened = open(dir.path(), BY_DAY);
     let written = opened.commit(vec![served(NOON)]);
     let settings = settings(Path::new("/dev/full"), &[]);
-    let mut sink = JsonlSink::new(&settings, dir.path());
+    let mut sink = SinkWriter::new(&settings, dir.path());
     assert!(sink.step(&opened.store, written[0].id).is_err());
     assert!(!sink.is_at(written[0].id));
-    assert!(!JsonlSink::new(&settings, dir.path()).is_at(written[0].id));
+    assert!(!SinkWriter::new(&settings, dir.path()).is_at(written[0].id));
 }
 
 #[test]
@@ -293,8 +310,8 @@ fn a_sink_may_be_what_cannot_be_synced() {
     let mut opened = open(dir.path(), BY_DAY);
     let written = opened.commit(vec![served(NOON)]);
     let settings = settings(Path::new("/dev/null"), &[]);
-    copy(&mut JsonlSink::new(&settings, dir.path()), &opened);
-    assert!(JsonlSink::new(&settings, dir.path()).is_at(written[0].id));
+    copy(&mut SinkWriter::new(&settings, dir.path()), &opened);
+    assert!(SinkWriter::new(&settings, dir.path()).is_at(written[0].id));
 }
 
 #[test]

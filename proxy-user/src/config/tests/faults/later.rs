@@ -18,13 +18,6 @@ pub(super) const FAULTS: &[Faulty] = &[
     ("[kernel]\nnat_addresses = []", &["2:1: \"nat_addresses\" in [kernel] is not supported yet"]),
     ("[api]\ntls = true", &["2:1: \"tls\" in [api] is not supported yet"]),
     ("[api.tls]\ncert = \"/a\"", &["1:1: tls takes true or false, not a table"]),
-    (
-        "[[sink]]\nkind = \"syslog\"\naddress = \"udp://127.0.0.1:514\"",
-        &[
-            "2:8: kind \"syslog\" is not supported yet",
-            "3:1: \"address\" in [sink] is not supported yet",
-        ],
-    ),
     // Keys of services.
     of_service!("forward = \"auto\"", "forward"),
     of_service!("source = \"proxy\"", "source"),

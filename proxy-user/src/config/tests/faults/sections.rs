@@ -114,11 +114,34 @@ pub(super) const FAULTS: &[Faulty] = &[
         "[api]\nallow = [\"10.0.0.1/8\"]",
         &["2:10: allow: \"10.0.0.1/8\" has bits set after its prefix; 10.0.0.0/8 is the prefix"],
     ),
-    ("[[sink]]\npath = \"-\"", &["1:1: [[sink]] has no kind: \"jsonl\""]),
+    ("[[sink]]\npath = \"-\"", &["1:1: [[sink]] has no kind: \"jsonl\" or \"syslog\""]),
     ("[[sink]]\nkind = \"jsonl\"", &["1:1: [[sink]] has no path: of a file, or \"-\" for stdout"]),
     (
         "[[sink]]\nkind = \"jsonl\"\npath = \"-\"\nfilter = { verdict = [\"no\"] }",
         &["4:23: verdict is \"allowed\" or \"denied\" or \"error\", not \"no\""],
+    ),
+    (
+        "[[sink]]\nkind = \"syslog\"\npath = \"/a\"",
+        &[
+            "1:1: [[sink]] has no address: \"udp://HOST:PORT\", \"tcp://HOST:PORT\" or \"unix:///PATH\"",
+            "3:1: \"path\" is not of kind \"syslog\", which has \"address\"",
+        ],
+    ),
+    (
+        "[[sink]]\nkind = \"syslog\"\naddress = \"udp://log\"",
+        &[
+            "3:11: address takes \"udp://HOST:PORT\", \"tcp://HOST:PORT\" or \"unix:///PATH\", not \"udp://log\"",
+        ],
+    ),
+    (
+        "[[sink]]\nkind = \"syslog\"\naddress = \"unix://log\"",
+        &[
+            "3:11: address takes \"udp://HOST:PORT\", \"tcp://HOST:PORT\" or \"unix:///PATH\", not \"unix://log\"",
+        ],
+    ),
+    (
+        "[[sink]]\nkind = \"jsonl\"\naddress = \"tcp://log:514\"\npath = \"-\"",
+        &["3:1: \"address\" is not of kind \"jsonl\", which has \"path\""],
     ),
     ("sink = 5", &["1:8: sink takes tables: [[sink]]"]),
     ("[api]\ncontrol_group = 5", &["2:17: control_group takes a string, not an integer"]),
@@ -126,7 +149,7 @@ pub(super) const FAULTS: &[Faulty] = &[
         "[api]\nlisten = \"127.0.0.1:0\"",
         &["2:10: listen takes \"ADDRESS:PORT\", not \"127.0.0.1:0\""],
     ),
-    ("[[sink]]\nkind = \"kafka\"", &["2:8: kind is \"jsonl\", not \"kafka\""]),
+    ("[[sink]]\nkind = \"kafka\"", &["2:8: kind is \"jsonl\" or \"syslog\", not \"kafka\""]),
     (
         "[[sink]]\nkind = \"jsonl\"\npath = \"-\"\nfilter = { service = [\"a\"] }",
         &["4:12: unknown key \"service\" in [sink.filter]; the top level has such a key"],
