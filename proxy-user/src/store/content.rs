@@ -142,6 +142,9 @@ pub(super) fn join(
     pieces: &Pieces,
     kept: Kept,
 ) -> Result<Option<(Head, Bytes)>, StoreError> {
+    if blocks.is_empty() {
+        return Ok(None);
+    }
     let reader = |block| Reader { block, pieces };
     let texts: Vec<Vec<Texts>> =
         blocks.iter().map(|block| reader(block).dictionaries()).collect::<Result<_, _>>()?;

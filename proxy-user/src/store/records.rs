@@ -23,6 +23,7 @@ use super::{
     partition::{Files, Partition},
     retention::Shares,
     series::{Damaged, Kind, Series},
+    turns::Turns,
 };
 use crate::{
     config::Log,
@@ -74,6 +75,7 @@ pub(super) struct Shared {
     /// Held by who writes: the writer, or retention where it begins a partition.
     pub(super) writing: Mutex<()>,
     pub(super) damaged: Damaged,
+    pub(super) turns: Turns,
     keeps_nothing: AtomicBool,
 }
 
@@ -99,6 +101,7 @@ impl Shared {
             noise: series(Kind::Noise),
             writing: Mutex::default(),
             damaged: Damaged::default(),
+            turns: Turns::default(),
             keeps_nothing: AtomicBool::new(false),
         }
     }

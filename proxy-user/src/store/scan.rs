@@ -1,13 +1,13 @@
 //! Reading: pages in any order, and runs in the order of ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use uuid::Uuid;
 
 use super::{
     Cursor, Filter, Order, Page, Paging, Query, Store, StoreError,
     block::{GROUP, Reader, Rows},
-    order::{Best, Found, Locals, Place, key},
+    order::{Approach, Best, Found, HELD, Locals, Look, Place, Scan, approach, key},
     select::{Selected, set},
     series::Kind,
     view::View,
@@ -26,29 +26,19 @@ impl Store {
                 (0, Some(Place { key: key(query.sort, &record), id: record.id }))
             }
         };
-        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        // One more tells whether there is a next page.
-        let wanted = skipped.saturating_add(query.page_size).saturating_add(1);
         let views = self.views()?;
-        let blocks = in_order(&views, query.order);
-        let mut best = Best::new(query.order, after, wanted);
-        let mut total = 0;
-        for (at, (view, block)) in blocks.iter().enumerate() {
-            let Some(reader) = views[*view].reader(*block)? else { continue };
-            let selected = query.filter.select(reader)?;
-            let count = selected.count(reader.rows());
-            total += count as u64;
-            if count > 0 && best.may_use(&reader.block.head.times, query.sort) {
-                let locals = Locals::of(reader, query.sort)?;
-                best.look(reader, &selected, &locals, at)?;
+        let asked = Asked { query, blocks: in_order(&views, query.order), views };
+        let _turn = self.shared.turns.take();
+        let skip = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let mut near = Approach { after, skip };
+        if skip >= HELD {
+            let total = asked.total()?;
+            if skip >= total {
+                return Ok(Page { records: Vec::new(), total: total as u64, next: None });
             }
+            near = approach(&asked, query.order, skip, total)?;
         }
-        let mut found: Vec<Found> = best.into_sorted().into_iter().skip(skipped).collect();
-        let has_more = found.len() > query.page_size;
-        found.truncate(query.page_size);
-        let records = read(&views, &blocks, &found)?;
-        let next = records.last().filter(|_| has_more).map(|last| Cursor { id: last.id });
-        Ok(Page { records, total, next })
+        asked.page(near)
     }
 
     /// What each partition holds now.
@@ -130,6 +120,87 @@ impl Store {
 /// A view among others, and a block of it.
 type At = (usize, usize);
 
+/// A question, and what it is asked of.
+struct Asked<'a> {
+    query: &'a Query,
+    views: Vec<View>,
+    /// All blocks in the direction of the order.
+    blocks: Vec<At>,
+}
+
+impl Asked<'_> {
+    /// Each block's selected rows, where there are any.
+    fn selected(
+        &self,
+        mut take: impl FnMut(Reader<'_>, &Selected, usize) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for (at, (view, block)) in self.blocks.iter().enumerate() {
+            let Some(reader) = self.views[*view].reader(*block)? else { continue };
+            let selected = self.query.filter.select(reader)?;
+            if selected.count(reader.rows()) > 0 {
+                take(reader, &selected, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many match.
+    fn total(&self) -> Result<usize, StoreError> {
+        let mut total = 0;
+        self.selected(|reader, selected, _| {
+            total += selected.count(reader.rows());
+            Ok(())
+        })?;
+        Ok(total)
+    }
+
+    /// The page behind a place, after so many more.
+    fn page(&self, near: Approach) -> Result<Page, StoreError> {
+        let Query { sort, order, page_size, .. } = *self.query;
+        // One more tells whether there is a next page.
+        let mut best = Best::new(order, near.after, near.skip + page_size + 1);
+        let mut total = 0;
+        self.selected(|reader, selected, at| {
+            total += selected.count(reader.rows()) as u64;
+            if best.may_use(&reader.block.head.times, sort) {
+                best.look(reader, selected, &Locals::of(reader, sort)?, at)?;
+            }
+            Ok(())
+        })?;
+        let mut found: Vec<Found> = best.into_sorted().into_iter().skip(near.skip).collect();
+        let has_more = found.len() > page_size;
+        found.truncate(page_size);
+        let records = self.read(&found)?;
+        let next = records.last().filter(|_| has_more).map(|last| Cursor { id: last.id });
+        Ok(Page { records, total, next })
+    }
+
+    /// The records that were found: each block is read once.
+    fn read(&self, found: &[Found]) -> Result<Vec<Record>, StoreError> {
+        let mut blocks: BTreeMap<usize, Option<Rows>> = BTreeMap::new();
+        let mut records = Vec::with_capacity(found.len());
+        for one in found {
+            let rows = match blocks.entry(one.block) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(free) => {
+                    let (view, block) = self.blocks[one.block];
+                    free.insert(self.views[view].reader(block)?.map(Rows::of).transpose()?)
+                }
+            };
+            records.extend(rows.as_ref().and_then(|rows| rows.record(one.row)));
+        }
+        Ok(records)
+    }
+}
+
+impl Scan for Asked<'_> {
+    fn each(&self, look: Look<'_>) -> Result<(), StoreError> {
+        self.selected(|reader, selected, at| {
+            look(reader, selected, &Locals::of(reader, self.query.sort)?, at)
+        })
+    }
+}
+
 /// All blocks in the direction of an order, by their ids.
 fn in_order(views: &[View], order: Order) -> Vec<At> {
     let mut blocks: Vec<(Uuid, At)> = Vec::new();
@@ -142,23 +213,6 @@ fn in_order(views: &[View], order: Order) -> Vec<At> {
         blocks.reverse();
     }
     blocks.into_iter().map(|(_, at)| at).collect()
-}
-
-/// The records that were found: each block is read once.
-fn read(views: &[View], blocks: &[At], found: &[Found]) -> Result<Vec<Record>, StoreError> {
-    let mut rows: BTreeMap<usize, Option<Rows>> = BTreeMap::new();
-    let mut records = Vec::with_capacity(found.len());
-    for one in found {
-        let rows = match rows.entry(one.block) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
-                let (view, block) = blocks[one.block];
-                free.insert(views[view].reader(block)?.map(Rows::of).transpose()?)
-            }
-        };
-        records.extend(rows.as_ref().and_then(|rows| rows.record(one.row)));
-    }
-    Ok(records)
 }
 
 /// Appends matching records of a view until there are `most`.

@@ -101,6 +101,7 @@ pub struct Count {
 impl Store {
     /// Sums up what matches.
     pub fn summary(&self, filter: &Filter) -> Result<Summary, StoreError> {
+        let _turn = self.shared.turns.take();
         let mut counting = Counting::new(self.step(filter)?);
         self.visit(filter, |reader, selected| counting.add(reader, selected))?;
         let mut summary = counting.into_summary();

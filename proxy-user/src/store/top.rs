@@ -14,13 +14,8 @@ use crate::record::{KeyedMap, Source};
 const MOST: usize = if cfg!(test) { 5 } else { 1 << 20 };
 
 /// How many there are of each value.
+#[derive(Default)]
 pub(super) struct Counts(KeyedMap<String, u64>);
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self(KeyedMap::default())
-    }
-}
 
 impl Counts {
     pub(super) fn count(&mut self, value: String, count: u64) {
@@ -110,20 +105,23 @@ impl Store {
     /// them at a time.
     pub(super) fn top_sources(&self, filter: &Filter) -> Result<Vec<Count>, StoreError> {
         let mut parts = 4;
-        'more: loop {
-            let mut best: Vec<Count> = Vec::new();
-            for part in 0..parts {
-                let mut sources = Sources::of(part, parts);
-                self.visit(filter, |reader, selected| sources.add(reader, selected))?;
-                match sources.into_top(TOP) {
-                    Some(top) => best.extend(top),
-                    None => {
-                        parts *= 4;
-                        continue 'more;
-                    }
-                }
+        loop {
+            if let Some(best) = self.top_of_parts(filter, parts)? {
+                return Ok(best);
             }
-            return Ok(top(best.into_iter().map(|one| (one.value, one.count)), TOP));
+            parts *= 4;
         }
+    }
+
+    /// `None`: there are too many in one of so many parts.
+    fn top_of_parts(&self, filter: &Filter, parts: u64) -> Result<Option<Vec<Count>>, StoreError> {
+        let mut best = Vec::new();
+        for part in 0..parts {
+            let mut sources = Sources::of(part, parts);
+            self.visit(filter, |reader, selected| sources.add(reader, selected))?;
+            let Some(top) = sources.into_top(TOP) else { return Ok(None) };
+            best.extend(top.into_iter().map(|one| (one.value, one.count)));
+        }
+        Ok(Some(top(best.into_iter(), TOP)))
     }
 }

@@ -21,12 +21,11 @@ impl View {
     /// Reads one of its blocks. The file is opened with the first. `None`: retention
     /// removed the partition.
     pub(super) fn reader(&self, block: usize) -> Result<Option<Reader<'_>>, StoreError> {
-        let pieces = match self.pieces.get() {
-            Some(pieces) => pieces,
-            None => {
-                let read = self.partition.pieces()?;
-                self.pieces.get_or_init(|| read)
-            }
+        let pieces = if let Some(pieces) = self.pieces.get() {
+            pieces
+        } else {
+            let read = self.partition.pieces()?;
+            self.pieces.get_or_init(|| read)
         };
         let block = self.content.blocks.get(block);
         Ok(pieces.as_ref().zip(block).map(|(pieces, block)| Reader { block, pieces }))

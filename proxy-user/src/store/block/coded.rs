@@ -10,13 +10,6 @@ pub(super) struct Coded<K> {
     pub(super) codes: Vec<u32>,
 }
 
-impl<K> Coded<K> {
-    /// What it holds, which is then empty.
-    pub(super) fn take(&mut self) -> Self {
-        Self { values: std::mem::take(&mut self.values), codes: std::mem::take(&mut self.codes) }
-    }
-}
-
 impl<K: Copy + Ord + Hash> Coded<K> {
     /// The dictionary of these rows.
     pub(super) fn of(rows: impl Iterator<Item = K>) -> Self {
@@ -42,12 +35,14 @@ impl<K: Copy + Ord + Hash> Coded<K> {
         for (new, old) in order.iter().enumerate() {
             sorted[*old as usize] = place(new);
         }
-        codes.iter_mut().for_each(|code| *code = sorted[*code as usize]);
+        for code in &mut codes {
+            *code = sorted[*code as usize];
+        }
         Self { values: order.into_iter().map(|code| seen[code as usize]).collect(), codes }
     }
 
     /// One column behind the other.
-    pub(super) fn joined(columns: Vec<Self>) -> Self {
+    pub(super) fn joined(columns: &[Self]) -> Self {
         let mut all: Vec<(K, usize, u32)> = Vec::new();
         for (column, coded) in columns.iter().enumerate() {
             let values = coded.values.iter().enumerate();
@@ -88,7 +83,7 @@ mod tests {
         fn rows_come_back_and_values_are_in_order(
             parts in prop::collection::vec(prop::collection::vec(0u64..20, 0..50), 1..5),
         ) {
-            let joined = Coded::joined(parts.iter().map(|p| Coded::of(p.iter().copied())).collect());
+            let joined = Coded::joined(&parts.iter().map(|p| Coded::of(p.iter().copied())).collect::<Vec<_>>());
             let rows = joined.codes.iter().map(|code| joined.values[*code as usize]);
             prop_assert_eq!(rows.collect::<Vec<u64>>(), parts.concat());
             prop_assert!(joined.values.is_sorted_by(|a, b| a < b));

@@ -66,29 +66,34 @@ impl<'a> Columns<'a> {
     }
 
     /// One block behind the other.
-    pub(in crate::store) fn joined(mut blocks: Vec<Self>) -> Self {
+    pub(in crate::store) fn joined(blocks: Vec<Self>) -> Self {
         let rows = blocks.iter().map(|block| block.rows).sum();
-        let code = |code: Code| {
-            Coded::joined(
-                blocks.iter_mut().map(|block| block.codes[code as usize].take()).collect(),
-            )
-        };
-        let codes = Code::ALL.into_iter().map(code).collect();
-        let text = |text: Text| {
-            Coded::joined(
-                blocks.iter_mut().map(|block| block.texts[text as usize].take()).collect(),
-            )
-        };
-        let texts = Text::ALL.into_iter().map(text).collect();
-        let number = |number: Number| {
-            let parts: Vec<&[u64]> =
-                blocks.iter().map(|block| block.numbers[number as usize].as_slice()).collect();
-            parts.concat()
-        };
-        let numbers = Number::ALL.into_iter().map(number).collect();
-        let source = Coded::joined(blocks.iter_mut().map(|block| block.source.take()).collect());
-        Self { rows, codes, source, numbers, texts }
+        let (mut codes, mut numbers) = (Vec::new(), Vec::new());
+        let (mut texts, mut source) = (Vec::new(), Vec::new());
+        for block in blocks {
+            codes.push(block.codes);
+            numbers.push(block.numbers);
+            texts.push(block.texts);
+            source.push(block.source);
+        }
+        Self {
+            rows,
+            codes: by_column(codes).iter().map(|parts| Coded::joined(parts)).collect(),
+            source: Coded::joined(&source),
+            numbers: by_column(numbers).iter().map(|parts| parts.concat()).collect(),
+            texts: by_column(texts).iter().map(|parts| Coded::joined(parts)).collect(),
+        }
     }
+}
+
+/// Of the columns of each block, the parts of each column.
+fn by_column<T>(blocks: Vec<Vec<T>>) -> Vec<Vec<T>> {
+    let mut columns: Vec<Vec<T>> = Vec::new();
+    for block in blocks {
+        columns.resize_with(block.len().max(columns.len()), Vec::new);
+        columns.iter_mut().zip(block).for_each(|(column, part)| column.push(part));
+    }
+    columns
 }
 
 fn coded(column: Code, record: &Record) -> u64 {

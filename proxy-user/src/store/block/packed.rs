@@ -26,7 +26,9 @@ pub(super) fn encode(values: &[u64], out: &mut Vec<u8>) {
     out.push(GROUPS);
     let groups: Vec<Group> = values.chunks(GROUP).map(Group::of).collect();
     out.extend(groups.iter().map(|group| group.width));
-    groups.iter().for_each(|group| varint::write(group.least, out));
+    for group in &groups {
+        varint::write(group.least, out);
+    }
     let packer = BitPacker4x::new();
     for (group, values) in groups.iter().zip(values.chunks(GROUP)) {
         group.pack(values, packer, out);
@@ -192,7 +194,9 @@ impl Packed {
         }
         BitPacker4x::new().decompress(&bits[..bytes_of(width)], out, width);
         let least = code(least[group]);
-        out.iter_mut().for_each(|value| *value = value.wrapping_add(least));
+        for value in out {
+            *value = value.wrapping_add(least);
+        }
     }
 
     /// One of the numbers.

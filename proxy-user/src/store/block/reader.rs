@@ -54,7 +54,7 @@ pub(in crate::store) struct Reader<'a> {
     pub(in crate::store) pieces: &'a Pieces,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     pub(in crate::store) fn rows(&self) -> usize {
         self.block.rows()
     }
@@ -131,10 +131,10 @@ impl<'a> Reader<'a> {
         // A zigzag number is twice as large.
         let apart = self.number(Number::RequestTime)?.bound().div_ceil(2);
         let apart = i64::try_from(apart).unwrap_or(i64::MAX);
-        let (first, last) = self.block.head.times.started;
+        let (earliest, latest) = self.block.head.times.started;
         let time = |id: Uuid| Id::from(id).time.cast_signed();
-        Ok(time(most) >= first.0.saturating_sub(apart)
-            && time(least) <= last.0.saturating_add(apart))
+        Ok(time(most) >= earliest.0.saturating_sub(apart)
+            && time(least) <= latest.0.saturating_add(apart))
     }
 
     /// Ids of requests; what is none has one that means nothing.
@@ -159,25 +159,25 @@ impl<'a> Reader<'a> {
         &self,
         texts: &'t [Texts],
     ) -> Result<Columns<'t>, StoreError> {
-        let codes = |column: Column, values: usize| {
+        let places = |column: Column, values: usize| {
             let codes = self.packed(column)?.to_codes();
             let is_known = codes.iter().all(|code| (*code as usize) < values);
             if is_known { Ok(codes) } else { Err(self.damaged(column)) }
         };
-        let coded = |code: Code| {
+        let number = |code: Code| {
             let values = self.values(code)?;
-            Ok(Coded { codes: codes(Column::Code(code), values.len())?, values })
+            Ok(Coded { codes: places(Column::Code(code), values.len())?, values })
         };
         let text = |text: Text| {
             let values: Vec<&[u8]> =
                 texts.get(text as usize).into_iter().flat_map(Texts::iter).collect();
-            Ok(Coded { codes: codes(Column::Text(text), values.len())?, values })
+            Ok(Coded { codes: places(Column::Text(text), values.len())?, values })
         };
         let sources: Vec<_> = self.sources()?.clients().collect();
-        let source = Coded { codes: codes(Column::Source, sources.len())?, values: sources };
+        let source = Coded { codes: places(Column::Source, sources.len())?, values: sources };
         Ok(Columns {
             rows: self.rows(),
-            codes: Code::ALL.into_iter().map(coded).collect::<Result<_, StoreError>>()?,
+            codes: Code::ALL.into_iter().map(number).collect::<Result<_, StoreError>>()?,
             source,
             numbers: Number::ALL
                 .into_iter()

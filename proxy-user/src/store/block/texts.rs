@@ -15,8 +15,10 @@ const MOST_BYTES: usize = 1 << 30;
 pub(super) fn encode(texts: &[&[u8]], compressed: bool, out: &mut Vec<u8>) {
     let mut plain = Vec::new();
     varint::write(texts.len() as u64, &mut plain);
-    texts.iter().for_each(|text| varint::write(text.len() as u64, &mut plain));
-    texts.iter().for_each(|text| plain.extend_from_slice(text));
+    for text in texts {
+        varint::write(text.len() as u64, &mut plain);
+    }
+    plain.extend(texts.iter().copied().flatten());
     if compressed {
         let packed = lz4_flex::block::compress(&plain);
         if packed.len() < plain.len() {

@@ -11,7 +11,7 @@ use crate::store::{
 
 /// A row that is among the best so far.
 pub(in crate::store) struct Found {
-    place: Place,
+    pub(super) place: Place,
     order: Order,
     /// Which block, as the caller counts them.
     pub(in crate::store) block: usize,
@@ -74,12 +74,8 @@ impl Best {
             Order::Ascending => (first, last),
             Order::Descending => (last, first),
         };
-        let compare = |a: &Key, b: &Key| match self.order {
-            Order::Ascending => a.cmp(b),
-            Order::Descending => b.cmp(a),
-        };
-        self.after.as_ref().is_none_or(|after| compare(&farthest, &after.key).is_ge())
-            && self.worst().is_none_or(|worst| compare(&nearest, &worst.key).is_le())
+        self.after.as_ref().is_none_or(|after| !before(self.order, &farthest, &after.key))
+            && self.worst().is_none_or(|worst| !before(self.order, &worst.key, &nearest))
     }
 
     /// The last of the best, where there are as many as wanted.
@@ -168,10 +164,11 @@ impl Best {
         });
         let tie = worst.and_then(|place| {
             let head = &reader.block.head;
-            let can_win = match self.order {
-                Order::Ascending => head.first_id < place.id,
-                Order::Descending => head.last_id > place.id,
+            let best = match self.order {
+                Order::Ascending => &head.first_id,
+                Order::Descending => &head.last_id,
             };
+            let can_win = before(self.order, best, &place.id);
             locals.find(&place.key).filter(|_| !can_win)
         });
         Useful { numbers: least..end, lost: tie }
@@ -181,5 +178,13 @@ impl Best {
 impl Useful {
     fn may_be_better(&self, number: u64) -> bool {
         self.numbers.contains(&number) && self.lost != Some(number)
+    }
+}
+
+/// Whether one comes before the other.
+pub(super) fn before<T: Ord>(order: Order, one: &T, other: &T) -> bool {
+    match order {
+        Order::Ascending => one < other,
+        Order::Descending => one > other,
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::store) struct Place {
 }
 
 impl Place {
-    pub(super) fn compare(&self, other: &Self, order: Order) -> Ordering {
+    pub(in crate::store) fn compare(&self, other: &Self, order: Order) -> Ordering {
         match order {
             Order::Ascending => self.cmp(other),
             Order::Descending => other.cmp(self),

@@ -115,13 +115,13 @@ impl Locals {
             let second = if is_http { path[row] } else { port[row] };
             u128::from(host[row]) << 64 | u128::from(is_http) << 32 | u128::from(second)
         };
-        let part = |pair: u128, from: u32| (pair >> from & 0xffff_ffff) as usize;
+        let half = |pair: u128, from: u32| (pair >> from & 0xffff_ffff) as usize;
         let shown = |texts: &Texts, at: usize| {
             String::from_utf8_lossy(texts.get(at).unwrap_or_default()).into_owned()
         };
         let url = |pair: u128| {
-            let (host, second) = (shown(&hosts, part(pair, 64)), part(pair, 0));
-            if part(pair, 32) == 1 {
+            let (host, second) = (shown(&hosts, half(pair, 64)), half(pair, 0));
+            if half(pair, 32) == 1 {
                 host + &shown(&paths, second)
             } else {
                 format!("{host}:{}", ports.get(second).copied().unwrap_or(0))

@@ -3,7 +3,9 @@
 mod best;
 mod key;
 mod locals;
+mod rank;
 
 pub(super) use best::{Best, Found};
 pub(super) use key::{Place, key};
 pub(super) use locals::Locals;
+pub(super) use rank::{Approach, HELD, Look, Scan, approach};

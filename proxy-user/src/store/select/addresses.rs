@@ -49,7 +49,7 @@ fn v4_ranges(part: &str) -> Vec<(u32, u32)> {
         .filter(|octet| octet.to_string().starts_with(begun))
         .map(|octet| {
             let least = (base << 8 | u32::from(octet)) << below;
-            (least, least | ((1u64 << below) - 1) as u32)
+            (least, least | ((1 << below) - 1))
         })
         .collect()
 }

@@ -127,7 +127,9 @@ impl Selected {
             Self::None => Self::All,
             Self::All => Self::None,
             Self::Some(Bits(mut words)) => {
-                words.iter_mut().for_each(|word| *word = !*word);
+                for word in &mut words {
+                    *word = !*word;
+                }
                 Self::Some(Bits(words).within(rows))
             }
         }

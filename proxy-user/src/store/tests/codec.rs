@@ -54,7 +54,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn drafts()(
+    pub(in crate::store) fn drafts()(
         (service_id, host, target) in any::<(String, String, String)>(),
         (timestamp, started_at, duration_ms) in any::<(i64, i64, u64)>(),
         (listen_port, source_port) in any::<(u16, u16)>(),

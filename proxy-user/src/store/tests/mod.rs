@@ -3,12 +3,13 @@
 mod backlog;
 mod books;
 mod broken;
-mod codec;
+pub(super) mod codec;
 mod commit;
 mod failing;
 mod filters;
 mod group;
 mod naive;
+mod questions;
 mod retention;
 mod summary;
 mod support;
