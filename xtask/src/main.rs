@@ -52,6 +52,14 @@ enum Command {
         #[arg(long, value_name = "BINARY")]
         beside: Vec<PathBuf>,
     },
+    /// Fill a directory's store with records as the benchmark's, to try Weir with
+    Fill {
+        /// Where
+        dir: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 10_000_000)]
+        records: u64,
+    },
     /// Have scanners and slow clients at a site over TLS (root)
     Scan {
         /// What for; everything where nothing is named
@@ -87,6 +95,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Test => return test::run(),
         Command::Demo => demo::run(),
         Command::Bench { which, beside } => bench::run(&which, &beside),
+        Command::Fill { dir, records } => bench::fill(&dir, records),
         Command::Scan { which } => return scan::run(&which),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),

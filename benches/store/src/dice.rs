@@ -54,7 +54,9 @@ impl Zipf {
             sum
         };
         let mut up_to: Vec<f64> = (1..=ranks).map(weigh).collect();
-        up_to.iter_mut().for_each(|weight| *weight /= sum);
+        for weight in &mut up_to {
+            *weight /= sum;
+        }
         Self { up_to }
     }
 

@@ -159,17 +159,13 @@ impl Generator {
         let rank = self.by_client.rank(&mut self.dice);
         let Client { address, location } = &self.clients[rank];
         let (source, location) = (Source::Address(*address), location.clone());
-        match service.protocol {
-            Http => {
-                let draft = self.request(service, timestamp, rank);
-                Entry { draft: Draft { source, location, ..draft }, origin: Origin::Userspace }
-            }
-            _ => {
-                let draft = self.connection(service, timestamp);
-                let origin = Origin::Flow(self.flow(service.port, draft.source_port));
-                Entry { draft: Draft { source, location, ..draft }, origin }
-            }
+        if service.protocol == Http {
+            let draft = self.request(service, timestamp, rank);
+            return Entry { draft: Draft { source, location, ..draft }, origin: Origin::Userspace };
         }
+        let draft = self.connection(service, timestamp);
+        let origin = Origin::Flow(self.flow(service.port, draft.source_port));
+        Entry { draft: Draft { source, location, ..draft }, origin }
     }
 
     fn flow(&mut self, service_port: u16, client_port: u16) -> FlowId {
@@ -274,7 +270,7 @@ impl Generator {
             auth: service.auth,
             user_id,
             user_email,
-            http_version: Some(if client % 4 == 0 {
+            http_version: Some(if client.is_multiple_of(4) {
                 HttpVersion::Http11
             } else {
                 HttpVersion::Http2
@@ -286,7 +282,11 @@ impl Generator {
             reason,
             bytes_upload: up,
             bytes_download: down,
-            tls_version: Some(if client % 23 == 0 { TlsVersion::Tls12 } else { TlsVersion::Tls13 }),
+            tls_version: Some(if client.is_multiple_of(23) {
+                TlsVersion::Tls12
+            } else {
+                TlsVersion::Tls13
+            }),
             http: Some(Box::new(http)),
             ..self.blank(service, timestamp, duration)
         }
@@ -300,7 +300,6 @@ impl Generator {
     fn outcome(&mut self, service: &Service) -> (u16, Verdict, Option<Reason>) {
         let needs_login = service.auth != Open;
         match self.dice.below(200) {
-            0..=172 => (200, Verdict::Allowed, None),
             173..=180 => (304, Verdict::Allowed, None),
             181..=189 => (404, Verdict::Allowed, None),
             190..=191 => (403, Verdict::Denied, Some(Reason::CountryRestricted)),

@@ -1,4 +1,4 @@
-//! SQLite with the same records, in the table that a well-known proxy ships.
+//! `SQLite` with the same records, in the table that a well-known proxy ships.
 
 use std::{path::Path, time::Instant};
 

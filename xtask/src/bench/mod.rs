@@ -7,6 +7,7 @@ mod proxies;
 mod relay;
 mod routing;
 mod stats;
+mod store;
 mod udp;
 mod verdict;
 
@@ -25,6 +26,8 @@ use crate::{
     setup,
 };
 
+pub(crate) use store::fill;
+
 const RESULTS: &str = "benches/results";
 
 /// What can be measured.
@@ -42,6 +45,8 @@ pub(crate) enum Which {
     Large,
     /// HTTP over TLS beside nginx, HAProxy and Caddy
     Http,
+    /// The store at ten million records, beside `SQLite`
+    Store,
     /// Where the time of a request over TLS goes
     Profile,
     /// What a request over TLS takes of other builds of Weir (`--beside`), and of this one
@@ -69,6 +74,7 @@ pub(crate) fn run(which: &[Which], beside: &[PathBuf]) -> Result<()> {
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
+            Which::Store => record("store", store::measure)?,
             Which::Profile => record("profile", http::profile)?,
             Which::Compare => record("compare", || http::compare(beside))?,
         }

@@ -38,7 +38,7 @@ pub(super) fn measure() -> Result<Value> {
 }
 
 /// Fetches the database once.
-fn database() -> Result<PathBuf> {
+pub(super) fn database() -> Result<PathBuf> {
     let dir = PathBuf::from("target/tools/geo");
     let file = dir.join(DATABASE_FILE);
     if !file.is_file() {
