@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many records are held at once.
-const BATCH: usize = 500;
+const BATCH: usize = 2000;
 
 /// A reader that remembers how far it has come. No transaction of the store stays
 /// open between two batches, however slow the client is.
