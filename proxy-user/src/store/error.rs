@@ -26,7 +26,7 @@ pub enum StoreError {
     },
     /// It was written by an earlier Weir, and only reading it is asked for.
     #[error(
-        "{path} has format {found}, which an older Weir wrote; `weir run` brings it up to date"
+        "{path} has format {found}, which an older Weir wrote; `weir run` or `weir store compact` brings it up to date"
     )]
     Older {
         /// The file.

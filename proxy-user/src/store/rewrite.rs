@@ -31,6 +31,7 @@ const UNFINISHED: &str = "unfinished";
 /// Brings a file of an older format to this one.
 pub(super) fn migrate(path: &Path) -> Result<(), StoreError> {
     let old = RecordsFile::open(path, Access::Write)?;
+    tracing::info!(path = %path.display(), "records of an older format are brought to this one");
     replace(&old, |new| {
         let (mut number, mut after, mut bad) = (0, None, 0);
         loop {

@@ -13,6 +13,10 @@ use super::{
 };
 use crate::record::Timestamp;
 
+/// Records of a block at most. A tail grows beyond a full block where the disk has room for
+/// commits, and none for the block.
+const MOST_ROWS: usize = 64 * super::ROWS;
+
 /// What is known of a block without reading it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::store) struct Head {
@@ -48,7 +52,7 @@ pub(super) struct Span {
 impl Head {
     /// Whether a block can be like that: what is read by it allocates for its rows.
     pub(in crate::store) fn is_possible(&self) -> bool {
-        (1..=8 * super::ROWS).contains(&(self.rows as usize)) && self.spans.len() == Column::COUNT
+        (1..=MOST_ROWS).contains(&(self.rows as usize)) && self.spans.len() == Column::COUNT
     }
 }
 

@@ -46,7 +46,9 @@ impl Texts {
             PLAIN => bytes.slice(1..),
             LZ4 => {
                 let mut rest = &bytes[1..];
-                let length = varint::read_size(&mut rest, MOST_BYTES)?;
+                // A byte of LZ4 is no more than 255.
+                let most = MOST_BYTES.min(255 * bytes.len());
+                let length = varint::read_size(&mut rest, most)?;
                 lz4_flex::block::decompress(rest, length).ok()?.into()
             }
             _ => return None,

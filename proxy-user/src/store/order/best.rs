@@ -1,6 +1,6 @@
 //! The best rows of all blocks, so many of them.
 
-use std::{cmp::Ordering, collections::BinaryHeap, ops::Range};
+use std::{cmp::Ordering, collections::BinaryHeap, ops::RangeInclusive};
 
 use super::{Locals, Place, key::Key};
 use crate::store::{
@@ -49,7 +49,7 @@ pub(in crate::store) struct Best {
 
 /// Which keys of a block are still of use.
 struct Useful {
-    numbers: Range<u64>,
+    numbers: Option<RangeInclusive<u64>>,
     /// The key at which the id decides, where no id of the block is good enough.
     lost: Option<u64>,
 }
@@ -159,8 +159,8 @@ impl Best {
         };
         let least = above.map_or(0, |place| locals.from(&place.key));
         // A key that is in the block is of use itself: ids decide.
-        let end = below.map_or(u64::MAX, |place| {
-            locals.find(&place.key).map_or_else(|| locals.from(&place.key), |own| own + 1)
+        let most = below.map_or(Some(u64::MAX), |place| {
+            locals.find(&place.key).or_else(|| locals.from(&place.key).checked_sub(1))
         });
         let tie = worst.and_then(|place| {
             let head = &reader.block.head;
@@ -171,13 +171,14 @@ impl Best {
             let can_win = before(self.order, best, &place.id);
             locals.find(&place.key).filter(|_| !can_win)
         });
-        Useful { numbers: least..end, lost: tie }
+        Useful { numbers: most.map(|most| least..=most), lost: tie }
     }
 }
 
 impl Useful {
     fn may_be_better(&self, number: u64) -> bool {
-        self.numbers.contains(&number) && self.lost != Some(number)
+        let is_between = self.numbers.as_ref().is_some_and(|numbers| numbers.contains(&number));
+        is_between && self.lost != Some(number)
     }
 }
 

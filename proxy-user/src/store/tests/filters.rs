@@ -325,6 +325,33 @@ fn pages_and_cursors_give_every_record_once() {
 }
 
 #[test]
+fn the_largest_and_smallest_numbers_have_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BY_COMMIT);
+    for _ in 0..3 {
+        let entry = |bytes_upload| {
+            let entry = served(NOON);
+            Entry { draft: Draft { bytes_upload, ..entry.draft }, ..entry }
+        };
+        opened.commit([u64::MAX, 0, 7, u64::MAX].map(entry).into());
+    }
+    for order in ORDERS {
+        let (mut read, mut paging) = (Vec::new(), Some(Paging::Page(1)));
+        while let Some(part) = paging {
+            let page = ask(&opened, &Filter::default(), (Sort::BytesUpload, order), part, 5);
+            read.extend(page.records.iter().map(|record| record.draft.bytes_upload));
+            paging = page.next.map(Paging::After);
+        }
+        let [low, mid, high] = [[0; 3].as_slice(), &[7; 3], &[u64::MAX; 6]];
+        let expected = match order {
+            Order::Ascending => [low, mid, high].concat(),
+            Order::Descending => [high, mid, low].concat(),
+        };
+        assert_eq!(read, expected);
+    }
+}
+
+#[test]
 fn a_cursor_gives_every_record_once_while_newer_ones_arrive() {
     let dir = tempfile::tempdir().unwrap();
     let (mut opened, _) = filled(dir.path());

@@ -85,7 +85,8 @@ mod tests {
         let (pool, hash) = (Pool::of(1), hash("a"));
         let all = join_all((0..30).map(|_| pool.verify(b"a".to_vec(), hash.clone()))).await;
         let busy = all.iter().filter(|outcome| **outcome == Err(Busy)).count();
-        assert_eq!(busy, 30 - (1 + WAITING));
+        // Places may become free while the others come.
+        assert!((1..=30 - (1 + WAITING)).contains(&busy), "{busy}");
         assert_eq!(pool.verify(b"a".to_vec(), hash).await, Ok(true), "there is room again");
     }
 }
