@@ -5,6 +5,7 @@ mod app;
 mod bind;
 mod contract;
 mod control_socket;
+mod description;
 mod error;
 mod export;
 mod gate;

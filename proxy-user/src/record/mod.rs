@@ -6,6 +6,7 @@ mod ids;
 mod json;
 mod keyed;
 mod model;
+mod schema;
 mod text;
 
 #[cfg(test)]

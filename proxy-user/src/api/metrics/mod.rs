@@ -9,13 +9,34 @@ use axum::{
     response::IntoResponse,
 };
 
-use super::{Backend, app::App, error::ApiError};
+use super::{
+    Backend,
+    app::App,
+    description::{Failed, Refused},
+    error::ApiError,
+};
 
 /// What the text is encoded in.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// `GET /metrics`
-pub(super) async fn scrape(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+/// Metrics for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "Daemon",
+    responses(
+        (
+            status = 200,
+            description = "OpenMetrics text.",
+            body = String,
+            content_type = "application/openmetrics-text",
+        ),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn scrape(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
     let ready = app.backend.ready();
     let status = app.ask(Backend::status).await?;
     let text = families::sheet(&status, ready).text().map_err(|_| {

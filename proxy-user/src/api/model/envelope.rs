@@ -1,9 +1,10 @@
 //! What lists and errors are wrapped in.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listing<T> {
     /// What is on the page.
     pub data: Vec<T>,
@@ -17,6 +18,7 @@ pub struct Listing<T> {
     pub total_pages: u64,
     /// Where the next page begins; absent on the last, and where lists have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub next_cursor: Option<String>,
 }
 
@@ -29,14 +31,15 @@ impl<T> Listing<T> {
 }
 
 /// A list that is never long.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Data<T> {
     /// All of it.
     pub data: Vec<T>,
 }
 
 /// Why a request was not answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Error)]
 pub struct ErrorBody {
     /// For people.
     pub message: String,

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What carries a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Plane {
     /// The host itself; Weir judges and counts.
@@ -25,7 +26,7 @@ impl Plane {
 }
 
 /// A live flow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Flow {
     /// The service's name.
     pub service_id: String,
@@ -34,10 +35,12 @@ pub struct Flow {
     /// `tcp`, `udp` or `tls`, as its record will have it.
     pub protocol: String,
     /// The client.
+    #[schema(value_type = String)]
     pub source_ip: IpAddr,
     /// The client's port.
     pub source_port: u16,
     /// The address of this host that the client addressed.
+    #[schema(value_type = String)]
     pub listen_address: IpAddr,
     /// The port that it addressed.
     pub listen_port: u16,
@@ -58,5 +61,6 @@ pub struct Flow {
     pub packets_download: u64,
     /// Where the client is, as an ISO 3166-1 code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub country_code: Option<String>,
 }

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::rfc3339;
 use crate::record::Timestamp;
 
 /// A session of a user of a service, open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     /// What it is revoked by; of no use to sign in.
     pub id: String,
@@ -20,11 +21,14 @@ pub struct Session {
     pub auth_method: String,
     /// Whose it is, where single sign-on tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub user_id: Option<String>,
     /// Their e-mail address, where the provider has verified it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub user_email: Option<String>,
     /// From where it was opened.
+    #[schema(value_type = String)]
     pub source_ip: IpAddr,
     /// When it was opened.
     #[serde(with = "rfc3339")]
@@ -35,7 +39,7 @@ pub struct Session {
 }
 
 /// What became of sessions that were revoked together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevokedSessions {
     /// How many there were.
     pub revoked: u64,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CertificateStatus, Plane, rfc3339};
 use crate::record::Timestamp;
 
 /// How the daemon is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Of the daemon.
     pub version: String,
@@ -27,6 +28,7 @@ pub struct Status {
     pub maps: Vec<MapStatus>,
     /// The country database, where one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub geoip: Option<GeoipStatus>,
     /// Of each domain that is served over TLS, by name.
     #[serde(default)]
@@ -47,7 +49,8 @@ pub struct Status {
 }
 
 /// An interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Interface)]
 pub struct InterfaceStatus {
     /// Its name.
     pub name: String,
@@ -60,7 +63,8 @@ pub struct InterfaceStatus {
 }
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Service)]
 pub struct ServiceStatus {
     /// Its name, the records' `service_id`.
     pub name: String,
@@ -82,7 +86,8 @@ pub struct ServiceStatus {
 }
 
 /// Requests of a service by verdict; also those that share a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RequestCounts)]
 pub struct RequestStatus {
     /// Served.
     pub allowed: u64,
@@ -93,7 +98,8 @@ pub struct RequestStatus {
 }
 
 /// A target of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Target)]
 pub struct TargetStatus {
     /// As configured.
     pub target: String,
@@ -106,11 +112,13 @@ pub struct TargetStatus {
     pub sessions: u64,
     /// Why it is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error: Option<String>,
 }
 
 /// A map of the kernel's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Map)]
 pub struct MapStatus {
     /// Its name.
     pub name: String,
@@ -121,12 +129,14 @@ pub struct MapStatus {
 }
 
 /// The country database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Geoip)]
 pub struct GeoipStatus {
     /// Its file.
     pub path: String,
     /// When it was built, where one is loaded.
     #[serde(with = "rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub built_at: Option<Timestamp>,
     /// Whether one is in use.
     pub loaded: bool,
@@ -134,11 +144,13 @@ pub struct GeoipStatus {
     pub stale: bool,
     /// Why the file as it is now could not be loaded, or no newer one be fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error: Option<String>,
 }
 
 /// The log writer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Writer)]
 pub struct WriterStatus {
     /// Records that wait to be committed.
     pub queued: u64,
@@ -153,24 +165,28 @@ pub struct WriterStatus {
 }
 
 /// A sink.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sink)]
 pub struct SinkStatus {
     /// Its file, or its address; `-`: stdout.
     pub path: String,
     /// Committed records that it has still to look at; counted up to 100,000. Nobody
     /// knows while the store cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub behind: Option<u64>,
     /// Since when it cannot be written, while it cannot.
     #[serde(with = "rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub failing_since: Option<Timestamp>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error: Option<String>,
 }
 
 /// A count that could hide a loss.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Loss {
     /// `[a-z_]+`
     pub name: String,

@@ -1,12 +1,16 @@
 //! Query strings, read strictly: what is not understood is refused by name.
 
 mod date;
+mod described;
 mod filter;
 mod format;
 mod listing;
 mod pairs;
 mod value;
 
+pub(super) use described::{
+    FilterParameters, FormatParameter, IpText, PageParameters, RecordPageParameters,
+};
 pub(super) use filter::filter;
 pub(super) use format::format;
 pub(super) use listing::{part, query};

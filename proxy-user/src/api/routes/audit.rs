@@ -4,13 +4,26 @@ use axum::{Json, extract::State};
 
 use crate::api::{
     app::App,
+    description::{Failed, Refused},
     error::ApiError,
     model::{AuditEvent, Listing},
-    params::{self, Params},
+    params::{self, PageParameters, Params},
 };
 
-/// `GET /api/events/audit`
-pub(super) async fn list(
+/// What Weir did and what was done to it, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/events/audit",
+    operation_id = "listAuditEvents",
+    tag = "Daemon",
+    params(PageParameters),
+    responses(
+        (status = 200, description = "The page.", body = Listing<AuditEvent>),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn list(
     State(app): State<App>,
     mut params: Params,
 ) -> Result<Json<Listing<AuditEvent>>, ApiError> {

@@ -7,16 +7,27 @@ use super::segment::Segment;
 use crate::{
     api::{
         app::App,
+        description::{Failed, Missing, Refused},
         error::ApiError,
         model::Listing,
-        params::{self, Params},
+        params::{self, FilterParameters, Params, RecordPageParameters},
     },
     record::Record,
     store::Paging,
 };
 
-/// `GET /api/events/proxy`
-pub(super) async fn list(
+/// A page of records.
+///
+/// An empty value is an absent parameter. Filters of different names must all match.
+#[utoipa::path(
+    get,
+    path = "/api/events/proxy",
+    operation_id = "listRecords",
+    tag = "Records",
+    params(FilterParameters, RecordPageParameters),
+    responses((status = 200, description = "The page.", body = Listing<Record>), Refused, Failed),
+)]
+pub(in crate::api) async fn list(
     State(app): State<App>,
     params: Params,
 ) -> Result<Json<Listing<Record>>, ApiError> {
@@ -36,8 +47,21 @@ fn page_number(paging: &Paging) -> u64 {
     }
 }
 
-/// `GET /api/events/proxy/{id}`
-pub(super) async fn one(
+/// One record.
+#[utoipa::path(
+    get,
+    path = "/api/events/proxy/{id}",
+    operation_id = "getRecord",
+    tag = "Records",
+    params(("id" = Uuid, Path, description = "The record's id.")),
+    responses(
+        (status = 200, description = "The record.", body = Record),
+        Refused,
+        Missing,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn one(
     State(app): State<App>,
     Segment(id): Segment,
 ) -> Result<Json<Record>, ApiError> {
@@ -49,8 +73,20 @@ pub(super) async fn one(
         .ok_or_else(|| ApiError::not_found(format!("no record has the id {id}")))
 }
 
-/// `GET /api/events/proxy/summary`
-pub(super) async fn summary(
+/// Time series and top lists of records.
+#[utoipa::path(
+    get,
+    path = "/api/events/proxy/summary",
+    operation_id = "summariseRecords",
+    tag = "Records",
+    params(FilterParameters),
+    responses(
+        (status = 200, description = "The summary.", body = serde_json::Value),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn summary(
     State(app): State<App>,
     mut params: Params,
 ) -> Result<Json<serde_json::Value>, ApiError> {

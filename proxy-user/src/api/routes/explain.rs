@@ -4,12 +4,33 @@ use axum::{Json, extract::State};
 
 use crate::api::{
     app::App,
+    description::{Failed, Refused},
     error::ApiError,
-    params::{self, Params},
+    params::{self, IpText, Params},
 };
 
-/// `GET /api/explain?ip=&service=&url=`
-pub(super) async fn explain(
+/// The policy's answer for an address, and why: of each service, or of the one asked for.
+#[utoipa::path(
+    get,
+    path = "/api/explain",
+    operation_id = "explain",
+    tag = "Daemon",
+    params(
+        ("ip" = IpText, Query, description = "The address."),
+        ("service" = Option<String>, Query, description = "Only this service."),
+        (
+            "url" = Option<String>,
+            Query,
+            description = "Only the service that this URL leads to, and how.",
+        ),
+    ),
+    responses(
+        (status = 200, description = "The answers.", body = serde_json::Value),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn explain(
     State(app): State<App>,
     mut params: Params,
 ) -> Result<Json<serde_json::Value>, ApiError> {

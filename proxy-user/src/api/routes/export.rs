@@ -14,13 +14,32 @@ use uuid::Uuid;
 use super::rows::Rows;
 use crate::api::{
     app::App,
+    description::{Failed, Refused},
     error::ApiError,
     export::Format,
-    params::{self, Params},
+    params::{self, FilterParameters, FormatParameter, Params},
 };
 
-/// `GET /api/events/proxy/export?format=jsonl|csv`: what is committed when it starts.
-pub(super) async fn export(
+/// Every matching record, oldest first: what is committed when it starts.
+///
+/// A failure on the way breaks the connection off.
+#[utoipa::path(
+    get,
+    path = "/api/events/proxy/export",
+    operation_id = "exportRecords",
+    tag = "Records",
+    params(FilterParameters, FormatParameter),
+    responses(
+        (
+            status = 200,
+            description = "JSON lines, or CSV with a line of names.",
+            content((String = "application/x-ndjson"), (String = "text/csv")),
+        ),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn export(
     State(app): State<App>,
     mut params: Params,
 ) -> Result<Response, ApiError> {

@@ -7,13 +7,29 @@ use axum::{Json, extract::State};
 use crate::api::{
     Part,
     app::App,
+    description::{Failed, Refused},
     error::ApiError,
     model::{Flow, Listing},
-    params::{self, Params},
+    params::{self, PageParameters, Params},
 };
 
-/// `GET /api/flows`: the flows with the most bytes first.
-pub(super) async fn list(
+/// What is open now, the most bytes first.
+#[utoipa::path(
+    get,
+    path = "/api/flows",
+    operation_id = "listFlows",
+    tag = "Daemon",
+    params(
+        (
+            "service_id" = Option<Vec<String>>,
+            Query,
+            description = "Exact, any case. Repeated: any of.",
+        ),
+        PageParameters,
+    ),
+    responses((status = 200, description = "The page.", body = Listing<Flow>), Refused, Failed),
+)]
+pub(in crate::api) async fn list(
     State(app): State<App>,
     mut params: Params,
 ) -> Result<Json<Listing<Flow>>, ApiError> {

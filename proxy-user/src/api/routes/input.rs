@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::api::error::ApiError;
 
 /// A request's body; an empty one is `{}`.
-pub(super) struct Input<T>(pub(super) T);
+pub(in crate::api) struct Input<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     type Rejection = ApiError;

@@ -1,20 +1,20 @@
 //! The routes of SPEC 6, a file for each.
 
-mod audit;
-mod events;
-mod explain;
-mod export;
-mod flows;
-mod health;
+pub(super) mod audit;
+pub(super) mod events;
+pub(super) mod explain;
+pub(super) mod export;
+pub(super) mod flows;
+pub(super) mod health;
 mod input;
-mod openapi;
-mod reload;
+pub(super) mod openapi;
+pub(super) mod reload;
 mod rows;
 mod segment;
-mod sessions;
-mod status;
-mod stream;
-mod tokens;
+pub(super) mod sessions;
+pub(super) mod status;
+pub(super) mod stream;
+pub(super) mod tokens;
 
 use axum::{
     Router,

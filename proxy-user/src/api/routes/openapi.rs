@@ -1,11 +1,25 @@
 //! The API's description.
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, header::CONTENT_TYPE};
 
-/// `OpenAPI` 3.1.
-pub(in crate::api) const DOCUMENT: &str = include_str!("../openapi.json");
+use crate::api::{
+    description::{self, Failed, Refused},
+    error::ApiError,
+};
 
-/// `GET /api/openapi.json`
-pub(super) async fn document() -> ([(axum::http::HeaderName, &'static str); 1], &'static str) {
-    ([(CONTENT_TYPE, "application/json")], DOCUMENT)
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    operation_id = "getDescription",
+    tag = "Daemon",
+    responses(
+        (status = 200, description = "OpenAPI 3.1.", body = serde_json::Value),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn document()
+-> Result<([(HeaderName, &'static str); 1], &'static str), ApiError> {
+    Ok(([(CONTENT_TYPE, "application/json")], description::document()?))
 }

@@ -7,13 +7,31 @@ use axum::{Json, extract::State, http::StatusCode};
 use super::input::Input;
 use crate::api::{
     app::App,
+    description::{Conflicting, Failed, Refused, TooLarge},
     error::ApiError,
     model::{ReloadRequest, Reloaded},
     peer::Controller,
 };
 
-/// `POST /api/reload`
-pub(super) async fn reload(
+/// Read the configuration again.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+/// A faulty file changes nothing; the message of the 400 holds every fault.
+#[utoipa::path(
+    post,
+    path = "/api/reload",
+    operation_id = "reload",
+    tag = "Control",
+    request_body(content = Option<ReloadRequest>),
+    responses(
+        (status = 200, description = "It is in force.", body = Reloaded),
+        Refused,
+        Conflicting,
+        TooLarge,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn reload(
     State(app): State<App>,
     Controller(who): Controller,
     Input(request): Input<ReloadRequest>,
@@ -25,8 +43,17 @@ pub(super) async fn reload(
     app.ask(move |backend| backend.reload(&who, confirm)).await.map(Json)
 }
 
-/// `POST /api/reload/confirm`
-pub(super) async fn confirm(
+/// Keep the configuration that waits to be confirmed.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    post,
+    path = "/api/reload/confirm",
+    operation_id = "confirmReload",
+    tag = "Control",
+    responses((status = 204, description = "It stays."), Refused, Conflicting, Failed),
+)]
+pub(in crate::api) async fn confirm(
     State(app): State<App>,
     Controller(who): Controller,
 ) -> Result<StatusCode, ApiError> {

@@ -8,7 +8,7 @@ use axum::{
 use crate::api::error::ApiError;
 
 /// The one `{...}` of a route, decoded.
-pub(super) struct Segment(pub(super) String);
+pub(in crate::api) struct Segment(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = ApiError;

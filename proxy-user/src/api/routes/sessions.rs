@@ -6,14 +6,28 @@ use super::segment::Segment;
 use crate::api::{
     Backend,
     app::App,
+    description::{Failed, Missing, Refused},
     error::ApiError,
     model::{Data, RevokedSessions, Session},
     params::Params,
     peer::Controller,
 };
 
-/// `GET /api/sessions`
-pub(super) async fn list(
+/// Sessions of users of services, the newest first.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    get,
+    path = "/api/sessions",
+    operation_id = "listSessions",
+    tag = "Control",
+    responses(
+        (status = 200, description = "Every session that is open.", body = Data<Session>),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Controller(_): Controller,
 ) -> Result<Json<Data<Session>>, ApiError> {
@@ -21,8 +35,22 @@ pub(super) async fn list(
     Ok(Json(Data { data }))
 }
 
-/// `DELETE /api/sessions?service=`
-pub(super) async fn revoke_all(
+/// Revoke all sessions, or those of one service.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions",
+    operation_id = "revokeSessions",
+    tag = "Control",
+    params(("service" = Option<String>, Query, description = "Only sessions of this service.")),
+    responses(
+        (status = 200, description = "They are revoked.", body = RevokedSessions),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn revoke_all(
     State(app): State<App>,
     Controller(who): Controller,
     mut params: Params,
@@ -33,8 +61,18 @@ pub(super) async fn revoke_all(
     Ok(Json(RevokedSessions { revoked: app.ask(revoke).await? }))
 }
 
-/// `DELETE /api/sessions/{id}`
-pub(super) async fn revoke(
+/// Revoke a session.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions/{id}",
+    operation_id = "revokeSession",
+    tag = "Control",
+    params(("id" = String, Path, description = "The session's id, as it is listed.")),
+    responses((status = 204, description = "It is revoked."), Refused, Missing, Failed),
+)]
+pub(in crate::api) async fn revoke(
     State(app): State<App>,
     Controller(who): Controller,
     Segment(id): Segment,

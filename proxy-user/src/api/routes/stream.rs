@@ -17,8 +17,9 @@ use crate::{
     api::{
         access::Credential,
         app::App,
+        description::{Failed, Refused},
         error::ApiError,
-        params::{self, Params},
+        params::{self, FilterParameters, Params},
     },
     record::Record,
 };
@@ -26,9 +27,35 @@ use crate::{
 /// A comment this often tells both ends that the other is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /api/events/proxy/stream`: what follows the record in `Last-Event-ID`, or
-/// what is committed from now on.
-pub(super) async fn stream(
+/// Records as they are committed, as server-sent events.
+///
+/// `id` is the record's id, `data` the record. A comment every 15 seconds keeps the
+/// connection. It ends with its token.
+#[utoipa::path(
+    get,
+    path = "/api/events/proxy/stream",
+    operation_id = "streamRecords",
+    tag = "Records",
+    params(
+        FilterParameters,
+        (
+            "Last-Event-ID" = Option<Uuid>,
+            Header,
+            description = "Go on after this record; absent: what is committed from now on.",
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "Events without an end.",
+            body = String,
+            content_type = "text/event-stream",
+        ),
+        Refused,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn stream(
     State(app): State<App>,
     headers: HeaderMap,
     credential: Option<Extension<Credential>>,

@@ -6,6 +6,7 @@ use super::{input::Input, segment::Segment};
 use crate::api::{
     Backend,
     app::App,
+    description::{Conflicting, Failed, Missing, Refused, TooLarge},
     error::ApiError,
     model::{Created, Data, NewToken, Token},
     peer::Controller,
@@ -14,8 +15,17 @@ use crate::api::{
 /// The longest name of a token, bytes.
 const MAX_NAME: usize = 64;
 
-/// `GET /api/tokens`
-pub(super) async fn list(
+/// API tokens, without their secrets.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    get,
+    path = "/api/tokens",
+    operation_id = "listTokens",
+    tag = "Control",
+    responses((status = 200, description = "Every token.", body = Data<Token>), Refused, Failed),
+)]
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Controller(_): Controller,
 ) -> Result<Json<Data<Token>>, ApiError> {
@@ -23,8 +33,24 @@ pub(super) async fn list(
     Ok(Json(Data { data }))
 }
 
-/// `POST /api/tokens`
-pub(super) async fn create(
+/// Make a token.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    post,
+    path = "/api/tokens",
+    operation_id = "createToken",
+    tag = "Control",
+    request_body = NewToken,
+    responses(
+        (status = 201, description = "The token. Its secret is shown this once.", body = Created),
+        Refused,
+        Conflicting,
+        TooLarge,
+        Failed,
+    ),
+)]
+pub(in crate::api) async fn create(
     State(app): State<App>,
     Controller(who): Controller,
     Input(token): Input<NewToken>,
@@ -34,8 +60,18 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// `DELETE /api/tokens/{name}`
-pub(super) async fn revoke(
+/// Revoke a token.
+///
+/// Over the control socket `weir.sock` only; over TCP the answer is 403.
+#[utoipa::path(
+    delete,
+    path = "/api/tokens/{name}",
+    operation_id = "revokeToken",
+    tag = "Control",
+    params(("name" = String, Path, description = "The token's name.")),
+    responses((status = 204, description = "It is revoked."), Refused, Missing, Failed),
+)]
+pub(in crate::api) async fn revoke(
     State(app): State<App>,
     Controller(who): Controller,
     Segment(name): Segment,
