@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 28] = [
+const FOR_TESTS: [(&str, &str); 27] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -36,7 +36,6 @@ const FOR_TESTS: [(&str, &str); 28] = [
     ("chromedriver", "chromium-driver"),
     ("mkfs.btrfs", "btrfs-progs"),
     ("rsyslogd", "rsyslog"),
-    ("fail2ban-server", "fail2ban"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];
