@@ -91,7 +91,9 @@ fn openssl_talks_to_openssl() -> Result<()> {
         assert_eq!(record["verdict"], "allowed", "{record}");
         assert_eq!(record["host"], "wiki.example.com", "{record}");
         assert_eq!(record["metadata"]["sni"], "wiki.example.com", "{record}");
-        assert_eq!(record["close_reason"], "client_closed", "{record}");
+        // The server closes at the client's close_notify, so either end's FIN may be first.
+        let ended = record["close_reason"].as_str().unwrap_or_default();
+        assert!(["client_closed", "target_closed"].contains(&ended), "{record}");
     }
     Ok(())
 }
