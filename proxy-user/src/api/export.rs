@@ -43,13 +43,17 @@ pub(super) const COLUMNS: [&str; 34] = [
     "metadata",
 ];
 
+/// How spreadsheets tell a formula, also after white space that they skip.
+const FORMULA_STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+
 /// What an export is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Format {
     /// A record's JSON on each line.
     #[default]
     Jsonl,
-    /// RFC 4180 with a line of names; `metadata` is JSON; what is absent is empty.
+    /// RFC 4180 with a line of names; `metadata` is JSON; what is absent is empty; text that
+    /// a spreadsheet would take for a formula begins with `'`.
     Csv,
 }
 
@@ -124,5 +128,11 @@ pub fn csv_lines(records: &[serde_json::Value]) -> Result<Vec<u8>, csv::Error> {
 }
 
 fn cell(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), no_formula)
+}
+
+/// Clients choose much of a record, and spreadsheets run a cell that begins like a formula:
+/// a quotation mark before it makes it text.
+fn no_formula(text: &str) -> String {
+    if text.starts_with(FORMULA_STARTS) { format!("'{text}") } else { text.to_owned() }
 }

@@ -41,6 +41,32 @@ async fn csv_has_every_field_in_its_column() {
     }
 }
 
+/// A client's own words must not run in who opens the file; JSON lines have them as they were.
+#[tokio::test]
+async fn csv_has_no_formulas() {
+    let server = Server::start();
+    let starts = ["=", "+", "-", "@", "\t", "\r", "\n"];
+    for start in starts {
+        let mut record = samples::record("db", Verdict::Allowed);
+        let http = record.draft.http.as_mut().unwrap();
+        http.user_agent = format!("{start}1+1").into();
+        http.path = format!("/{start}1").into();
+        server.memory.commit(record);
+    }
+    let csv = server.get("/api/events/proxy/export?format=csv").await;
+    let mut reader = csv::Reader::from_reader(csv.text().as_bytes());
+    let column = |name| COLUMNS.iter().position(|column| *column == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let jsonl = server.get("/api/events/proxy/export").await;
+    assert_eq!((rows.len(), jsonl.text().lines().count()), (starts.len(), starts.len()));
+    for ((row, line), start) in rows.iter().zip(jsonl.text().lines()).zip(starts) {
+        assert_eq!(row[column("user_agent")], format!("'{start}1+1"));
+        assert_eq!(row[column("path")], format!("/{start}1"));
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["user_agent"], format!("{start}1+1"));
+    }
+}
+
 #[tokio::test]
 async fn an_empty_export_is_empty_but_for_the_names() {
     let server = Server::start();
