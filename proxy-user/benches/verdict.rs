@@ -15,7 +15,7 @@ use proxy_common::{
 };
 use proxy_user::{
     config::{Listen, ListenAddress},
-    datapath::{CountryTable, Generation, Maps, Programs, ServiceEntry, load_xdp},
+    datapath::{CountryTable, Generation, Maps, Programs, ServiceEntry, load_other},
     geo::Database,
 };
 
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn case(object: &[u8], prefixes: u32, countries: Option<&Countries>) -> Result<(), Box<dyn Error>> {
-    let (mut programs, mut maps) = load_xdp(object, &PROGRAMS)?;
+    let (mut programs, mut maps) = load_other(object)?;
     maps.tables.set_locals(&["192.0.2.1/32".parse()?])?;
     maps.tables.install(&generation(prefixes, countries)?)?;
     let mut figures: [Vec<u64>; 2] = Default::default();

@@ -43,7 +43,9 @@ const MAPS: [&str; 20] = [
     "SERVICE_NAMES",
 ];
 
-/// The loaded programs, by what they do.
+/// The programs, by what they do. Verifying one takes the kernel up to half a second, so those
+/// that few hosts need (for interfaces without Ethernet, for XDP) are loaded as they are first
+/// asked for. That takes the maps that [`Loaded::take`] gave away: they outlive this.
 pub struct Programs {
     ebpf: Ebpf,
 }
@@ -90,33 +92,26 @@ impl Loaded {
     }
 }
 
-/// Loads programs, for maps with room for `max_flows` of TCP and as many of UDP. With
-/// `pins`, those found there are used, and new ones are pinned there.
+/// Loads the programs that every host needs, for maps with room for `max_flows` of TCP and
+/// as many of UDP. With `pins`, those found there are used, and new ones are pinned there.
 ///
 /// # Errors
 /// What the kernel refuses, with the verifier's words where it is the verifier.
 pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<Loaded, DatapathError> {
     let mut ebpf = open(OBJECT, pins, max_flows)?;
-    for program in ["weir_ingress", "weir_ingress_l3", "weir_egress", "weir_egress_l3"] {
-        classifier(&mut ebpf, program)?.load()?;
-    }
-    for program in ["weir_xdp", "weir_xdp_frags"] {
-        xdp(&mut ebpf, program)?.load()?;
+    for program in ["weir_ingress", "weir_egress"] {
+        classifier(&mut ebpf, program)?;
     }
     Ok(Loaded { ebpf })
 }
 
-/// Loads the XDP programs `names` of another object with Weir's maps, unpinned: the
-/// benchmark's, which varies its packets.
+/// Opens another object with Weir's maps, unpinned: the benchmark's, which varies its
+/// packets.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_xdp(object: &[u8], names: &[&'static str]) -> Result<(Programs, Maps), DatapathError> {
-    let mut ebpf = open(object, None, 1)?;
-    for name in names {
-        xdp(&mut ebpf, name)?.load()?;
-    }
-    Loaded { ebpf }.take()
+pub fn load_other(object: &[u8]) -> Result<(Programs, Maps), DatapathError> {
+    Loaded { ebpf: open(object, None, 1)? }.take()
 }
 
 fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<Ebpf, DatapathError> {
@@ -135,7 +130,7 @@ fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<Ebpf, Data
 }
 
 impl Programs {
-    /// A TC program.
+    /// A TC program, loaded.
     pub fn classifier(
         &mut self,
         name: &'static str,
@@ -143,7 +138,7 @@ impl Programs {
         classifier(&mut self.ebpf, name)
     }
 
-    /// An XDP program.
+    /// An XDP program, loaded.
     pub fn xdp(&mut self, name: &'static str) -> Result<&mut Xdp, DatapathError> {
         xdp(&mut self.ebpf, name)
     }
@@ -154,12 +149,20 @@ fn classifier<'a>(
     name: &'static str,
 ) -> Result<&'a mut SchedClassifier, DatapathError> {
     let program = ebpf.program_mut(name).ok_or(DatapathError::Object(name))?;
-    Ok(program.try_into()?)
+    let program: &mut SchedClassifier = program.try_into()?;
+    if program.fd().is_err() {
+        program.load()?;
+    }
+    Ok(program)
 }
 
 fn xdp<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, DatapathError> {
     let program = ebpf.program_mut(name).ok_or(DatapathError::Object(name))?;
-    Ok(program.try_into()?)
+    let program: &mut Xdp = program.try_into()?;
+    if program.fd().is_err() {
+        program.load()?;
+    }
+    Ok(program)
 }
 
 impl Maps {

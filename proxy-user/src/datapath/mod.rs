@@ -38,7 +38,7 @@ pub use events::{Event, Events};
 pub use flows::Flows;
 pub use generation::{CountryTable, Generation, SHARED, ServiceEntry};
 pub use half_open::HalfOpen;
-pub use load::{Loaded, Maps, Programs, load, load_xdp};
+pub use load::{Loaded, Maps, Programs, load, load_other};
 #[cfg(feature = "log")]
 pub use log::ProgramLog;
 pub use network::{Interface, LinkLayer, Network, follow};
