@@ -27,7 +27,7 @@ struct Rung {
     arguments: &'static [&'static str],
 }
 
-const RUNGS: [Rung; 6] = [
+const RUNGS: [Rung; 7] = [
     Rung {
         name: "unit: parser, verdict, accounting",
         needs_root: false,
@@ -53,6 +53,12 @@ const RUNGS: [Rung; 6] = [
         needs_root: true,
         waits: false,
         arguments: &["--package=proxy-user", "--test=kernel"],
+    },
+    Rung {
+        name: "crash: kill -9 and power cuts",
+        needs_root: true,
+        waits: true,
+        arguments: &["--package=proxy-user", "--test=crash"],
     },
     Rung {
         name: "end to end: network namespaces",
@@ -95,9 +101,10 @@ pub(crate) fn run() -> Result<ExitCode> {
     for log in [false, true] {
         kernel_programs(Options { log })?;
     }
-    // The end-to-end tests start it.
+    // The daemon, which the end-to-end tests start, and its tests: all at once, and with the
+    // dependencies that the tests have, or it would be built twice.
     let mut build = cargo();
-    build.args(["build", "--package=proxy-user", "--bin=weir"]);
+    build.args(["test", "--no-run", "--quiet", "--package=proxy-user"]);
     process::run(object_from_here(&mut build))?;
     let mut total = Counts::default();
     report("format, structure, lints", &mut total, || Ok(sources()));

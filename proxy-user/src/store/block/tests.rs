@@ -40,6 +40,8 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn records_come_back(records in records(), compressed: bool) {
         let kept = if compressed { Kept::Compressed } else { Kept::Plain };
