@@ -1,5 +1,6 @@
 //! `cargo xtask`: one file for each command.
 
+mod apart;
 mod backend;
 mod bench;
 mod build;

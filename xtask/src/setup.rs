@@ -5,12 +5,13 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    apart,
     process::{self, find, is_root, write_if_changed},
     toolchain,
 };
 
 /// What the tests run, and which Debian package has it.
-const FOR_TESTS: [(&str, &str); 27] = [
+const FOR_TESTS: [(&str, &str); 28] = [
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),
@@ -38,6 +39,7 @@ const FOR_TESTS: [(&str, &str); 27] = [
     ("rsyslogd", "rsyslog"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("fail2ban-server", "fail2ban"),
 ];
 /// What the benchmarks run beside these.
 const FOR_BENCHES: [(&str, &str); 5] = [
@@ -73,6 +75,12 @@ pub(crate) fn for_tests() -> Result<()> {
     packages(&FOR_TESTS)?;
     if let Err(error) = oidc_provider() {
         println!("setup: tests that sign in at oidc-provider will be skipped: {error:#}");
+    }
+    if let Err(error) = apart::schemathesis() {
+        println!("setup: the test of the API's description will be skipped: {error:#}");
+    }
+    if let Err(error) = apart::crowdsec() {
+        println!("setup: the test of the example for CrowdSec will be skipped: {error:#}");
     }
     Ok(())
 }
