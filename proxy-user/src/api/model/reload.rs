@@ -12,7 +12,7 @@ use crate::record::Timestamp;
 pub struct ReloadRequest {
     /// Go back unless confirmed within so many seconds; absent: stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32, format = Int64)]
     pub confirm_seconds: Option<u32>,
 }
 

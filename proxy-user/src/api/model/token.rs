@@ -45,7 +45,7 @@ pub struct NewToken {
     pub scope: Scope,
     /// How long it lives; absent: until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1)]
+    #[schema(minimum = 1, maximum = 3_155_760_000_u64)]
     pub expires_seconds: Option<u64>,
 }
 

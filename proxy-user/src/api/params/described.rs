@@ -81,7 +81,7 @@ impl IntoParams for RecordPageParameters {
         let orders = words(["asc", "desc"]).default(Some("desc".into()));
         let mut parameters = PageParameters::into_params(given);
         parameters.extend([
-            one("cursor", cursor, formatted(KnownFormat::Uuid)),
+            one("cursor", cursor, or_empty(formatted(KnownFormat::Uuid))),
             one("sort_by", "Ties by id.", keys),
             one("sort_order", "Which way.", orders),
         ]);
@@ -95,7 +95,7 @@ impl IntoParams for PageParameters {
                     further.";
         let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         vec![
-            one("page", page, number().maximum(Some(u32::MAX)).default(Some(1.into()))),
+            one("page", page, number().default(Some(1.into()))),
             one("page_size", "Above 1000 is lowered to 1000.", number().default(Some(50.into()))),
         ]
     }
@@ -155,12 +155,16 @@ fn status_code() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(999))
 }
 
-/// What JSON Schema can say of addresses and prefixes: an address, or what might be one
-/// with a length.
+/// An address. Of prefixes JSON Schema cannot say that they have no host bits.
 fn prefix() -> OneOfBuilder {
-    OneOfBuilder::new().item(formatted(KnownFormat::Ipv4)).item(formatted(KnownFormat::Ipv6))
+    or_empty(formatted(KnownFormat::Ipv4)).item(formatted(KnownFormat::Ipv6))
 }
 
 fn moment() -> OneOfBuilder {
-    OneOfBuilder::new().item(formatted(KnownFormat::DateTime)).item(formatted(KnownFormat::Date))
+    or_empty(formatted(KnownFormat::DateTime)).item(formatted(KnownFormat::Date))
+}
+
+/// An empty value is an absent parameter.
+fn or_empty(schema: ObjectBuilder) -> OneOfBuilder {
+    OneOfBuilder::new().item(schema).item(text().max_length(Some(0)))
 }

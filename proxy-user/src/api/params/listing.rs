@@ -49,8 +49,13 @@ fn paging(params: &mut Params) -> Result<Paging, ApiError> {
 
 fn page(params: &mut Params) -> Result<Option<u64>, ApiError> {
     let Some(value) = params.take("page")? else { return Ok(None) };
-    read("page", &value, "a number from 1", |value| value.parse().ok().filter(|page| *page > 0))
-        .map(Some)
+    read("page", &value, "a number from 1", |value| match value.parse::<u64>() {
+        Ok(0) => None,
+        Ok(page) => Some(page),
+        // It ends beyond every list.
+        Err(error) => (*error.kind() == IntErrorKind::PosOverflow).then_some(u64::MAX),
+    })
+    .map(Some)
 }
 
 fn page_size(params: &mut Params) -> Result<usize, ApiError> {

@@ -16,7 +16,7 @@ use crate::api::{
     operation_id = "explain",
     tag = "Daemon",
     params(
-        ("ip" = IpText, Query, description = "The address."),
+        ("ip" = inline(IpText), Query, description = "The address."),
         ("service" = Option<String>, Query, description = "Only this service."),
         (
             "url" = Option<String>,

@@ -14,6 +14,8 @@ use crate::api::{
 
 /// The longest name of a token, bytes.
 const MAX_NAME: usize = 64;
+/// The longest life that can be asked for, seconds: a hundred years.
+const MAX_LIFETIME: u64 = 36_525 * 24 * 60 * 60;
 
 /// API tokens, without their secrets.
 ///
@@ -92,8 +94,12 @@ fn check(token: &NewToken) -> Result<(), ApiError> {
         );
         return Err(ApiError::bad_request(message));
     }
-    if token.expires_seconds == Some(0) {
-        return Err(ApiError::bad_request("expires_seconds: 0 leaves no time"));
+    match token.expires_seconds {
+        Some(0) => Err(ApiError::bad_request("expires_seconds: 0 leaves no time")),
+        Some(longer) if longer > MAX_LIFETIME => Err(ApiError::bad_request(format!(
+            "expires_seconds: {longer} is more than 100 years ({MAX_LIFETIME}); a token without it \
+             never expires"
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
 }

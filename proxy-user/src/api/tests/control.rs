@@ -90,6 +90,7 @@ async fn tokens_are_made_listed_and_revoked() {
         json!({ "name": "a".repeat(65) }),
         json!({ "name": "a", "scope": "write" }),
         json!({ "name": "a", "expires_seconds": 0 }),
+        json!({ "name": "a", "expires_seconds": 3_155_760_001_u64 }),
         json!({ "name": "a", "colour": "red" }),
     ] {
         server.local("POST", "/api/tokens", &bad.to_string()).await.error(400);
