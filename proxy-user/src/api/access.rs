@@ -12,16 +12,35 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{app::App, error::ApiError, model::Scope, params::Params, peer::Peer};
+use super::{
+    app::App,
+    dashboard::{SessionKey, same_origin_session},
+    error::ApiError,
+    model::Scope,
+    params::Params,
+    peer::Peer,
+};
 
 /// Parameters in which clients try to send a token.
 const TOKEN_PARAMETERS: [&str; 5] =
     ["token", "access_token", "auth_token", "api_key", "authorization"];
 
-/// The secret that a request was let in by, an extension of it. What outlives the
-/// request's start asks again whether it still holds.
+/// What a request was let in by, an extension of it. What outlives the request's start
+/// asks again whether it still holds.
 #[derive(Clone)]
-pub(super) struct Credential(pub(super) Arc<str>);
+pub(super) struct Credential {
+    secret: Arc<str>,
+    /// The dashboard's session that holds the secret, if one does.
+    session: Option<SessionKey>,
+}
+
+impl Credential {
+    /// Whether a request with it would be let in now.
+    pub(super) fn holds(&self, app: &App) -> bool {
+        app.backend.verify_token(&self.secret).is_some()
+            && self.session.is_none_or(|key| app.dashboard.sessions.holds(key))
+    }
+}
 
 /// The layer around every route.
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -35,16 +54,30 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
-fn admit(app: &App, request: &mut Request) -> Result<(), Refusal> {
+/// What is asked of every request before it is asked who sent it: where it comes from, and
+/// by which name.
+pub(super) fn may_knock(app: &App, request: &Request) -> Result<(), ApiError> {
     let from = match request.extensions().get() {
         Some(Peer::Remote(from)) => *from,
         Some(Peer::Local(_)) => return Ok(()),
-        None => return Err(ApiError::new(StatusCode::FORBIDDEN, "unknown client").into()),
+        None => return Err(ApiError::new(StatusCode::FORBIDDEN, "unknown client")),
     };
     app.gate.check(from, request.uri(), request.headers())?;
-    no_token_in(request.uri())?;
+    no_token_in(request.uri())
+}
+
+fn admit(app: &App, request: &mut Request) -> Result<(), Refusal> {
+    may_knock(app, request)?;
     let path = request.uri().path();
-    if path.starts_with("/healthz/") {
+    let is_local = matches!(request.extensions().get(), Some(Peer::Local(_)));
+    if is_local || path.starts_with("/healthz/") {
+        return Ok(());
+    }
+    if !request.headers().contains_key(AUTHORIZATION)
+        && let Some(session) = same_origin_session(app, request)
+    {
+        let credential = Credential { secret: session.token, session: Some(session.key) };
+        request.extensions_mut().insert(credential);
         return Ok(());
     }
     let secret = secret(request.headers()).ok_or(Refusal::NoToken)?;
@@ -53,7 +86,7 @@ fn admit(app: &App, request: &mut Request) -> Result<(), Refusal> {
         let message = format!("token {:?} may read /metrics only", bearer.name);
         return Err(ApiError::new(StatusCode::FORBIDDEN, message).into());
     }
-    let credential = Credential(secret.into());
+    let credential = Credential { secret: secret.into(), session: None };
     request.extensions_mut().insert(credential);
     Ok(())
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Failure, Gate, error::ApiError};
+use super::{Backend, Failure, Gate, dashboard::Dashboard, error::ApiError};
 
 /// The state of every route.
 #[derive(Clone)]
 pub(super) struct App {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) gate: Arc<Gate>,
+    pub(super) dashboard: Arc<Dashboard>,
     /// Ends what would go on for ever.
     pub(super) shutdown: CancellationToken,
 }

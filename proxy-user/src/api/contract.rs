@@ -57,6 +57,10 @@ pub trait Backend: Send + Sync + 'static {
     /// constant time. Must not block.
     fn verify_token(&self, secret: &str) -> Option<Bearer>;
 
+    /// Notes in the audit log who came to the dashboard or left it. `name`: of the token;
+    /// "" where it was a wrong one.
+    fn note_visit(&self, visit: Visit, name: &str, from: IpAddr) -> Result<(), Failure>;
+
     /// Reads the configuration again and puts it in force; goes back to the one before
     /// unless it is confirmed within `confirm`. A faulty file is [`Failure::Invalid`],
     /// with every fault in its message.
@@ -119,6 +123,17 @@ pub struct Bearer {
     pub name: String,
     /// What it may read.
     pub scope: Scope,
+}
+
+/// What became of somebody at the dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// Signed in with a token.
+    SignedIn,
+    /// Signed out.
+    SignedOut,
+    /// Refused for a while, after too many wrong tokens.
+    Refused,
 }
 
 /// The process at the other end of the control socket, for the audit log.

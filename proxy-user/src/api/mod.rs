@@ -1,10 +1,11 @@
-//! REST over TCP and over the control socket, metrics, health.
+//! REST over TCP and over the control socket, the dashboard, metrics, health.
 
 mod access;
 mod app;
 mod bind;
 mod contract;
 mod control_socket;
+mod dashboard;
 mod description;
 mod error;
 mod export;

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Backend, Bound, Who, app::App, peer::Peer, routes};
+use super::{Backend, Bound, Who, app::App, dashboard::Dashboard, peer::Peer, routes};
 
 /// A request's head must be there within this, also the next one of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +53,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Answering {
     let Bound { tcp, mut control, gate, .. } = bound;
-    let router = routes::router(App { backend, gate, shutdown: shutdown.clone() });
+    let dashboard = Arc::new(Dashboard::default());
+    let router = routes::router(App { backend, gate, dashboard, shutdown: shutdown.clone() });
     let server = Server { router, shutdown, connections: TaskTracker::new() };
     tokio::join!(
         server.accept(Tcp(tcp), MAX_REMOTE),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{
-        AuditPage, Backend, Bearer, Failure, Part, Span, Who,
+        AuditPage, Backend, Bearer, Failure, Part, Span, Visit, Who,
         model::{AuditEvent, Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
     http::{auth::OpenSession, lead},
@@ -125,6 +125,17 @@ impl Backend for ApiBackend {
     fn verify_token(&self, secret: &str) -> Option<Bearer> {
         let token = self.core.tokens.verify(secret)?;
         Some(Bearer { name: token.name, scope: scope(token.scope) })
+    }
+
+    fn note_visit(&self, visit: Visit, name: &str, from: IpAddr) -> Result<(), Failure> {
+        let (event, who) = match visit {
+            Visit::SignedIn => ("signed_in", format!("token {name}")),
+            Visit::SignedOut => ("signed_out", format!("token {name}")),
+            Visit::Refused => ("session_refused", "unknown".to_owned()),
+        };
+        let details = [("at", "dashboard".to_owned()), ("source_ip", from.to_string())];
+        let details = details.map(|(name, value)| (name.to_owned(), value)).into();
+        self.core.audit.append(event, &who, details).map_err(internal)
     }
 
     fn reload(&self, who: &Who, confirm: Option<Duration>) -> Result<Reloaded, Failure> {

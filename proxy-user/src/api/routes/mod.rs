@@ -24,7 +24,7 @@ use axum::{
     routing::{MethodRouter, delete, get, post},
 };
 
-use super::{access, app::App, error::ApiError, metrics};
+use super::{access, app::App, dashboard, error::ApiError, metrics};
 
 /// The largest body of a request, bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -56,7 +56,7 @@ pub(super) const ROUTES: [Route; 20] = [
     ("/healthz/ready", || get(health::ready)),
 ];
 
-/// The router over all of them.
+/// The router over all of them, and the dashboard beside them.
 pub(super) fn router(app: App) -> Router {
     ROUTES
         .iter()
@@ -67,5 +67,6 @@ pub(super) fn router(app: App) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .merge(dashboard::router(&app))
         .with_state(app)
 }

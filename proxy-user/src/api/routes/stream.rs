@@ -123,8 +123,6 @@ impl Tail {
     }
 
     fn is_still_allowed(&self) -> bool {
-        self.credential
-            .as_ref()
-            .is_none_or(|credential| self.app.backend.verify_token(&credential.0).is_some())
+        self.credential.as_ref().is_none_or(|credential| credential.holds(&self.app))
     }
 }

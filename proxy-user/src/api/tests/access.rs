@@ -99,7 +99,6 @@ async fn only_allowed_addresses_are_served_and_a_reload_changes_them() {
 async fn unknown_paths_and_methods_are_json_errors() {
     let server = Server::start();
     server.get("/nowhere").await.error(404);
-    server.get("/").await.error(404);
     server.get("/api/events/proxy/%ff").await.error(400);
     let request = server.request("PUT", "/api/status").header("authorization", bearer(READ));
     let answer = whole(server.remote(request, "").await).await;

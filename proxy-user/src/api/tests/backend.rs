@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::samples;
 use crate::{
     api::{
-        AuditPage, Backend, Bearer, Failure, Part, Span, Who,
+        AuditPage, Backend, Bearer, Failure, Part, Span, Visit, Who,
         model::{Created, Flow, NewToken, Reloaded, Scope, Session, Status, Token},
     },
     record::{Record, Timestamp},
@@ -153,6 +153,11 @@ impl Backend for Memory {
 
     fn verify_token(&self, secret: &str) -> Option<Bearer> {
         self.tokens.lock().get(secret).cloned()
+    }
+
+    fn note_visit(&self, visit: Visit, name: &str, from: IpAddr) -> Result<(), Failure> {
+        self.changes.lock().push(format!("{visit:?} {name} {from}"));
+        Ok(())
     }
 
     fn reload(&self, who: &Who, confirm: Option<Duration>) -> Result<Reloaded, Failure> {

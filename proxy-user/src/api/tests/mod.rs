@@ -6,6 +6,7 @@ mod access;
 mod backend;
 mod client;
 mod control;
+mod dashboard;
 mod export;
 mod read;
 mod samples;
