@@ -53,8 +53,12 @@ const FOR_BENCHES: [(&str, &str); 5] = [
 const FOR_SCANS: [(&str, &str); 2] = [("testssl", "testssl.sh"), ("slowhttptest", "slowhttptest")];
 /// nginx's stream module, and its package.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
-/// What an OpenID provider for tests is made of, and where it is installed.
-const OIDC_PROVIDER: [&str; 2] = ["tests/oidc-provider", "target/tools/oidc-provider"];
+/// What tests use of npm, by its folder below `tests` and below `target/tools`, and which
+/// tests are skipped without it.
+const FROM_NPM: [(&str, &str); 2] = [
+    ("oidc-provider", "tests that sign in at oidc-provider"),
+    ("axe-core", "the test that pages are accessible"),
+];
 
 pub(crate) fn run() -> Result<()> {
     for_build()?;
@@ -73,8 +77,10 @@ pub(crate) fn for_build() -> Result<toolchain::Compiler> {
 /// What the tests need.
 pub(crate) fn for_tests() -> Result<()> {
     packages(&FOR_TESTS)?;
-    if let Err(error) = oidc_provider() {
-        println!("setup: tests that sign in at oidc-provider will be skipped: {error:#}");
+    for (name, tests) in FROM_NPM {
+        if let Err(error) = from_npm(name) {
+            println!("setup: {tests} will be skipped: {error:#}");
+        }
     }
     if let Err(error) = apart::schemathesis() {
         println!("setup: the test of the API's description will be skipped: {error:#}");
@@ -85,21 +91,21 @@ pub(crate) fn for_tests() -> Result<()> {
     Ok(())
 }
 
-/// Installs oidc-provider by its lock file, where that changed.
-fn oidc_provider() -> Result<()> {
-    let [from, to] = OIDC_PROVIDER.map(Path::new);
+/// Installs a folder's packages by its lock file, where that changed.
+fn from_npm(name: &str) -> Result<()> {
+    let [from, to] = ["tests", "target/tools"].map(|parent| Path::new(parent).join(name));
     let lock = fs::read(from.join("package-lock.json")).context("package-lock.json")?;
     let installed = to.join("installed-lock.json");
     if fs::read(&installed).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    for name in ["package.json", "package-lock.json"] {
-        write_if_changed(&to.join(name), &fs::read(from.join(name)).context(name)?)?;
+    for file in ["package.json", "package-lock.json"] {
+        write_if_changed(&to.join(file), &fs::read(from.join(file)).context(file)?)?;
     }
-    println!("setup: installing oidc-provider into {}", to.display());
+    println!("setup: installing {name} into {}", to.display());
     let mut npm = Command::new("npm");
     npm.args(["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    process::run(npm.current_dir(to))?;
+    process::run(npm.current_dir(&to))?;
     // Last, so that what was interrupted is done again.
     write_if_changed(&installed, &lock)
 }

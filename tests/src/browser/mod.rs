@@ -1,5 +1,6 @@
 //! A browser: Chromium, without a screen, driven by `WebDriver`.
 
+mod axe;
 mod driver;
 mod wire;
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
+pub use self::axe::Axe;
 use self::driver::Driver;
 use crate::{
     ns::Namespace,
@@ -139,18 +141,70 @@ impl<'a> Browser<'a> {
     /// Keeps what it shows as `NAME-light.png`, `-dark` and `-phone`, where somebody wants
     /// to look at it.
     pub fn show(&self, name: &str) -> Result<()> {
-        let Some(folder) = std::env::var_os(SCREENSHOTS).map(PathBuf::from) else {
-            return Ok(());
-        };
-        fs::create_dir_all(&folder)?;
         for (kind, scheme, size) in
             [("light", "light", LARGE), ("dark", "dark", LARGE), ("phone", "light", (360, 640))]
         {
             self.looks(scheme, size)?;
-            let picture = text(&self.driver.get("/screenshot")?)?;
-            fs::write(folder.join(format!("{name}-{kind}.png")), STANDARD.decode(picture)?)?;
+            self.keep(&format!("{name}-{kind}"))?;
         }
         self.looks("light", LARGE)
+    }
+
+    /// Keeps what it shows as `NAME.png`, where somebody wants to look at it.
+    pub fn keep(&self, name: &str) -> Result<()> {
+        let Some(folder) = std::env::var_os(SCREENSHOTS).map(PathBuf::from) else {
+            return Ok(());
+        };
+        fs::create_dir_all(&folder)?;
+        let picture = text(&self.driver.get("/screenshot")?)?;
+        fs::write(folder.join(format!("{name}.png")), STANDARD.decode(picture)?)?;
+        Ok(())
+    }
+
+    /// Gives it a window of that width and height. `scheme`: `light` or `dark`, as the user
+    /// prefers.
+    pub fn window(&self, size: (u32, u32), scheme: &str) -> Result<()> {
+        self.looks(scheme, size)
+    }
+
+    /// What the body of a function returns, run in the page.
+    pub fn run(&self, body: &str) -> Result<Value> {
+        self.driver.post("/execute/sync", &json!({ "script": body, "args": [] }))
+    }
+
+    /// What the body of an `async` function comes to, run in the page.
+    pub fn await_script(&self, body: &str) -> Result<Value> {
+        let done = format!(
+            "const done = arguments[arguments.length - 1]; \
+             (async () => {{ {body} }})().then(done, (error) => done(String(error)));"
+        );
+        self.driver.post("/execute/async", &json!({ "script": done, "args": [] }))
+    }
+
+    /// Waits until the body of a function returns what is true of the page.
+    pub fn waits_until(&self, body: &str) -> Result<()> {
+        let holds = || self.run(body).ok().filter(|value| *value == Value::Bool(true));
+        eventually(SOON, holds)
+            .map(drop)
+            .with_context(|| format!("never true: {body}; on {:?}: {:?}", self.url(), self.page()))
+    }
+
+    /// Drags over the middle half of what a CSS selector finds.
+    pub fn drag(&self, selector: &str) -> Result<()> {
+        let element = self.element(selector)?;
+        let width = format!(
+            "return Math.round(document.querySelector({selector:?}).getBoundingClientRect().width)"
+        );
+        let quarter = self.run(&width)?.as_i64().context("no width")? / 4;
+        let origin = json!({ ELEMENT: element });
+        let to = |x: i64| json!({ "type": "pointerMove", "origin": origin, "x": x, "y": 0 });
+        let button = |what: &str| json!({ "type": what, "button": 0 });
+        let moves = [to(-quarter), button("pointerDown"), to(0), to(quarter), button("pointerUp")];
+        let mouse = json!({
+            "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" },
+            "actions": moves,
+        });
+        self.driver.post("/actions", &json!({ "actions": [mouse] })).map(drop)
     }
 
     fn looks(&self, scheme: &str, (width, height): (u32, u32)) -> Result<()> {
