@@ -3,6 +3,7 @@
 mod http;
 mod large;
 mod load;
+mod pages;
 mod proxies;
 mod relay;
 mod routing;
@@ -47,6 +48,8 @@ pub(crate) enum Which {
     Http,
     /// The store at ten million records, beside `SQLite`
     Store,
+    /// The dashboard's pages at ten million records, in a browser
+    Pages,
     /// Where the time of a request over TLS goes
     Profile,
     /// What a request over TLS takes of other builds of Weir (`--beside`), and of this one
@@ -75,6 +78,7 @@ pub(crate) fn run(which: &[Which], beside: &[PathBuf]) -> Result<()> {
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,
             Which::Store => record("store", store::measure)?,
+            Which::Pages => record("pages", pages::measure)?,
             Which::Profile => record("profile", http::profile)?,
             Which::Compare => record("compare", || http::compare(beside))?,
         }
