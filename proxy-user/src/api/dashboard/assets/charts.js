@@ -43,13 +43,14 @@ export function chart(section, starts, step, lines, { stacked = false, powers = 
   }));
   const soft = colour("--soft");
   const grid = { stroke: colour("--line"), width: 1 };
+  const ruled = powers ? (_, splits) => splits.map(power) : (_, splits) => splits;
   const options = {
     width: Math.max(section.clientWidth - 32, 200),
     height: HEIGHT,
     series: [{ label: "At", value: (_, value) => (value ? moment(value * 1000) : "") }, ...series],
     axes: [
       { stroke: soft, grid: { show: false }, ticks: grid, values: clock },
-      { stroke: soft, grid, ticks: { show: false }, values: (_, values) => values.map(axis), size: 62, incrs: steps },
+      { stroke: soft, grid: { ...grid, filter: ruled }, ticks: { show: false }, values: (_, values) => values.map(axis), size: 62, incrs: steps },
     ],
     scales: { y: powers ? { distr: 3 } : { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
     cursor: { drag: { x: true, y: false, setScale: false }, y: false },
@@ -70,6 +71,11 @@ function clock(_, splits, __, ___, step) {
     day = date;
     return shown + below;
   });
+}
+
+// Powers of ten alone.
+function power(value) {
+  return Number.isInteger(Math.log10(value)) ? value : null;
 }
 
 // There is no power of ten for nothing.
