@@ -61,6 +61,9 @@ const COLUMNS: [Column; 14] = [
     column("service", "Service", ""),
 ];
 
+/// Rows of a page, at most.
+const MOST_ROWS: usize = 250;
+
 /// The head of a column.
 struct Head {
     column: &'static Column,
@@ -121,7 +124,8 @@ type Refused = (StatusCode, String);
 async fn find(app: &App, pairs: &Pairs) -> Result<(Pairs, Query, Found), Refused> {
     let bad = |message| (StatusCode::BAD_REQUEST, message);
     let asked = range::resolve(pairs, SystemTime::now()).map_err(bad)?;
-    let query = params::parse_query(&asked.query()).map_err(bad)?;
+    let mut query = params::parse_query(&asked.query()).map_err(bad)?;
+    query.page_size = query.page_size.min(MOST_ROWS);
     let wanted = query.clone();
     let found = app.ask(move |backend| backend.query(&wanted)).await;
     let found = found.map_err(|error| (error.status, error.message))?;

@@ -36,10 +36,10 @@ pub(super) const TEXTS: [Text; 13] = [
     many("status_code", "Status code", "404"),
     many("user_id", "User id", "exact"),
     one("user_email", "User e-mail", "part of it"),
-    one("start_date", "From", "2026-02-28 or 2026-02-28T10:00:00Z"),
-    one("end_date", "To", "2026-02-28 or 2026-02-28T10:00:00Z"),
-    one("active_start", "Under way from", "2026-02-28T10:00:00Z"),
-    one("active_end", "Under way to", "2026-02-28T10:00:00Z"),
+    one("start_date", "From (UTC)", "2026-02-28 or 2026-02-28T10:00:00Z"),
+    one("end_date", "To (UTC)", "2026-02-28 or 2026-02-28T10:00:00Z"),
+    one("active_start", "Under way from (UTC)", "2026-02-28T10:00:00Z"),
+    one("active_end", "Under way to (UTC)", "2026-02-28T10:00:00Z"),
 ];
 
 /// A filter whose values are known.
@@ -81,8 +81,7 @@ const fn shown(protocol: Protocol) -> &'static str {
 pub(super) fn label(name: &str) -> Option<&'static str> {
     let texts = TEXTS.iter().chain([&SEARCH]).map(|text| (text.name, text.label));
     let choices = choices().into_iter().map(|choice| (choice.name, choice.label));
-    let user_name = [("user_name", "User e-mail")];
-    texts.chain(choices).chain(user_name).find(|(known, _)| *known == name).map(|(_, label)| label)
+    texts.chain(choices).find(|(known, _)| *known == name).map(|(_, label)| label)
 }
 
 /// A filter's value in words.

@@ -74,17 +74,17 @@ impl FilterForm {
         }
     }
 
-    /// Whether what is behind "More filters" is in use.
+    /// Whether what is behind "More filters" is shown from the start.
     pub(super) fn is_open(&self) -> bool {
         self.error.is_some()
     }
 }
 
-/// One field for each value; an empty one where there is none.
+/// One field for each value, and an empty one for one more.
 fn inputs(text: &Text, pairs: &Pairs) -> Vec<Input> {
     let most = if text.many { usize::MAX } else { 1 };
     let mut values: Vec<&str> = pairs.all(text.name).take(most).collect();
-    if values.is_empty() {
+    if values.is_empty() || text.many {
         values.push("");
     }
     let input = |(index, value): (usize, &str)| Input {
@@ -106,10 +106,8 @@ fn ranges(pairs: &Pairs) -> Vec<Offer> {
     let nothing = if by_moments { "" } else { range::ALL };
     let given = pairs.one(range::NAME).unwrap_or(nothing);
     let presets = range::PRESETS.iter().map(|(value, shown, _)| (*value, *shown));
-    let bounds = by_moments.then_some(("", "As set below"));
-    bounds
+    [("", "As set below"), (range::ALL, "All time")]
         .into_iter()
-        .chain([(range::ALL, "All time")])
         .chain(presets)
         .map(|(value, shown)| Offer { value, shown, chosen: value == given })
         .collect()

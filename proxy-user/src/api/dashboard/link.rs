@@ -20,12 +20,17 @@ impl Pairs {
     /// Those of a request.
     pub(super) fn of(uri: &Uri) -> Self {
         let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        Self(
-            pairs
-                .filter(|(_, value)| !value.is_empty())
-                .map(|(n, v)| (n.into(), v.into()))
-                .collect(),
-        )
+        let given = pairs.filter(|(_, value)| !value.is_empty());
+        let pairs: Vec<(String, String)> = given.map(|(n, v)| (n.into(), v.into())).collect();
+        if pairs.iter().any(|(name, _)| name == "user_email") {
+            return Self(pairs);
+        }
+        let renamed = pairs.into_iter().map(|(name, value)| match &*name {
+            // The API's other name for it; pages have one.
+            "user_name" => ("user_email".to_owned(), value),
+            _ => (name, value),
+        });
+        Self(renamed.collect())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {

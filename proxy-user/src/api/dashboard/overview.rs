@@ -9,6 +9,7 @@ use axum::{
 };
 
 use super::{
+    chips::PAGING,
     form::FilterForm,
     frame::{EVENTS, Frame, OVERVIEW},
     link::Pairs,
@@ -33,7 +34,9 @@ struct Page {
 
 /// The page. Its numbers are fetched by script, so that it is there before them.
 pub(super) async fn page(viewer: Viewer, uri: Uri) -> Response {
-    let pairs = with_range(range::settle(Pairs::of(&uri)));
+    // Sums have no order and no pages.
+    let given = Pairs::of(&uri).without(&PAGING).without(&["page_size", "sort_by", "sort_order"]);
+    let pairs = with_range(range::settle(given));
     let asked = range::resolve(&pairs, SystemTime::now());
     let asked = asked.and_then(|asked| params::parse_query(&asked.query()).map(|_| asked));
     let (status, query, error) = match asked {

@@ -1,10 +1,10 @@
 //! From page to page.
 
 use super::{chips::PAGING, link::Pairs, words};
-use crate::store::{Page, Paging, Query};
-
-/// Records up to the end of a page by number; further on lead cursors.
-const MAX_REACH: u64 = 100_000;
+use crate::{
+    api::params::MAX_REACH,
+    store::{Order, Page, Paging, Query, Sort},
+};
 
 /// Where a page is, and what is before and behind it.
 pub(super) struct Pager {
@@ -23,7 +23,7 @@ impl Pager {
             Paging::Page(page) => {
                 let within = page.saturating_add(1).saturating_mul(size) <= MAX_REACH;
                 let mut pager = Self::numbered(*page, query.page_size, found.total, pairs, path);
-                if !within {
+                if !within || grows_in_front(query) {
                     pager.next = behind(found, pairs, path);
                 }
                 pager
@@ -63,6 +63,11 @@ impl Pager {
             next: (end < total && before < end).then(|| to(page + 1)),
         }
     }
+}
+
+/// Whether new records come before those of a page, which would be on the next one again.
+fn grows_in_front(query: &Query) -> bool {
+    query.sort == Sort::Timestamp && query.order == Order::Descending && query.filter.end.is_none()
 }
 
 fn behind(found: &Page, pairs: &Pairs, path: &str) -> Option<String> {

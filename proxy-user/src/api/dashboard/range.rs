@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::link::Pairs;
 use crate::record::Timestamp;
 
-/// The parameter. It takes the place of `start_date` and `end_date`.
+/// The parameter. `start_date` and `end_date` take its place.
 pub(super) const NAME: &str = "range";
 /// Times that say which records without a preset.
 pub(super) const MOMENTS: [&str; 4] = ["start_date", "end_date", "active_start", "active_end"];
@@ -23,9 +23,11 @@ pub(super) const PRESETS: [(&str, &str, Duration); 6] = [
     ("30d", "Last 30 days", Duration::from_hours(30 * 24)),
 ];
 
-/// The parameters without the times that the preset takes the place of.
+/// The parameters without a preset that times take the place of: a form without script sends
+/// the one that it came with beside what was typed.
 pub(super) fn settle(pairs: Pairs) -> Pairs {
-    if pairs.one(NAME).is_none() { pairs } else { pairs.without(&["start_date", "end_date"]) }
+    let typed = ["start_date", "end_date"].iter().any(|name| pairs.one(name).is_some());
+    if typed { pairs.without(&[NAME]) } else { pairs }
 }
 
 /// Settled parameters as the API understands them: the preset is a `start_date`.
@@ -58,16 +60,20 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_ends_now_and_takes_the_place_of_other_bounds() {
+    fn a_preset_ends_now_and_gives_way_to_bounds_that_were_typed() {
         assert_eq!(
             resolved("range=24h&search=x").unwrap(),
             "search=x&start_date=1970-01-02T00:00:00.000Z"
         );
         assert_eq!(
             resolved("range=1h&start_date=2026-01-01&end_date=2026-01-02").unwrap(),
-            "start_date=1970-01-02T23:00:00.000Z"
+            "start_date=2026-01-01&end_date=2026-01-02"
         );
-        assert_eq!(resolved("range=all&end_date=2026-01-02&path=a").unwrap(), "path=a");
+        assert_eq!(
+            resolved("range=all&end_date=2026-01-02&path=a").unwrap(),
+            "end_date=2026-01-02&path=a"
+        );
+        assert_eq!(resolved("range=all&path=a").unwrap(), "path=a");
         assert_eq!(resolved("start_date=2026-01-01").unwrap(), "start_date=2026-01-01");
         assert_eq!(resolved("search=x").unwrap(), "search=x");
         assert!(resolved("range=2h").unwrap_err().contains("all, 15m, 1h"));

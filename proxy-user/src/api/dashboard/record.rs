@@ -26,8 +26,8 @@ type Fields = Vec<(&'static str, String)>;
 #[template(path = "dashboard/record.html")]
 struct Page {
     frame: Frame,
-    /// Its id and its fields, where there is one.
-    found: Result<(Uuid, Fields), String>,
+    /// Its fields, where there is one.
+    found: Result<Fields, String>,
 }
 
 /// The page.
@@ -38,7 +38,7 @@ pub(super) async fn page(
 ) -> Response {
     let found = find(&app, &id).await;
     let status = found.as_ref().map_or_else(|error| error.status, |_| StatusCode::OK);
-    let found = found.map(|record| (record.id, fields(&record))).map_err(|error| error.message);
+    let found = found.map(|record| fields(&record)).map_err(|error| error.message);
     respond::page(status, &Page { frame: Frame::new(EVENTS, &viewer), found })
 }
 

@@ -18,8 +18,7 @@ use crate::api::{access, app::App, error::ApiError};
 
 /// Content Security Policy Level 3: nothing but our own files.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-                      img-src 'self' data:; connect-src 'self'; font-src 'self'; \
-                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+                      img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// Of every answer. Not `no-referrer`: with that, a browser hides the origin of a form too.
 const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
@@ -29,9 +28,22 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
+/// The longest query of a page, bytes. Every link of a page repeats most of it.
+const MAX_QUERY: usize = 4096;
+
+fn admit(app: &App, request: &Request) -> Result<(), ApiError> {
+    access::may_knock(app, request)?;
+    if request.uri().query().is_some_and(|query| query.len() > MAX_QUERY) {
+        let message =
+            format!("a page's query has at most {MAX_QUERY} bytes; the API takes longer ones");
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, message));
+    }
+    Ok(())
+}
+
 /// The layer around every page.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = match access::may_knock(&app, &request) {
+    let mut response = match admit(&app, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };

@@ -53,7 +53,7 @@ pub(super) async fn submit(
         return Ok(form.refused(StatusCode::FORBIDDEN, &error));
     }
     let cookie = app.dashboard.sessions.open(&form.token)?;
-    note(&app, Visit::SignedIn, &bearer.name, from).await?;
+    note(&app, Visit::SignedIn, &bearer.name, from).await;
     let cookie = cookie::set(&headers, &cookie, origin);
     let mut response = Redirect::to(own_path(&form.next)).into_response();
     response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
@@ -70,21 +70,20 @@ async fn wrong(app: &App, form: &Form, from: IpAddr) -> Result<Response, ApiErro
         return Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response());
     }
     if app.dashboard.tries.wrong(from) == Wrong::Last {
-        note(app, Visit::Refused, "", from).await?;
+        note(app, Visit::Refused, "", from).await;
     }
     let error = "This token is unknown, revoked or expired. Was all of it copied?";
     Ok(form.refused(StatusCode::FORBIDDEN, error))
 }
 
-/// Of who comes and goes, for the audit log.
-pub(super) async fn note(
-    app: &App,
-    visit: Visit,
-    name: &str,
-    from: IpAddr,
-) -> Result<(), ApiError> {
+/// Of who comes and goes, for the audit log. Where that cannot be written just now, people
+/// come to find out why.
+pub(super) async fn note(app: &App, visit: Visit, name: &str, from: IpAddr) {
     let name = name.to_owned();
-    app.ask(move |backend| backend.note_visit(visit, &name, from)).await
+    let noted = app.ask(move |backend| backend.note_visit(visit, &name, from)).await;
+    if let Err(ApiError { message, .. }) = noted {
+        tracing::warn!("a visit of the dashboard is not in the audit log yet: {message}");
+    }
 }
 
 /// Where a request comes from; over the control socket, from this host.

@@ -24,7 +24,7 @@ pub(super) async fn submit(
     viewer: Viewer,
 ) -> Result<Response, ApiError> {
     app.dashboard.sessions.close(viewer.session.key);
-    note(&app, Visit::SignedOut, &viewer.name, address(peer)).await?;
+    note(&app, Visit::SignedOut, &viewer.name, address(peer)).await;
     let mut response = Redirect::to("/sign-in").into_response();
     let cookie = cookie::remove(&headers, origin);
     response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));

@@ -11,7 +11,7 @@ use crate::{
 const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 1000;
 /// Records up to the end of a page by number, all of which have to be gathered for it.
-const MAX_REACH: u64 = 100_000;
+pub(in crate::api) const MAX_REACH: u64 = 100_000;
 
 /// The whole of `/api/events/proxy`.
 pub(in crate::api) fn query(mut params: Params) -> Result<Query, ApiError> {

@@ -13,7 +13,7 @@ pub(super) use described::{
 };
 pub(super) use filter::filter;
 pub(super) use format::format;
-pub(super) use listing::{part, query};
+pub(super) use listing::{MAX_REACH, part, query};
 pub(super) use pairs::Params;
 pub(super) use value::address;
 

@@ -209,6 +209,29 @@ async fn what_comes_from_the_network_stays_text() {
 }
 
 #[tokio::test]
+async fn a_query_that_every_link_would_repeat_has_a_bound() {
+    let server = Server::start();
+    let cookie = signed_in(&server).await;
+    let long = format!("/activity/proxy-events?host={}", "a".repeat(4096));
+    with_cookie(&server, &long, &cookie).await.error(414);
+}
+
+#[tokio::test]
+async fn one_more_value_can_be_typed_and_a_user_has_one_name() {
+    let server = Server::start();
+    let cookie = signed_in(&server).await;
+    let page = "/activity/proxy-events?country_code=DE&user_name=bob";
+    let answer = with_cookie(&server, page, &cookie).await;
+    for part in [
+        "id=\"f-country_code\" name=\"country_code\" value=\"DE\"",
+        "id=\"f-country_code-1\" name=\"country_code\" value=\"\"",
+        "name=\"user_email\" value=\"bob\"",
+    ] {
+        assert!(answer.text().contains(part), "{part}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn bad_filters_are_named_on_the_page() {
     let server = Server::start();
     let cookie = signed_in(&server).await;

@@ -9,12 +9,24 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// Every bucket of the time, also those that the summary leaves out as empty.
-export function buckets(summary) {
+// Buckets without records that are added before the first and behind the last.
+const MOST_ADDED = 500;
+
+// Every bucket of the time that was asked for, also those that the summary leaves out as empty:
+// that nothing came any more is what people look for.
+export function buckets(summary, asked) {
+  const step = summary.step_ms;
   const given = new Map(summary.series.map((bucket) => [Date.parse(bucket.start), bucket]));
   const starts = [...given.keys()].sort((one, other) => one - other);
+  let [first, last] = [starts[0], starts.at(-1)];
+  const from = Date.parse(asked.get("start_date"));
+  const to = Math.min(asked.has("end_date") ? Date.parse(asked.get("end_date")) : Infinity, Date.now());
+  const before = Math.floor((first - from) / step);
+  const behind = Math.floor((to - last) / step);
+  if (before > 0 && before <= MOST_ADDED) first -= before * step;
+  if (behind > 0 && behind <= MOST_ADDED) last += behind * step;
   const all = [];
-  for (let at = starts[0]; at <= starts.at(-1); at += summary.step_ms) all.push(at);
+  for (let at = first; at <= last; at += step) all.push(at);
   return { starts: all, at: (start) => given.get(start) };
 }
 
@@ -47,7 +59,7 @@ export function chart(section, starts, step, lines, { stacked = false, powers = 
   const options = {
     width: Math.max(section.clientWidth - 32, 200),
     height: HEIGHT,
-    series: [{ label: "At", value: (_, value) => (value ? moment(value * 1000) : "") }, ...series],
+    series: [{ label: "At", value: (_, value) => (value ? moment(value * 1000, step) : "") }, ...series],
     axes: [
       { stroke: soft, grid: { show: false }, ticks: grid, values: clock },
       { stroke: soft, grid: { ...grid, filter: ruled }, ticks: { show: false }, values: (_, values) => values.map(axis), size: 62, incrs: steps },
@@ -56,7 +68,7 @@ export function chart(section, starts, step, lines, { stacked = false, powers = 
     cursor: { drag: { x: true, y: false, setScale: false }, y: false },
     hooks: { setSelect: [(plot) => zoom(plot, step)] },
   };
-  section.append(place, numbers(starts, lines, shown));
+  section.append(place, numbers(starts, step, lines, shown));
   const plot = new uPlot(options, [at, ...sums], place);
   return () => plot.setSize({ width: Math.max(section.clientWidth - 32, 200), height: HEIGHT });
 }
@@ -111,17 +123,17 @@ function zoom(plot, step) {
 }
 
 // The same as a table, for who cannot see the chart or wants the numbers.
-function numbers(starts, lines, shown) {
+function numbers(starts, step, lines, shown) {
   const details = element("details", { className: "numbers" }, element("summary", { textContent: "Numbers" }));
-  details.addEventListener("toggle", () => details.append(table(starts, lines, shown)), { once: true });
+  details.addEventListener("toggle", () => details.append(table(starts, step, lines, shown)), { once: true });
   return details;
 }
 
-function table(starts, lines, shown) {
+function table(starts, step, lines, shown) {
   const head = ["From", ...lines.map(({ label }) => label)];
   const cells = (kind, texts) => texts.map((textContent) => element(kind, { textContent }));
   const body = starts.map((start, at) =>
-    element("tr", {}, ...cells("td", [moment(start), ...lines.map(({ values }) => told(values[at], shown))])),
+    element("tr", {}, ...cells("td", [moment(start, step), ...lines.map(({ values }) => told(values[at], shown))])),
   );
   const made = element(
     "table",

@@ -28,6 +28,7 @@ async function open(event) {
   const link = event.target.closest("a.open");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
+  if (link.ariaBusy === "true") return;
   const line = link.closest("tr");
   const below = line.nextElementSibling;
   if (below?.className === "all") {
@@ -35,6 +36,7 @@ async function open(event) {
     link.ariaExpanded = "false";
     return;
   }
+  link.ariaBusy = "true";
   try {
     const record = await ask(`/api/events/proxy/${line.dataset.id}`);
     line.after(fields(record, table.tHead.rows[0].cells.length));
@@ -42,23 +44,30 @@ async function open(event) {
   } catch (error) {
     said.textContent = error.message;
   }
+  link.ariaBusy = "false";
 }
 
 let stream;
 let waiting = [];
+let drawing = false;
 let came = 0;
 
 function follow() {
   came = 0;
+  waiting = [];
+  drawing = true;
   stream = new EventSource(`/api/events/proxy/stream?${table.dataset.query}`);
+  stream.addEventListener("open", () => catchUp().catch((error) => stop(error.message)), { once: true });
   stream.addEventListener("open", () => {
     said.textContent = "Following new records.";
   });
   stream.addEventListener("message", (event) => {
     came += 1;
     waiting.push(event.data);
-    if (waiting.length === 1) requestAnimationFrame(draw);
-    if (waiting.length > MOST_WAITING) waiting.splice(1, waiting.length - MOST_WAITING);
+    if (waiting.length > MOST_WAITING) waiting.shift();
+    if (drawing) return;
+    drawing = true;
+    requestAnimationFrame(draw);
   });
   stream.addEventListener("error", () => {
     if (stream?.readyState === EventSource.CLOSED) stop("The tail has ended: is the token still good?");
@@ -69,14 +78,23 @@ function follow() {
   document.querySelector(".none")?.remove();
 }
 
+// What came between the page and its tail; nothing is drawn before. A stream that is lost goes
+// on where it was by itself.
+async function catchUp() {
+  const page = await ask(`/api/events/proxy?${table.dataset.query}`);
+  table.tBodies[0].replaceChildren(...page.data.map((record) => row(record, table.dataset.flags)));
+  draw();
+}
+
 function stop(message) {
-  stream.close();
+  stream?.close();
   stream = undefined;
   tail.ariaPressed = "false";
   said.textContent = message;
 }
 
 function draw() {
+  drawing = false;
   const body = table.tBodies[0];
   const known = new Set([...body.rows].map((line) => line.dataset.id));
   for (const data of waiting) {
@@ -86,7 +104,7 @@ function draw() {
     line.classList.add("new");
     body.prepend(line);
   }
+  if (waiting.length > 0) count.textContent = `${number(came)} came.`;
   waiting = [];
   while (body.rows.length > MOST) body.lastElementChild.remove();
-  count.textContent = `${number(came)} came.`;
 }

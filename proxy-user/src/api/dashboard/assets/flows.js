@@ -1,6 +1,6 @@
 // Flows: asked for again and again, sorted by a column, with rates of the time between.
 
-import { ask, bytes, country, duration, element, flag, number } from "./format.js";
+import { ask, bytes, duration, element, flag, number } from "./format.js";
 
 const EVERY = 2000;
 
@@ -8,7 +8,8 @@ const table = document.getElementById("flows");
 const said = document.getElementById("said");
 const pause = document.getElementById("pause");
 const most = Number(table.dataset.most);
-let sort = { key: "bytes_download", ascending: false };
+// Until a column is chosen they are in the API's order: those of the most bytes come first.
+let sort;
 let before = { at: 0, flows: new Map() };
 let shown = [];
 let paused = false;
@@ -24,7 +25,7 @@ function cells(flow) {
     [flow.plane],
     [flow.protocol],
     [`${host(flow.source_ip)}:${flow.source_port}`],
-    flow.country_code ? [flag(table.dataset.flags, flow.country_code), country(flow.country_code)] : [],
+    flow.country_code ? [flag(table.dataset.flags, flow.country_code), flow.country_code] : [],
     [`${host(flow.listen_address)}:${flow.listen_port}`],
     [flow.state],
     [duration(flow.age_ms)],
@@ -44,11 +45,14 @@ function compare(one, other) {
 }
 
 function draw() {
+  const body = table.tBodies[0];
+  // Who is on a link of a row stays there.
+  if (body.contains(document.activeElement)) return;
   const numbers = [...table.tHead.rows[0].cells].map((head) => head.classList.contains("number"));
-  const rows = [...shown].sort(compare).map((flow) =>
+  const rows = (sort ? shown.toSorted(compare) : shown).map((flow) =>
     element("tr", {}, ...cells(flow).map((children, at) =>
       element("td", { className: numbers[at] ? "number" : "" }, ...children))));
-  table.tBodies[0].replaceChildren(...rows);
+  body.replaceChildren(...rows);
   document.getElementById("none").hidden = rows.length > 0;
 }
 
@@ -84,7 +88,7 @@ for (const head of table.tHead.rows[0].cells) {
   head.replaceChildren(button);
   button.addEventListener("click", () => {
     const key = head.dataset.key;
-    sort = { key, ascending: sort.key === key ? !sort.ascending : !head.classList.contains("number") };
+    sort = { key, ascending: sort?.key === key ? !sort.ascending : !head.classList.contains("number") };
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     head.ariaSort = sort.ascending ? "ascending" : "descending";
     draw();

@@ -2,7 +2,7 @@
 
 export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60000) return `${Math.floor(ms / 100) / 10} s`;
+  if (ms < 60000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.floor((ms % 60000) / 1000)} s`;
   return `${Math.floor(ms / 3600000)} h ${Math.floor((ms % 3600000) / 60000)} min`;
 }
@@ -45,6 +45,12 @@ export function country(code) {
   return regions.of(code);
 }
 
+// The words of a value, which the form of filters has.
+export function words(name, value) {
+  const box = document.querySelector(`input[name="${name}"][value="${CSS.escape(value)}"]`);
+  return box?.parentElement.textContent ?? value;
+}
+
 // An element with properties and children; text becomes text, never markup.
 export function element(name, properties = {}, ...children) {
   const made = document.createElement(name);
@@ -66,8 +72,8 @@ export function flag(base, code) {
 export async function ask(path, options = {}) {
   const answer = await fetch(path, { headers: { accept: "application/json" }, ...options });
   if (answer.status === 401) {
-    // The session has ended: its page leads to the sign-in.
-    location.reload();
+    // The session has ended.
+    location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.message ?? answer.statusText);

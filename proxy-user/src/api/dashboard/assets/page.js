@@ -22,6 +22,14 @@ addEventListener("click", (event) => {
   for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
 });
 
+// Times that are typed take the place of a preset, and the other way round.
+const preset = document.getElementById("f-range");
+const times = ["start_date", "end_date"].map((name) => document.getElementById(`f-${name}`));
+for (const time of times) time?.addEventListener("input", () => { preset.value = ""; });
+preset?.addEventListener("change", () => {
+  if (preset.value !== "") for (const time of times) time.value = "";
+});
+
 // Addresses stay short enough to be shared.
 for (const form of document.querySelectorAll("form.filters")) {
   form.addEventListener("formdata", (event) => {

@@ -1,16 +1,10 @@
 // Records as rows of the table, made of what the API sends. Its values come from the network:
 // they become text, never markup.
 
-import { bytes, country, duration, element, flag } from "./format.js";
+import { bytes, country, duration, element, flag, words } from "./format.js";
 import { brief } from "./times.js";
 
 const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-// The words of a value, which the form of filters has.
-function words(name, value) {
-  const box = document.querySelector(`input[name="${name}"][value="${CSS.escape(value)}"]`);
-  return box?.parentElement.textContent ?? value;
-}
 
 // The page with one more filter.
 function filtered(name, value) {
@@ -62,7 +56,7 @@ export function row(record, flags) {
   const open = { className: "open", href: `/activity/proxy-events/${record.id}`, textContent: "›" };
   const url = cell("url", link("host", record.host), record.url.slice(record.host.length));
   url.title = record.url;
-  const source = cell("source", record.source_ip === "many" ? "many" : link("source_ip", record.source_ip));
+  const source = cell("source", record.source_ip === "many" ? link("search", record.id, "many") : link("source_ip", record.source_ip));
   source.title = record.source_ip;
   const auth = record.auth_method_used;
   return element(

@@ -33,7 +33,7 @@ export function localise(root) {
   for (const label of root.querySelectorAll(".zone")) label.textContent = zone;
 }
 
-// Start and length of a stretch of time, as a chart's axis or its table says it.
-export function moment(ms) {
-  return local(ms).slice(5, 16);
+// Where a stretch of time of that length begins, as a chart's table says it.
+export function moment(ms, length) {
+  return local(ms).slice(5, length < 60000 ? 19 : 16);
 }
