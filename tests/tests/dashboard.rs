@@ -100,7 +100,7 @@ fn people_find_what_they_look_for() -> Result<()> {
     sign_in(&browser, &token(&weir, "alice", &[])?)?;
     filter_and_open(&browser)?;
     export(&browser)?;
-    tail(&browser, &lab)?;
+    tail(&browser, &lab, &weir)?;
     drag(&browser)?;
     explain(&browser)?;
     sign_out(&browser, &weir)?;
@@ -149,6 +149,14 @@ fn filter_and_open(browser: &Browser<'_>) -> Result<()> {
     browser.follow("Previous")?;
     browser.waits_for("1 to 2 of 7")?;
 
+    // Where new ones come in front, pages are told by the record that they begin behind.
+    browser.go(&format!("{EVENTS}?page_size=2"))?;
+    browser.waits_for("1 to 2 of 7")?;
+    browser.follow("Next")?;
+    browser.waits_for("2 of 7")?;
+    ensure!(browser.url()?.contains("cursor="), "{}", browser.url()?);
+
+    times_are_typed(browser)?;
     browser.click("#columns summary")?;
     browser.click("#columns input[value=location]")?;
     browser.go(EVENTS)?;
@@ -156,6 +164,21 @@ fn filter_and_open(browser: &Browser<'_>) -> Result<()> {
         "return getComputedStyle(document.querySelector('td.c-location')).display === 'none'",
     )?;
     browser.run("localStorage.clear()").map(drop)
+}
+
+/// Which take the place of the preset that the form came with.
+fn times_are_typed(browser: &Browser<'_>) -> Result<()> {
+    browser.go(EVENTS)?;
+    browser.click("details.more summary")?;
+    for (end, shown) in [("2001-01-01", "No record matches"), ("2999-01-01", "1 to 7 of 7")] {
+        browser.run("document.querySelector('#f-end_date').value = ''")?;
+        browser.run("document.querySelector('details.more').open = true")?;
+        browser.fill("#f-end_date", end)?;
+        browser.types(key::ENTER)?;
+        browser.waits_for(shown)?;
+        ensure!(browser.url()?.ends_with(&format!("?end_date={end}")), "{}", browser.url()?);
+    }
+    Ok(())
 }
 
 fn export(browser: &Browser<'_>) -> Result<()> {
@@ -169,14 +192,18 @@ fn export(browser: &Browser<'_>) -> Result<()> {
     Ok(())
 }
 
-fn tail(browser: &Browser<'_>, lab: &Lab) -> Result<()> {
+fn tail(browser: &Browser<'_>, lab: &Lab, weir: &Weir<'_>) -> Result<()> {
     browser.go(&format!("{EVENTS}?service_id=wiki"))?;
+    Curl::new(lab).get("https://wiki.example.com/live/between")?;
+    weir.wait_for_event("path=/live/between", SOON)?;
     browser.click("#tail")?;
+    browser.waits_for("wiki.example.com/live/between")?;
     browser.waits_for("Following new records")?;
+    // First, so that it would be there before the others.
+    Curl::new(lab).get("https://vault.example.com/live/other")?;
     for page in ["one", "two"] {
         Curl::new(lab).get(&format!("https://wiki.example.com/live/{page}"))?;
     }
-    Curl::new(lab).get("https://vault.example.com/live/other")?;
     let page = browser.waits_for("2 came")?;
     ensure!(page.contains("wiki.example.com/live/one") && !page.contains("live/other"), "{page}");
     let first = browser.run("return document.querySelector('tbody tr').innerText")?;
@@ -197,7 +224,15 @@ fn drag(browser: &Browser<'_>) -> Result<()> {
     browser.waits_until("return location.search.includes('start_date')")?;
     let url = browser.url()?;
     ensure!(url.contains("end_date=") && !url.contains("range="), "{url}");
-    browser.waits_for("From:").map(drop)
+    browser.waits_for("From (UTC):")?;
+    let within = browser.run(
+        "const asked = new URLSearchParams(location.search); \
+         const [from, to] = ['start_date', 'end_date'].map((name) => Date.parse(asked.get(name))); \
+         return from < to && to - from < 3600e3 && from > Date.now() - 3600e3 \
+         && to < Date.now() + 60e3;",
+    )?;
+    ensure!(within == true, "{url}");
+    Ok(())
 }
 
 fn explain(browser: &Browser<'_>) -> Result<()> {
@@ -269,6 +304,11 @@ fn pages_are_accessible_in_either_light_and_on_a_telephone() -> Result<()> {
         browser.waits_for(said)?;
         look(&browser, &axe, name)?;
     }
+    browser.go(&format!("{EVENTS}?service_id=wiki"))?;
+    let record = browser.run("return document.querySelector('a.open').href")?;
+    browser.go(record.as_str().context("no record")?)?;
+    browser.waits_for("user_agent")?;
+    look(&browser, &axe, "record")?;
     assert_clean(&browser)
 }
 
