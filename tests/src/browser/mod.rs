@@ -144,10 +144,10 @@ impl<'a> Browser<'a> {
         for (kind, scheme, size) in
             [("light", "light", LARGE), ("dark", "dark", LARGE), ("phone", "light", (360, 640))]
         {
-            self.looks(scheme, size)?;
+            self.window(size, scheme)?;
             self.keep(&format!("{name}-{kind}"))?;
         }
-        self.looks("light", LARGE)
+        self.window(LARGE, "light")
     }
 
     /// Keeps what it shows as `NAME.png`, where somebody wants to look at it.
@@ -159,12 +159,6 @@ impl<'a> Browser<'a> {
         let picture = text(&self.driver.get("/screenshot")?)?;
         fs::write(folder.join(format!("{name}.png")), STANDARD.decode(picture)?)?;
         Ok(())
-    }
-
-    /// Gives it a window of that width and height. `scheme`: `light` or `dark`, as the user
-    /// prefers.
-    pub fn window(&self, size: (u32, u32), scheme: &str) -> Result<()> {
-        self.looks(scheme, size)
     }
 
     /// What the body of a function returns, run in the page.
@@ -207,7 +201,9 @@ impl<'a> Browser<'a> {
         self.driver.post("/actions", &json!({ "actions": [mouse] })).map(drop)
     }
 
-    fn looks(&self, scheme: &str, (width, height): (u32, u32)) -> Result<()> {
+    /// Gives it a window of that width and height. `scheme`: `light` or `dark`, as the user
+    /// prefers.
+    pub fn window(&self, (width, height): (u32, u32), scheme: &str) -> Result<()> {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.driver.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }))?;
         let metrics =

@@ -12,6 +12,8 @@ pub(super) struct Chip {
 
 /// Parameters that say which part of the records is shown, not which records.
 pub(super) const PAGING: [&str; 2] = ["page", "cursor"];
+/// Parameters that say in which order records are shown and how many at a time.
+pub(super) const ORDER: [&str; 3] = ["sort_by", "sort_order", "page_size"];
 
 /// Those of a page's parameters.
 pub(super) fn chips(pairs: &Pairs, path: &str) -> Vec<Chip> {

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    chips::PAGING,
+    chips::{ORDER, PAGING},
     form::FilterForm,
     frame::{EVENTS, Frame},
     link::Pairs,
@@ -134,7 +134,7 @@ async fn find(app: &App, pairs: &Pairs) -> Result<(Pairs, Query, Found), Refused
 
 /// Without what only says how they are shown.
 fn filters(asked: &Pairs) -> String {
-    asked.without(&PAGING).without(&["page_size", "sort_by", "sort_order"]).query()
+    asked.without(&PAGING).without(&ORDER).query()
 }
 
 /// The newest come first, and there is no end to them.

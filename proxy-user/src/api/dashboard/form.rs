@@ -1,7 +1,7 @@
 //! The form of filters, filled with those in force.
 
 use super::{
-    chips::{Chip, chips},
+    chips::{Chip, ORDER, chips},
     fields::{self, Choice, SEARCH, TEXTS, Text},
     link::Pairs,
     range,
@@ -22,8 +22,6 @@ pub(super) struct FilterForm {
     /// What is kept that the form has no field for.
     pub(super) kept: Vec<(String, String)>,
     pub(super) chips: Vec<Chip>,
-    /// The page without any filter.
-    pub(super) reset: String,
     /// What the API says of the filters, if it refuses them.
     pub(super) error: Option<String>,
 }
@@ -55,8 +53,7 @@ pub(super) struct Group {
 impl FilterForm {
     /// Of a page with these parameters.
     pub(super) fn new(path: &'static str, pairs: &Pairs, error: Option<String>) -> Self {
-        let order = ["sort_by", "sort_order", "page_size"];
-        let kept = order.iter().filter_map(|name| Some(((*name).into(), pairs.one(name)?.into())));
+        let kept = ORDER.iter().filter_map(|name| Some(((*name).into(), pairs.one(name)?.into())));
         let (many, one): (Vec<_>, Vec<_>) =
             fields::choices().into_iter().partition(|choice| choice.many);
         let groups = |choices: Vec<Choice>| choices.iter().map(|c| group(c, pairs)).collect();
@@ -69,7 +66,6 @@ impl FilterForm {
             groups: groups(many),
             kept: kept.collect(),
             chips: chips(pairs, path),
-            reset: path.to_owned(),
             error,
         }
     }

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    chips::PAGING,
+    chips::{ORDER, PAGING},
     form::FilterForm,
     frame::{EVENTS, Frame, OVERVIEW},
     link::Pairs,
@@ -35,7 +35,7 @@ struct Page {
 /// The page. Its numbers are fetched by script, so that it is there before them.
 pub(super) async fn page(viewer: Viewer, uri: Uri) -> Response {
     // Sums have no order and no pages.
-    let given = Pairs::of(&uri).without(&PAGING).without(&["page_size", "sort_by", "sort_order"]);
+    let given = Pairs::of(&uri).without(&PAGING).without(&ORDER);
     let pairs = with_range(range::settle(given));
     let asked = range::resolve(&pairs, SystemTime::now());
     let asked = asked.and_then(|asked| params::parse_query(&asked.query()).map(|_| asked));

@@ -43,7 +43,7 @@ pub(super) async fn submit(
     let form = Form::read(&body);
     let from = address(peer);
     let Some(bearer) = app.backend.verify_token(&form.token) else {
-        return wrong(&app, &form, from).await;
+        return Ok(wrong(&app, &form, from).await);
     };
     if bearer.scope == Scope::Metrics {
         let error = format!(
@@ -62,18 +62,18 @@ pub(super) async fn submit(
 
 /// A token of 256 bits is not guessed: what is limited is what wrong ones write into the audit
 /// log, and who holds a good one is let in whatever others try from the same address.
-async fn wrong(app: &App, form: &Form, from: IpAddr) -> Result<Response, ApiError> {
+async fn wrong(app: &App, form: &Form, from: IpAddr) -> Response {
     if let Some(wait) = app.dashboard.tries.wait(from) {
         let seconds = wait.as_secs() + 1;
         let error = format!("Too many wrong tokens came from {from}. Try again in {seconds} s.");
         let page = form.refused(StatusCode::TOO_MANY_REQUESTS, &error);
-        return Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response());
+        return ([(RETRY_AFTER, seconds.to_string())], page).into_response();
     }
     if app.dashboard.tries.wrong(from) == Wrong::Last {
         note(app, Visit::Refused, "", from).await;
     }
     let error = "This token is unknown, revoked or expired. Was all of it copied?";
-    Ok(form.refused(StatusCode::FORBIDDEN, error))
+    form.refused(StatusCode::FORBIDDEN, error)
 }
 
 /// Of who comes and goes, for the audit log. Where that cannot be written just now, people

@@ -13,7 +13,7 @@ use super::{
     sign_in::{address, note},
     viewer::Viewer,
 };
-use crate::api::{Visit, app::App, error::ApiError, peer::Peer};
+use crate::api::{Visit, app::App, peer::Peer};
 
 /// Ends the session and what follows the log by it.
 pub(super) async fn submit(
@@ -22,11 +22,11 @@ pub(super) async fn submit(
     origin: Origin,
     headers: HeaderMap,
     viewer: Viewer,
-) -> Result<Response, ApiError> {
+) -> Response {
     app.dashboard.sessions.close(viewer.session.key);
     note(&app, Visit::SignedOut, &viewer.name, address(peer)).await;
     let mut response = Redirect::to("/sign-in").into_response();
     let cookie = cookie::remove(&headers, origin);
     response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
-    Ok(response)
+    response
 }
