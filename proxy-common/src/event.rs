@@ -8,6 +8,8 @@ pub const KIND_DENIED: u32 = 1;
 pub const KIND_CLOSED: u32 = 2;
 /// See [`CutEvent`].
 pub const KIND_CUT: u32 = 3;
+/// See [`PlaneEvent`].
+pub const KIND_PLANE: u32 = 4;
 
 /// Where a verdict was given.
 #[repr(u8)]
@@ -65,6 +67,53 @@ pub struct ClosedEvent {
 }
 
 const _: () = assert!(size_of::<ClosedEvent>() == 168);
+
+/// What the kernel plane has the daemon see to, since BPF cannot send packets of its own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaneEvent {
+    /// [`KIND_PLANE`].
+    pub kind: u32,
+    /// [`Plea`] as a number.
+    pub plea: u8,
+    /// 1 where the packet came from the target.
+    pub down: u8,
+    /// [`Plea::TooBig`]: the most bytes of an IP packet that its way carries.
+    pub mtu: u16,
+    /// The flow, seen from the service.
+    pub key: FlowKey,
+    /// The packet that gave rise to it.
+    pub segment: Segment,
+}
+
+const _: () = assert!(size_of::<PlaneEvent>() == 64);
+
+/// What is to be seen to.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plea {
+    /// The target refused a client's SYN, and the client hears of it.
+    Refused = 1,
+    /// The packet was dropped because of its size, and its sender is to be told.
+    TooBig = 2,
+    /// The flow is cut, and who sent the packet does not know.
+    Cut = 3,
+    /// The target refused a client's SYN, and the client is to try another.
+    RefusedOne = 4,
+}
+
+impl Plea {
+    /// From its number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Refused),
+            2 => Some(Self::TooBig),
+            3 => Some(Self::Cut),
+            4 => Some(Self::RefusedOne),
+            _ => None,
+        }
+    }
+}
 
 /// An established flow is denied by a new policy; its packets are dropped from
 /// here on, and the daemon resets it.

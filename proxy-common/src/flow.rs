@@ -2,6 +2,7 @@
 
 use crate::{
     address::FlowKey,
+    nat::TargetSlot,
     reason::Reason,
     tables::{Listener, ServiceSlot},
     verdict::Judgement,
@@ -75,8 +76,10 @@ pub struct FlowState {
     pub observed: u8,
     /// [`Reason`] for which a new policy cut the flow, or 0.
     pub cut: u8,
+    /// The target, where the kernel plane forwards it.
+    pub target: TargetSlot,
     /// Zero.
-    pub pad: u32,
+    pub pad: u16,
     /// Client to service.
     pub up: Half,
     /// Service to client.
@@ -107,6 +110,8 @@ impl FlowState {
     pub const RELAYED: u32 = 1 << 8;
     /// Country rules were asked and did not apply to this client.
     pub const COUNTRY_EXEMPT: u32 = 1 << 9;
+    /// Its packets go on to a target without leaving the kernel.
+    pub const FORWARDED: u32 = 1 << 10;
 
     /// A flow that begins now, nothing counted yet.
     #[inline(always)]
@@ -122,6 +127,15 @@ impl FlowState {
         if listener.has(Listener::RELAYED) {
             self.flags |= Self::RELAYED;
         }
+    }
+
+    /// Takes that the kernel plane forwards it to a target, by which generation.
+    #[inline(always)]
+    pub fn forward(&mut self, service: ServiceSlot, target: TargetSlot, generation: u32) {
+        self.service = service;
+        self.target = target;
+        self.generation = generation;
+        self.flags = self.flags & !Self::RELAYED | Self::FORWARDED;
     }
 
     /// Takes what was said of the client beside "pass".

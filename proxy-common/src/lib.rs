@@ -17,6 +17,7 @@ pub mod attempt;
 pub mod country;
 pub mod event;
 pub mod flow;
+pub mod nat;
 pub mod outcome;
 pub mod packet;
 pub mod parse;
@@ -30,4 +31,4 @@ pub mod verdict;
 
 /// Version of every layout in this crate. Part of the pin path, so that a daemon
 /// never reads maps that another layout wrote.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;

@@ -49,8 +49,23 @@ outcomes! {
     /// There was no room for an ended flow whose place a new connection takes: that
     /// one is counted from where the entry is gone.
     ParkedFull = 13, "parked_full";
+    /// Sent on to a target, or from one to its client.
+    Forwarded = 14, "forwarded";
+    /// The kernel plane could not take a new flow, and the relay serves it: no port, no
+    /// room, or no target of the client's family.
+    NotForwarded = 15, "not_forwarded";
+    /// Of a forwarded flow, and larger than what its way carries: dropped, and its sender
+    /// is told.
+    TooBig = 16, "too_big";
+    /// Of a forwarded flow, with no hops left: dropped.
+    Expired = 17, "expired";
+    /// Of a forwarded flow, in pieces or with headers that are not translated: dropped.
+    Untranslatable = 18, "untranslatable";
+    /// A target refused a client for whom there are others: dropped, so that the client
+    /// tries again and gets another.
+    RefusedByTarget = 19, "refused_by_target";
 }
 
 /// Number of outcomes.
-#[expect(clippy::cast_possible_truncation, reason = "a dozen")]
+#[expect(clippy::cast_possible_truncation, reason = "a few dozen")]
 pub const OUTCOMES: u32 = Outcome::ALL.len() as u32;

@@ -18,8 +18,8 @@ pub const HEADERS6: usize = IPV6 + TCP;
 const IPV4: usize = 20;
 const IPV6: usize = 40;
 const TCP: usize = 20;
-/// Version 4, five words of header.
-const VERSION4_PLAIN: u8 = 0x45;
+/// The first byte of an IPv4 header without options: version 4, five words.
+pub const VERSION4_PLAIN: u8 = 0x45;
 
 /// What a glance at the first bytes of an IP packet tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

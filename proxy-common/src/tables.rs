@@ -29,15 +29,39 @@ pub type ServiceSlot = u16;
 pub struct Root {
     /// Generation in force; 0 before the first.
     pub generation: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Ports from which the kernel plane reaches targets, first and last; with the first
+    /// above the last there are none.
+    pub nat_ports: [u16; 2],
     /// Key of the hash that tells denied attempts apart, random per set of maps.
     pub hash_key: [u64; 2],
     /// Names this set of maps, random: kernel totals are accounted under it.
     pub epoch: u64,
+    /// See the constants of this type.
+    pub flags: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
-const _: () = assert!(size_of::<Root>() == 32);
+const _: () = assert!(size_of::<Root>() == 40);
+
+impl Root {
+    /// No port at all.
+    pub const NO_PORTS: [u16; 2] = [1, 0];
+    /// Some targets see their clients' own addresses.
+    pub const CLIENT_SOURCES: u32 = 1;
+
+    /// Whether every flag is set.
+    #[inline(always)]
+    pub const fn has(&self, flags: u32) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// Whether targets may answer to this port.
+    #[inline(always)]
+    pub const fn translates(&self, port: u16) -> bool {
+        self.nat_ports[0] <= port && port <= self.nat_ports[1]
+    }
+}
 
 /// Key of the listener map. For every port there is an entry per family whose
 /// address is [`Address::unspecified`]; it says whether entries for single
@@ -113,6 +137,9 @@ impl Listener {
     /// Several services listen here and are told apart by the name that the client asks
     /// for (SNI): the relay judges, and the kernel lets everyone in.
     pub const BY_NAME: u16 = 1 << 4;
+    /// The kernel plane forwards what comes here, as far as it can; the relay serves the
+    /// rest.
+    pub const FORWARDED: u16 = 1 << 5;
 
     /// Whether every flag is set.
     #[inline(always)]

@@ -12,16 +12,17 @@ use proxy_common::{
     tables::Listener,
     tcp::Direction,
     udp::Question,
-    verdict::Judgement,
 };
 
 use crate::{
     atomics::Shared,
     exit::count,
     handshake::fresh,
-    ingress::{Arrival, uncounted},
+    ingress::{Arrival, Step, of_flow, uncounted},
     lookup::{is_local, listener, now, precisely_now},
     maps::{QUESTIONS, UDP_FLOWS},
+    newcomer::Newcomer,
+    plane,
 };
 
 /// A client's datagram of a known flow.
@@ -32,12 +33,12 @@ pub fn known(
     flow: &mut FlowState,
     generation: u32,
     arrival: &Arrival,
-) -> Outcome {
+) -> Step {
     if let Some(outcome) = uncounted(packet, key, flow, generation, arrival) {
-        return outcome;
+        return Step::Exit(outcome);
     }
     flow.on_datagram::<Shared>(Direction::Up, &packet.segment, now());
-    Outcome::Flow
+    of_flow(flow)
 }
 
 /// Whether a packet of no flow answers what the host asked.
@@ -48,31 +49,36 @@ pub fn is_answer(packet: &Packet, key: &FlowKey, listener: &Listener) -> bool {
         && question(key).is_some_and(|question| question.admits(now()))
 }
 
-/// Begins a flow with a datagram that is admitted.
+/// Begins a flow with a datagram that is admitted. Whether it is to be forwarded.
 #[inline(always)]
-pub fn begin(
-    packet: &Packet,
-    key: &FlowKey,
-    listener: &Listener,
-    judgement: &Judgement,
-    generation: u32,
-) {
-    let Some(fresh) = fresh() else { return };
+pub fn begin(newcomer: &Newcomer<'_>) -> bool {
+    let Newcomer { packet, key, admitted, .. } = newcomer;
+    let Some(fresh) = fresh() else { return false };
     *fresh = FlowState::first_datagram(&packet.segment, precisely_now());
-    fresh.note(judgement);
-    fresh.serve(listener, generation);
-    if UDP_FLOWS.insert(key, &*fresh, BPF_NOEXIST.into()).is_ok() {
+    admitted.tell(fresh);
+    fresh.serve(&admitted.listener, admitted.generation);
+    plane::take_on(newcomer, fresh);
+    if UDP_FLOWS.insert(*key, &*fresh, BPF_NOEXIST.into()).is_ok() {
         count(Outcome::Opened);
-    } else if let Some(flow) = flow(key) {
+        if fresh.has(FlowState::FORWARDED) {
+            plane::began(fresh);
+        }
+        return fresh.has(FlowState::FORWARDED);
+    }
+    if let Some(flow) = flow(key) {
         // Another CPU was first.
         flow.on_datagram::<Shared>(Direction::Up, &packet.segment, now());
-    } else {
-        count(Outcome::FlowsFull);
-        if !listener.has(Listener::RELAYED) {
-            // What the host sends this client is no question for that.
-            let _ = QUESTIONS.insert(key, Question::NONE, 0);
-        }
+        return flow.has(FlowState::FORWARDED);
     }
+    count(Outcome::FlowsFull);
+    if fresh.has(FlowState::FORWARDED) {
+        plane::give_up(key);
+    }
+    if !admitted.listener.has(Listener::RELAYED) {
+        // What the host sends this client is no question for that.
+        let _ = QUESTIONS.insert(*key, Question::NONE, 0);
+    }
+    false
 }
 
 /// Counts a datagram on its way out.
@@ -81,6 +87,9 @@ pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
     let Some(flow) = flow(key) else {
         return ask(packet, key, generation);
     };
+    if flow.has(FlowState::CUT | FlowState::FORWARDED) {
+        return Outcome::Cut;
+    }
     flow.on_datagram::<Shared>(Direction::Down, &packet.segment, now());
     Outcome::Flow
 }

@@ -15,6 +15,7 @@ use crate::{
     log,
     lookup::{is_served, now, policy},
     maps::FLOWS,
+    plane,
 };
 
 /// Counts a packet on its way out.
@@ -36,6 +37,10 @@ pub fn outbound(packet: &Packet) -> Outcome {
     };
     // SAFETY: a map value, valid memory for the program's run; see `ingress::inbound`.
     let flow: &mut FlowState = unsafe { &mut *flow };
+    if flow.has(FlowState::CUT | FlowState::FORWARDED) && !packet.segment.has(Segment::RST) {
+        plane::plead_cut(packet, &key, flow, true);
+        return Outcome::Cut;
+    }
     if begins_anew(flow, &packet.segment) {
         if !hand_over(&key, flow) {
             return Outcome::Flow;

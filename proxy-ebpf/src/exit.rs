@@ -9,6 +9,8 @@ use crate::{log, maps::OUTCOME_COUNTS};
 pub const TCX_NEXT: i32 = -1;
 /// Drop.
 const TCX_DROP: i32 = 2;
+/// Send where the helper said that was called last.
+const TCX_REDIRECT: i32 = 7;
 
 /// Counts one outcome.
 #[inline(always)]
@@ -25,7 +27,11 @@ pub fn count(outcome: Outcome) {
 pub fn tc_exit(outcome: Outcome) -> i32 {
     count(outcome);
     log::line(outcome);
-    if drops(outcome) { TCX_DROP } else { TCX_NEXT }
+    match outcome {
+        Outcome::Forwarded => TCX_REDIRECT,
+        outcome if drops(outcome) => TCX_DROP,
+        _ => TCX_NEXT,
+    }
 }
 
 /// Counts the outcome and turns it into XDP's action.
@@ -43,5 +49,13 @@ pub fn xdp_exit(outcome: Outcome) -> u32 {
 
 #[inline(always)]
 fn drops(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Denied | Outcome::Cut)
+    matches!(
+        outcome,
+        Outcome::Denied
+            | Outcome::Cut
+            | Outcome::TooBig
+            | Outcome::Expired
+            | Outcome::Untranslatable
+            | Outcome::RefusedByTarget
+    )
 }

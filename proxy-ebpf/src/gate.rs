@@ -8,7 +8,7 @@ use proxy_common::{parse::Link, plain::Glance};
 
 use crate::{
     linear::Headers,
-    lookup::{is_served, policy},
+    lookup::{is_answer, is_served, policy},
 };
 
 /// Which of a packet's ports may be a service's.
@@ -22,11 +22,15 @@ pub enum Side {
 #[inline(always)]
 pub fn passes_by(ctx: &TcContext, link: Link, side: Side) -> bool {
     match (Headers::of(ctx, link).glance(), side) {
-        (Glance::Whole { protocol, source_port: port, .. }, Side::Source)
-        | (Glance::Whole { protocol, destination_port: port, .. }, Side::Destination) => {
+        (Glance::Whole { protocol, source_port: port, .. }, Side::Source) => {
             // Without a generation there is more to be said.
             policy().is_some() && !is_served(protocol, port)
         }
+        (Glance::Whole { protocol, source_port, destination_port }, Side::Destination) => policy()
+            .is_some_and(|policy| {
+                !is_served(protocol, destination_port)
+                    && !is_answer(policy.root, protocol, source_port, destination_port)
+            }),
         (Glance::Unclear, _) => false,
     }
 }

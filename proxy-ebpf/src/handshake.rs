@@ -12,37 +12,42 @@ use proxy_common::{
     packet::{Packet, Segment},
     tables::Listener,
     tcp::{Cells, Direction},
-    verdict::Judgement,
 };
 
 use crate::{
     atomics::Shared,
     exit::count,
-    ingress::closed,
+    ingress::{Step, closed},
     lookup::{is_local, listener, now, precisely_now},
     maps::{FLOWS, FRESH, HALF_OPEN},
+    newcomer::Newcomer,
+    plane,
 };
 
 /// The half-open flow of a client's packet that opens none itself.
 #[inline(always)]
 pub fn under_way(packet: &Packet, key: &FlowKey) -> Option<&'static mut FlowState> {
-    if packet.protocol == PROTOCOL_UDP || packet.segment.opens() { None } else { half_open(key) }
+    if packet.protocol == PROTOCOL_UDP || packet.segment.opens() { None } else { handshake(key) }
 }
 
-/// Follows an admitted SYN, or another admitted packet that belongs to no flow.
+/// Follows an admitted SYN, or another admitted packet that belongs to no flow. Whether it
+/// is to be forwarded.
 #[inline(always)]
-pub fn inbound(
-    packet: &Packet,
-    key: &FlowKey,
-    listener: &Listener,
-    judgement: &Judgement,
-    generation: u32,
-) {
+pub fn inbound(newcomer: &Newcomer<'_>) -> bool {
+    let Newcomer { packet, key, admitted, .. } = newcomer;
     let segment = &packet.segment;
-    if segment.opens() && !gives_way(segment, key) {
-        return;
+    if segment.opens() {
+        if !gives_way(segment, key) {
+            return false;
+        }
+        if plane::open(newcomer) {
+            return true;
+        }
+    } else if admitted.listener.has(Listener::FORWARDED) && plane::is_translated(key) {
+        // Of a flow that is over, and lingers.
+        return true;
     }
-    let Some(fresh) = fresh() else { return };
+    let Some(fresh) = fresh() else { return false };
     if segment.opens() {
         *fresh = FlowState::opening(segment, precisely_now());
     } else if segment.flags & (Segment::SYN | Segment::FIN | Segment::RST | Segment::ACK)
@@ -50,10 +55,11 @@ pub fn inbound(
     {
         *fresh = FlowState::midway(segment, precisely_now());
     } else {
-        return;
+        return false;
     }
-    fresh.note(judgement);
-    begin(key, fresh, listener, generation);
+    admitted.tell(fresh);
+    begin(key, fresh, &admitted.listener, admitted.generation);
+    false
 }
 
 /// Whether the half-open flow that may be there makes room for another SYN.
@@ -76,6 +82,12 @@ fn half_open(key: &FlowKey) -> Option<&'static mut FlowState> {
     HALF_OPEN.get_ptr_mut(key).map(|half| unsafe { &mut *half })
 }
 
+/// The handshake of a 5-tuple that is under way, here or with a target.
+#[inline(always)]
+fn handshake(key: &FlowKey) -> Option<&'static mut FlowState> {
+    half_open(key).or_else(|| plane::dialled(key))
+}
+
 /// Room for a new flow's state.
 #[inline(always)]
 pub fn fresh() -> Option<&'static mut FlowState> {
@@ -93,12 +105,14 @@ fn begin(key: &FlowKey, half: &mut FlowState, listener: &Listener, generation: u
 
 /// A further packet of the client's on a half-open flow.
 #[inline(always)]
-pub fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
+pub fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) -> Step {
+    let forwarded = half.has(FlowState::FORWARDED);
     if half.has(FlowState::PARTIAL) {
         half.on_segment::<Shared>(Direction::Up, segment, now());
     } else if half.completes(segment) {
         establish(key, half, Direction::Up, segment);
     }
+    if forwarded { Step::Forward } else { Step::Exit(Outcome::Admitted) }
 }
 
 /// The host's packet on a flow that is not established: its SYN-ACK, its refusal, or
@@ -106,13 +120,16 @@ pub fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) {
 #[inline(never)]
 pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
     let segment = &packet.segment;
-    let half = half_open(key);
+    let half = handshake(key);
     if segment.has(Segment::RST) {
-        if half.is_none() {
-            return Outcome::NotOurs;
-        }
-        let _ = HALF_OPEN.remove(key);
-        return Outcome::Refused;
+        return match half {
+            None => Outcome::NotOurs,
+            Some(half) if half.has(FlowState::FORWARDED) => plane::refused(key, half, segment),
+            Some(_) => {
+                let _ = HALF_OPEN.remove(key);
+                Outcome::Refused
+            }
+        };
     }
     if segment.has(Segment::SYN | Segment::ACK) {
         return answer(packet, key, half, generation);
@@ -169,9 +186,16 @@ fn establish(key: &FlowKey, half: &mut FlowState, direction: Direction, segment:
         count(Outcome::FlowsFull);
         return;
     };
-    let _ = HALF_OPEN.remove(key);
     if opened {
         count(Outcome::Opened);
+    }
+    if half.has(FlowState::FORWARDED) {
+        if opened {
+            plane::began(half);
+        }
+        plane::established(key);
+    } else {
+        let _ = HALF_OPEN.remove(key);
     }
     // SAFETY: a map value, valid memory for the program's run.
     let flow = unsafe { &mut *flow };

@@ -16,8 +16,10 @@ use crate::{
     deny::deny,
     exit::count,
     handshake, log,
-    lookup::{Policy, is_local, is_served, listener, now, policy, verdict},
+    lookup::{Policy, is_answer, is_local, is_served, listener, now, policy, verdict},
     maps::{EVENTS, FLOWS, PARKED, QUIETLY},
+    newcomer,
+    plane::{self, is_translated},
 };
 
 /// Where a packet came in.
@@ -30,17 +32,32 @@ pub struct Arrival {
     pub follows: bool,
 }
 
+/// What is to be done with a packet on its way in.
+pub enum Step {
+    /// Leave.
+    Exit(Outcome),
+    /// Rewrite it and send it on: [`crate::plane::translate`].
+    Forward,
+    /// Begin a flow with it: [`crate::newcomer::begin`].
+    Begin,
+}
+
 /// Judges and counts a packet on its way in.
 #[inline(always)]
-pub fn inbound(packet: &Packet, arrival: Arrival) -> Outcome {
+pub fn inbound(packet: &Packet, arrival: Arrival) -> Step {
     log::note(packet);
     let Some(policy) = policy() else {
-        return Outcome::NoPolicy;
+        return Step::Exit(Outcome::NoPolicy);
     };
-    if !is_served(packet.protocol, packet.destination_port) {
-        return Outcome::NotOurs;
-    }
     let key = packet.key_inbound();
+    if !is_served(packet.protocol, packet.destination_port) {
+        let (from, to) = (packet.source_port, packet.destination_port);
+        let answers = arrival.follows && is_answer(policy.root, packet.protocol, from, to);
+        if answers && is_translated(&key) {
+            return Step::Forward;
+        }
+        return Step::Exit(Outcome::NotOurs);
+    }
     if packet.protocol == PROTOCOL_UDP {
         return match datagram::flow(&key) {
             Some(flow) => datagram::known(packet, &key, flow, policy.generation, &arrival),
@@ -70,48 +87,43 @@ fn unknown(
     arrival: &Arrival,
     policy: &Policy,
     ended: Option<&mut FlowState>,
-) -> Outcome {
+) -> Step {
     let mut half =
         if arrival.follows && ended.is_none() { handshake::under_way(packet, key) } else { None };
     if let Some(half) = &mut half
         && half.generation == policy.generation
     {
         // Judged, by this policy, with the SYN.
-        handshake::advance(&packet.segment, key, half);
-        return Outcome::Admitted;
+        return handshake::advance(&packet.segment, key, half);
     }
     let Some(listener) = destination(packet, policy.generation) else {
-        return Outcome::NotOurs;
+        return Step::Exit(Outcome::NotOurs);
     };
     if !is_local(&packet.destination) {
-        return Outcome::NotOurs;
+        return Step::Exit(Outcome::NotOurs);
     }
     if datagram::is_answer(packet, key, listener) {
-        return Outcome::Flow;
+        return Step::Exit(Outcome::Flow);
     }
     let Some(judgement) = verdict(packet, listener) else {
-        return Outcome::NoPolicy;
+        return Step::Exit(Outcome::NoPolicy);
     };
     if let Some(reason) = judgement.denied {
-        return deny(packet, policy.root, listener, reason, arrival);
+        return Step::Exit(deny(packet, policy.root, listener, reason, arrival));
     }
     if !arrival.follows {
-        return Outcome::Admitted;
-    }
-    if packet.protocol == PROTOCOL_UDP {
-        datagram::begin(packet, key, listener, &judgement, policy.generation);
-        return Outcome::Admitted;
+        return Step::Exit(Outcome::Admitted);
     }
     if let Some(flow) = ended
         && !hand_over(key, flow)
     {
-        return Outcome::Flow;
+        return Step::Exit(Outcome::Flow);
     }
-    match half {
-        Some(half) => handshake::advance(&packet.segment, key, half),
-        None => handshake::inbound(packet, key, listener, &judgement, policy.generation),
+    if let Some(half) = half {
+        return handshake::advance(&packet.segment, key, half);
     }
-    Outcome::Admitted
+    newcomer::note(key, listener, &judgement, policy.generation);
+    Step::Begin
 }
 
 /// Who listens where a packet goes.
@@ -128,14 +140,20 @@ fn known(
     flow: &mut FlowState,
     generation: u32,
     arrival: &Arrival,
-) -> Outcome {
+) -> Step {
     if let Some(outcome) = uncounted(packet, key, flow, generation, arrival) {
-        return outcome;
+        return Step::Exit(outcome);
     }
     if flow.on_segment::<Shared>(Direction::Up, &packet.segment, now()) {
         closed(key, flow);
     }
-    Outcome::Flow
+    of_flow(flow)
+}
+
+/// A packet of a flow that was counted: the host's, or to be sent on.
+#[inline(always)]
+pub fn of_flow(flow: &FlowState) -> Step {
+    if flow.has(FlowState::FORWARDED) { Step::Forward } else { Step::Exit(Outcome::Flow) }
 }
 
 /// What becomes of a known flow's packet that is not to be counted. It is judged again only
@@ -149,6 +167,7 @@ pub fn uncounted(
     arrival: &Arrival,
 ) -> Option<Outcome> {
     if flow.has(FlowState::CUT) {
+        plane::plead_cut(packet, key, flow, false);
         return Some(Outcome::Cut);
     }
     if !arrival.follows {
@@ -174,6 +193,7 @@ fn judge_again(
     if let Some(judgement) = verdict(packet, listener) {
         if let Some(reason) = judgement.denied {
             flow.cut = reason as u8;
+            plane::plead_cut(packet, key, flow, false);
             return Some(cut(key, flow));
         }
         flow.note(&judgement);
@@ -202,6 +222,9 @@ fn cut(key: &FlowKey, flow: &mut FlowState) -> Outcome {
 #[inline(never)]
 pub fn closed(key: &FlowKey, flow: &FlowState) {
     count(Outcome::Closed);
+    if flow.has(FlowState::FORWARDED) {
+        plane::ended(key, flow);
+    }
     tell(key, flow, 0);
 }
 

@@ -1,16 +1,26 @@
 //! Headers where they lie: a buffer's linear part, without a copy.
 
-use aya_ebpf::programs::TcContext;
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    bindings::bpf_hdr_start_off::BPF_HDR_START_NET,
+    helpers::generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative},
+    programs::TcContext,
+};
 use proxy_common::{
+    address::{PROTOCOL_TCP, PROTOCOL_UDP},
     packet::Packet,
     parse::Link,
-    plain::{Glance, HEADERS4, HEADERS6, glance4, glance6, read4, read6},
+    plain::{Glance, HEADERS4, HEADERS6, VERSION4_PLAIN, glance4, glance6, read4, read6},
 };
 
 use crate::frame::SkbFrame;
 
 /// Length of an Ethernet header.
 const ETHERNET: usize = 14;
+/// Lengths of IP headers without options or extensions.
+const V4: u32 = 20;
+const V6: u32 = 40;
 /// EtherTypes as they lie in memory.
 const IPV4: u16 = u16::from_ne_bytes([0x08, 0x00]);
 const IPV6: u16 = u16::from_ne_bytes([0x86, 0xdd]);
@@ -81,6 +91,77 @@ impl<'a> Headers<'a> {
             Self::V6(headers) => read6(frame, headers, room),
             Self::Unclear => false,
         }
+    }
+}
+
+/// Where the headers are of a packet that can be translated: IP without options or
+/// extension headers, TCP or UDP behind it, all in one piece.
+pub struct Plain {
+    /// Offset of IP's header.
+    pub network: u32,
+    /// Offset of TCP's or UDP's.
+    pub transport: u32,
+    /// Time to live, or hop limit.
+    pub hops: u8,
+    pub is_v6: bool,
+}
+
+impl Plain {
+    /// Of IP's header.
+    #[inline(always)]
+    pub fn header_length(&self) -> u32 {
+        self.transport - self.network
+    }
+}
+
+/// Finds the headers of a packet that was read, where they are plain.
+#[inline(always)]
+pub fn plain(ctx: &TcContext, link: Link) -> Option<Plain> {
+    let network = network(ctx, link)?;
+    let header = header(ctx)?;
+    let is_v6 = header[0] >> 4 == 6;
+    let (length, protocol, hops) =
+        if is_v6 { (V6, header[6], header[7]) } else { (V4, header[9], header[8]) };
+    // Neither further fragments nor an offset.
+    let is_whole = header[0] == VERSION4_PLAIN && header[6] & 0x3f == 0 && header[7] == 0;
+    let is_plain = matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP) && (is_v6 || is_whole);
+    is_plain.then_some(Plain { network, transport: network + length, hops, is_v6 })
+}
+
+/// Where IP's header begins, in the program's view of the buffer: see [`SkbFrame`].
+#[inline(always)]
+fn network(ctx: &TcContext, link: Link) -> Option<u32> {
+    if matches!(link, Link::None) {
+        return Some(0);
+    }
+    // SAFETY: the context's skb is valid for the program's whole run.
+    let protocol = unsafe { (*ctx.skb.skb).protocol } as u16;
+    let bytes = bytes::<ETHERNET>(ctx, 0)?;
+    let is_typed = u16::from_ne_bytes([bytes[12], bytes[13]]) == protocol;
+    if is_typed && !matches!(bytes[0] >> 4, 4 | 6) {
+        return Some(ETHERNET as u32);
+    }
+    let mut there = MaybeUninit::<[u8; V4 as usize]>::uninit();
+    let (skb, room) = (ctx.skb.skb.cast(), there.as_mut_ptr().cast());
+    // SAFETY: the helper writes all of the room or fails.
+    let there = unsafe {
+        if bpf_skb_load_bytes(skb, ETHERNET as u32, room, V4) != 0 {
+            return Some(0);
+        }
+        there.assume_init()
+    };
+    if there == header(ctx)? { Some(ETHERNET as u32) } else { Some(0) }
+}
+
+/// The first bytes of IP's header.
+#[inline(always)]
+fn header(ctx: &TcContext) -> Option<[u8; V4 as usize]> {
+    let mut header = MaybeUninit::<[u8; V4 as usize]>::uninit();
+    let (skb, room) = (ctx.skb.skb.cast(), header.as_mut_ptr().cast());
+    // SAFETY: the helper writes all of the room or fails.
+    unsafe {
+        let read = bpf_skb_load_bytes_relative(skb, 0, room, V4, BPF_HDR_START_NET);
+        (read == 0).then(|| header.assume_init())
     }
 }
 

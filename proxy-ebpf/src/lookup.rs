@@ -9,7 +9,7 @@ use proxy_common::{
     country::Country,
     packet::Packet,
     policy::{CidrFlags, TableId},
-    tables::{Listener, ListenerKey, Prefix4, Prefix6, Root, TABLE_BITS, port_bit},
+    tables::{Listener, ListenerKey, PORT_WORDS, Prefix4, Prefix6, Root, TABLE_BITS, port_bit},
     verdict::{Judgement, Tables, admit},
 };
 
@@ -54,6 +54,20 @@ pub fn policy() -> Option<Policy> {
 pub fn is_served(protocol: u8, port: u16) -> bool {
     let (word, bit) = port_bit(protocol, port);
     PORTS.get(word).is_some_and(|ports| *ports & bit != 0)
+}
+
+/// Whether a packet may be what a target answers in a forwarded flow.
+#[inline(always)]
+pub fn is_answer(root: &Root, protocol: u8, source_port: u16, destination_port: u16) -> bool {
+    root.translates(destination_port)
+        || root.has(Root::CLIENT_SOURCES) && is_target(protocol, source_port)
+}
+
+/// Whether some target that sees its clients' own addresses may have `port` of `protocol`.
+#[inline(always)]
+fn is_target(protocol: u8, port: u16) -> bool {
+    let (word, bit) = port_bit(protocol, port);
+    PORTS.get(PORT_WORDS + word).is_some_and(|ports| *ports & bit != 0)
 }
 
 /// Who listens on `address` and `port`.

@@ -24,6 +24,8 @@ mod linear;
 mod log;
 mod lookup;
 mod maps;
+mod newcomer;
+mod plane;
 mod read;
 
 use aya_ebpf::{
@@ -37,7 +39,7 @@ use crate::{
     egress::outbound,
     exit::{tc_exit, xdp_exit},
     gate::{Side, passes_by},
-    ingress::{Arrival, inbound},
+    ingress::{Arrival, Step, inbound},
     read::{Found, Room},
 };
 
@@ -121,7 +123,16 @@ fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
     // SAFETY: the context's skb is valid for the program's whole run.
     let interface = unsafe { (*ctx.skb.skb).ifindex };
     let follows = found == Found::Packet && !is_tagged(ctx);
-    inbound(packet, Arrival { hook: Hook::Tc, interface, follows })
+    let skb = ctx.skb.skb;
+    let step = match inbound(packet, Arrival { hook: Hook::Tc, interface, follows }) {
+        Step::Begin => newcomer::begin(skb, link, packet),
+        step => step,
+    };
+    match step {
+        Step::Exit(outcome) => outcome,
+        Step::Forward => plane::translate(skb, link, packet),
+        Step::Begin => Outcome::Admitted,
+    }
 }
 
 /// Whether a VLAN's own interface sees the packet as well. Tag 0 only sets a priority
@@ -151,7 +162,11 @@ fn xdp_inbound(ctx: &XdpContext) -> Outcome {
         return found.unjudged();
     }
     let interface = ctx.ingress_ifindex() as u32;
-    inbound(packet, Arrival { hook: Hook::Xdp, interface, follows: false })
+    match inbound(packet, Arrival { hook: Hook::Xdp, interface, follows: false }) {
+        Step::Exit(outcome) => outcome,
+        // What passes here is followed at TC ingress.
+        Step::Forward | Step::Begin => Outcome::Admitted,
+    }
 }
 
 /// The kernel lends its helpers to GPL-compatible programs; ours are under either

@@ -9,6 +9,10 @@ use proxy_common::{
     address::FlowKey,
     attempt,
     flow::{FlowId, FlowState},
+    nat::{
+        Backends, BackendsKey, MAX_BACKENDS, MAX_DIALS, MAX_ROUTES, MAX_TARGET_SLOTS, Route,
+        SESSION_COUNTERS, TargetName, Translation,
+    },
     outcome::OUTCOMES,
     policy::Rules,
     reason::KERNEL_REASONS,
@@ -19,14 +23,17 @@ use proxy_common::{
     udp::Question,
 };
 
+use crate::{newcomer::Admitted, plane::Pair};
+
 /// The generation in force, read once for each packet.
 #[map]
 pub static ROOT: Array<Root> = Array::with_max_entries(1, 0);
 
 /// Ports of services by protocol, a bit each, see [`proxy_common::tables::port_bit`]: packets of
-/// all others go on after one look.
+/// all others go on after one look. Behind them are those of targets that see their
+/// clients' own addresses.
 #[map]
-pub static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+pub static PORTS: Array<u64> = Array::with_max_entries(2 * PORT_WORDS, 0);
 
 /// Ports and addresses of services, by generation.
 #[map]
@@ -109,6 +116,70 @@ pub static DENIALS: PerCpuArray<DenialCount> =
 /// What became of packets.
 #[map]
 pub static OUTCOME_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(OUTCOMES, 0);
+
+/// The targets of services that the kernel plane forwards, by generation.
+#[map]
+pub static BACKENDS: HashMap<BackendsKey, Backends> =
+    HashMap::with_max_entries(MAX_BACKENDS, BPF_F_NO_PREALLOC);
+
+/// Clients of each service that were given a target.
+#[map]
+pub static TURNS: Array<u64> = Array::with_max_entries(MAX_SERVICES, 0);
+
+/// Ports that were taken for each target.
+#[map]
+pub static CURSORS: Array<u64> = Array::with_max_entries(MAX_TARGET_SLOTS, 0);
+
+/// Ports from which targets may be reached, a bit each.
+#[map]
+pub static NAT_PORTS: Array<u64> = Array::with_max_entries((1 << 16) / u64::BITS, 0);
+
+/// How packets of forwarded flows are rewritten, each direction by itself.
+#[map]
+pub static NAT: HashMap<FlowKey, Translation> =
+    HashMap::with_max_entries(2 * 262_144, BPF_F_NO_PREALLOC);
+
+/// Forwarded handshakes under way. Not forgotten for others, as each holds a port.
+#[map]
+pub static DIALS: HashMap<FlowKey, FlowState> =
+    HashMap::with_max_entries(MAX_DIALS, BPF_F_NO_PREALLOC);
+
+/// Who has each target's number, so that records of flows can name it.
+#[map]
+pub static TARGET_NAMES: Array<TargetName> = Array::with_max_entries(MAX_TARGET_SLOTS, 0);
+
+/// Forwarded flows that began, by target and by service, see
+/// [`proxy_common::nat::of_service`].
+#[map]
+pub static SESSIONS_OPENED: Array<u64> = Array::with_max_entries(SESSION_COUNTERS, 0);
+
+/// Those that ended here.
+#[map]
+pub static SESSIONS_CLOSED: Array<u64> = Array::with_max_entries(SESSION_COUNTERS, 0);
+
+/// Those that the daemon ended.
+#[map]
+pub static SESSIONS_TAKEN: Array<u64> = Array::with_max_entries(SESSION_COUNTERS, 0);
+
+/// The host's routing table, IPv4.
+#[map]
+pub static ROUTES4: LpmTrie<[u8; 4], Route> = LpmTrie::with_max_entries(MAX_ROUTES, 0);
+
+/// The host's routing table, IPv6.
+#[map]
+pub static ROUTES6: LpmTrie<[u8; 16], Route> = LpmTrie::with_max_entries(MAX_ROUTES, 0);
+
+/// What was said of the packet that is under way, see [`crate::newcomer`].
+#[map]
+pub static ADMITTED: PerCpuArray<Admitted> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where the two directions of a new flow are put together, as [`FRESH`].
+#[map]
+pub static PAIR: PerCpuArray<Pair> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where the verifier loses sight of a value.
+#[map]
+pub static FORGOTTEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// How events are submitted: the daemon looks for them by itself, every few
 /// milliseconds. To wake it takes an interrupt.

@@ -111,6 +111,7 @@ fn generation(prefixes: u32, countries: Option<&Countries>) -> Result<Generation
             relayed: false,
             by_request: false,
             reset: false,
+            forward: None,
         }],
         cidrs,
         countries: table,

@@ -21,6 +21,7 @@ pub mod names;
 pub mod nft;
 pub mod ns;
 pub mod ping;
+pub mod plane;
 pub mod program;
 pub mod raw;
 pub mod scenario;

@@ -42,6 +42,17 @@ fn show(status: &Status) -> Result<()> {
         certificates(status).print()?;
         say("")?;
     }
+    let relayed = status
+        .services
+        .iter()
+        .filter_map(|service| Some([service.name.clone(), service.plane_reason.clone()?]));
+    let relayed: Vec<_> = relayed.collect();
+    if !relayed.is_empty() {
+        let mut reasons = Table::new(&["SERVICE", "WHY THE RELAY SERVES, AND NOT THE KERNEL"]);
+        relayed.into_iter().for_each(|row| reasons.row(row));
+        reasons.print()?;
+        say("")?;
+    }
     let mut interfaces = Table::new(&["INTERFACE", "HOOK", "WHY"]);
     for interface in &status.interfaces {
         interfaces.row([interface.name.clone(), interface.hook.clone(), interface.why.clone()]);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 use ipnet::IpNet;
 use proxy_common::country::CountrySet;
 
-use super::{Http, Service, Tls};
+use super::{Http, Nat, Service, Tls};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct Kernel {
     pub max_flows: NonZeroU32,
     /// Whether to refuse to start where eBPF cannot be loaded.
     pub required: bool,
+    /// From where the kernel plane reaches targets.
+    pub nat: Nat,
 }
 
 /// `kernel.hook`: one for all, or by interface name.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 use ipnet::IpNet;
 use proxy_common::address::{PROTOCOL_TCP, PROTOCOL_UDP};
 
-use super::{Access, Denial, Destination, Target, Web};
+use super::{Access, Denial, Destination, Forwarding, Target, Web};
 use crate::record::Protocol;
 
 /// The ports that URLs without one stand for.
@@ -40,6 +40,8 @@ pub struct Service {
     pub max_connections: NonZeroU32,
     /// Where the client's address comes from and goes to, beside the IP header.
     pub proxy_protocol: ProxyProtocol,
+    /// Who carries its packets.
+    pub forwarding: Forwarding,
 }
 
 impl Service {

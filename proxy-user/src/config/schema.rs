@@ -33,8 +33,8 @@ pub(super) static ROOT: Schema = Schema {
 };
 pub(super) static KERNEL: Schema = Schema {
     name: "kernel",
-    known: &["interfaces", "hook", "bpffs", "max_flows", "required"],
-    later: &["nat_ports", "nat_addresses"],
+    known: &["interfaces", "hook", "bpffs", "max_flows", "required", "nat_ports", "nat_addresses"],
+    later: &[],
 };
 pub(super) static GEOIP: Schema =
     Schema { name: "geoip", known: &["database", "update", "stale_after_days"], later: &[] };
@@ -93,6 +93,8 @@ pub(super) static SERVICE: Schema = Schema {
         "idle_timeout",
         "max_connections",
         "proxy_protocol",
+        "forward",
+        "source",
         "allow",
         "block",
         "access",
@@ -106,7 +108,7 @@ pub(super) static SERVICE: Schema = Schema {
         OF_HTTP[7],
         OF_HTTP[8],
     ],
-    later: &["forward", "source"],
+    later: &[],
 };
 /// Keys that only a service over HTTP has.
 pub(super) const OF_HTTP: [&str; 9] = [

@@ -6,6 +6,7 @@ use super::{
     Geoip, GeoipUpdate, Hook, HookChoice, Keep, Kernel, Log, Overload, StoreFailure,
     fault::At,
     fields::{Fields, choose},
+    forward::nat,
     schema::GEOIP_UPDATE,
     tree::Value,
     units,
@@ -37,6 +38,7 @@ pub(super) fn kernel(fields: &mut Fields<'_, '_>) -> (Kernel, Vec<At>) {
         bpffs: fields.path("bpffs").unwrap_or_else(|| "/sys/fs/bpf/weir".into()),
         max_flows: flows.unwrap_or(MAX_FLOWS),
         required: fields.boolean("required").unwrap_or(true),
+        nat: nat(fields),
     };
     (kernel, hooks_at)
 }

@@ -7,6 +7,7 @@ use super::{
     access::{denial, layer, short_form},
     fault::{At, Report},
     fields::Fields,
+    forward::{forwarding, refuse_what_the_kernel_cannot},
     listen::{is_host_name, listen},
     prefix::prefix,
     published::{HTTP, HTTPS},
@@ -80,6 +81,7 @@ fn service(
     let most = fields.integer("max_connections", 1..=MOST_CONNECTIONS);
     let domain = domain(fields, mode);
     let proxy_protocol = proxy_protocol(fields);
+    let forwarding = forwarding(fields);
     let enabled = fields.boolean("enabled").unwrap_or(true);
     refuse_keys_of_http(fields, mode);
     let end = end?;
@@ -95,7 +97,9 @@ fn service(
         idle_timeout: idle.unwrap_or_else(|| default_idle_timeout(mode)),
         max_connections: most.and_then(NonZeroU32::new).unwrap_or(DEFAULT_CONNECTIONS),
         proxy_protocol,
+        forwarding,
     };
+    refuse_what_the_kernel_cannot(fields, &service);
     refuse_what_no_mode_has(fields, &service, &end.targets);
     warn_of_ignored(fields, &service);
     enabled.then(|| Placed {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
 };
 
 use super::Mode;
@@ -51,6 +52,16 @@ fn address(text: &str) -> Option<SocketAddr> {
         _ => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
     };
     Some(SocketAddr::new(ip.to_canonical(), u16::from_str_radix(port, 16).ok()?))
+}
+
+/// Ports within a range at which something of this host listens or receives datagrams.
+pub fn busy_ports(range: &RangeInclusive<u16>) -> Vec<u16> {
+    let all = [Mode::Tcp, Mode::Udp].into_iter().flat_map(listening);
+    let mut ports: Vec<u16> = all.map(|socket| socket.address.port()).collect();
+    ports.retain(|port| range.contains(port));
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// The sockets that a process holds, by inode.

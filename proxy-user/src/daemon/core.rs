@@ -16,6 +16,7 @@ use super::{
     gate::InForce,
     inbox::{Inbox, Message, Services},
     phase::Phase,
+    planes::{self, Planes},
     reload::Unconfirmed,
     sinks::Sinks,
 };
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) kernel_fault: Option<String>,
     /// What of the host the kernel's side does not cover.
     pub(super) coverage: Mutex<Coverage>,
+    /// Which plane serves each service.
+    pub(super) planes: Planes,
     pub(super) inbox: Inbox,
     pub(super) writer: Writer,
     pub(super) store: Store,
@@ -140,6 +143,8 @@ impl Core {
         self.http.apply(&config.http);
         tokio::task::block_in_place(|| self.certificates.apply(&config.tls, domains(&config)));
         published.commit().await;
+        // What the relay knows of new targets.
+        tokio::task::block_in_place(|| self.follow_planes(&config));
         self.auth.reload(&config.services);
         if let Some(opened) = opened {
             self.take_database(opened, changes);
@@ -175,10 +180,15 @@ impl Core {
         let policy = compile(config, geo, &gateways, &mut changes.ids, Some(&before));
         let policy = Arc::new(policy);
         let mut slots = Vec::new();
+        let plans = self.plan(config);
         if let Some(datapath) = &mut *self.datapath.lock() {
-            datapath.install(&Generation::of(config, &policy))?;
+            let forward = planes::backends(config, &plans);
+            self.inbox.tell(Message::Targets(datapath.name_targets(&forward)?));
+            datapath.set_answer_ports(&planes::answer_ports(config, &plans))?;
+            datapath.install(&Generation::of(config, &policy, &forward))?;
             slots = datapath.slots();
         }
+        self.planes.set(plans);
         self.gate.0.store(Arc::clone(&policy));
         self.relay.rejudge();
         self.inbox.tell(Message::Services(services(config, &slots, policy)));
@@ -193,7 +203,8 @@ impl Core {
             network.interfaces.iter().map(|i| (i.index, i.name.clone())).collect();
         self.inbox.tell(Message::Interfaces(names));
         if let Some(datapath) = &mut *self.datapath.lock() {
-            let coverage = datapath.follow(&self.config.load().kernel, &network);
+            let links = self.planes.links();
+            let coverage = datapath.follow(&self.config.load().kernel, &network, &links);
             // Still under the lock: what is told last is what is so.
             self.cover(coverage);
         }

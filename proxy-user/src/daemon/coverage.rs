@@ -93,7 +93,9 @@ mod tests {
     fn wanted(index: u32, name: &str) -> (Interface, Hook) {
         let layer = LinkLayer::Ethernet;
         let name = name.to_owned();
-        (Interface { index, name, layer, is_port: false, has_address: true }, Hook::Tc)
+        let (mtu, in_vrf) = (1500, false);
+        let has_address = true;
+        (Interface { index, name, layer, is_port: false, has_address, mtu, in_vrf }, Hook::Tc)
     }
 
     #[test]

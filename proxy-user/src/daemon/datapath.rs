@@ -1,17 +1,17 @@
 //! The kernel's side, as the daemon drives it: generations in, programs on
 //! interfaces.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
-use proxy_common::{policy::TableId, tables::ServiceSlot};
+use proxy_common::{nat::TargetSlot, policy::TableId, tables::ServiceSlot};
 
 use super::{coverage::Coverage, interfaces, kernel::Kernel};
 use crate::{
     config::{self, Service},
     datapath::{
-        self, Attached, Attacher, Claim, Generation, HalfOpen, Loaded, Network, Pins, Tables,
-        TcAttachment,
+        self, AnswerPorts, Attached, Attacher, Backends, Claim, Generation, HalfOpen, Loaded,
+        Network, Pins, Tables, TcAttachment,
     },
 };
 
@@ -92,6 +92,7 @@ impl Prepared {
             epoch: maps.tables.epoch(),
             events: maps.events,
             flows: maps.flows,
+            forwarded: maps.forwarded,
             counters: maps.counters,
         };
         let attacher = Attacher::new(programs, &pins, TcAttachment::probe());
@@ -130,9 +131,51 @@ impl Datapath {
         self.tables.install(generation).context("the kernel's tables cannot be written")
     }
 
+    /// Gives targets their numbers, before clients are sent to them; everybody's.
+    pub(super) fn name_targets(
+        &mut self,
+        forward: &BTreeMap<String, Backends>,
+    ) -> Result<Vec<(TargetSlot, SocketAddr)>> {
+        for (service, backends) in forward {
+            self.tables.name_targets(service, backends)?;
+        }
+        Ok(self.tables.targets().collect())
+    }
+
+    /// Makes known where answers of targets come in.
+    pub(super) fn set_answer_ports(&mut self, ports: &AnswerPorts) -> Result<()> {
+        self.tables.set_answer_ports(ports).context("the kernel plane's ports cannot be written")
+    }
+
+    /// Sends a service's clients to these targets from now on.
+    pub(super) fn set_backends(&mut self, service: &str, backends: &Backends) -> Result<()> {
+        self.tables
+            .set_backends(service, backends)
+            .context("the kernel plane's targets cannot be written")
+    }
+
     /// The number of the generation in force.
     pub(super) fn generation(&self) -> u32 {
         self.tables.generation()
+    }
+
+    /// Sessions that the kernel plane has, by service and target.
+    pub(super) fn sessions(&self) -> BTreeMap<(String, String), u64> {
+        let of = |(service, target, sessions): (ServiceSlot, SocketAddr, u64)| {
+            Some(((self.service(service)?, target.to_string()), sessions))
+        };
+        self.tables.forwarded_sessions().filter_map(of).collect()
+    }
+
+    /// The service of that number.
+    pub(super) fn service(&self, slot: ServiceSlot) -> Option<String> {
+        let mut all = self.tables.services();
+        all.find(|(known, _)| *known == slot).map(|(_, name)| name.to_owned())
+    }
+
+    /// The target of that number.
+    pub(super) fn target(&self, slot: TargetSlot) -> Option<SocketAddr> {
+        self.tables.targets().find(|(known, _)| *known == slot).map(|(_, target)| target)
     }
 
     /// Every service that has counters.
@@ -152,9 +195,16 @@ impl Datapath {
 
     /// Makes the host's addresses known and attaches to its interfaces. An interface
     /// that refuses is reported and left out: the relay judges there.
-    pub(super) fn follow(&mut self, settings: &config::Kernel, network: &Network) -> Coverage {
+    /// `links`: interfaces of targets, whose answers come in there.
+    pub(super) fn follow(
+        &mut self,
+        settings: &config::Kernel,
+        network: &Network,
+        links: &[u32],
+    ) -> Coverage {
         let locals = self.tables.set_locals(&network.locals);
-        let wanted = interfaces::wanted(settings, network);
+        let locals = locals.and_then(|()| self.tables.set_routes(&network.routes));
+        let wanted = interfaces::wanted(settings, network, links);
         let failures = self.attacher.sync(&wanted).into_iter();
         let failures: Vec<_> =
             failures.map(|(name, error)| (name, anyhow::Error::new(error))).collect();

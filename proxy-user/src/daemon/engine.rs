@@ -11,8 +11,10 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use proxy_common::{address::FlowKey, event::DeniedEvent, flow::FlowState, tables::ServiceSlot};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
+    forwarding::TargetFailure,
     inbox::{Message, Queues, Services, Snapshot},
     kernel::Kernel,
     succession::{Bequest, Left, Noted, Queue, Standing},
@@ -54,6 +56,11 @@ pub(super) struct Engine {
     pub(super) writer: Writer,
     pub(super) geo: Arc<ArcSwapOption<Database>>,
     pub(super) resetter: Option<Resetter>,
+    /// Who hears of targets that the kernel plane finds failing.
+    pub(super) failures: UnboundedSender<TargetFailure>,
+    /// Translations of no flow, seen once.
+    pub(super) orphans: BTreeSet<FlowKey>,
+    pub(super) dials_seen: Instant,
     pub(super) slots: Vec<ServiceSlot>,
     /// What the counters held at the start, until it is known what was accounted for.
     pub(super) unaccounted: Vec<Count>,
@@ -122,6 +129,7 @@ impl Engine {
             let counts = self.kernel.as_ref().filter(|_| drained);
             let counts = counts.map(|kernel| kernel.counts(&self.slots));
             self.tracker.tick(counts.as_deref(), &self.kernel, &Now::read());
+            self.look_at_dials();
             self.act();
             if drained && swept.elapsed() >= SWEEP {
                 swept = Instant::now();
@@ -133,7 +141,14 @@ impl Engine {
     /// Sleeps, then takes what came meanwhile. It may be time to end.
     fn turn(&mut self) -> Option<End> {
         thread::sleep(if self.busy { GATHER } else { TICK });
-        let messages: Vec<Message> = self.inbox.try_iter().collect();
+        let mut messages = Vec::new();
+        for message in self.inbox.try_iter() {
+            match message {
+                // Before any event of a flow to them.
+                Message::Targets(targets) => self.tracker.set_targets(targets),
+                message => messages.push(message),
+            }
+        }
         self.busy = !messages.is_empty();
         // The end of a flow precedes the relay's report of it: told in that order, the
         // two meet without a look at the kernel's map.
@@ -165,6 +180,7 @@ impl Engine {
                 self.tracker.inherit(&counts, &accounted, &committed, now);
             }
             Message::Services(services) => self.take_services(services, now),
+            Message::Targets(targets) => self.tracker.set_targets(targets),
             Message::Interfaces(names) => self.tracker.set_interfaces(names),
             // Nobody waits for the answer any more where it cannot be sent.
             Message::Show(reply) => drop(reply.send(self.snapshot(*now))),
@@ -191,6 +207,7 @@ impl Engine {
     fn sweep(&mut self) {
         self.tracker.sweep(&mut self.kernel, &Now::read());
         self.act();
+        self.clear_translations();
     }
 
     fn snapshot(&self, now: Now) -> Snapshot {
@@ -228,6 +245,7 @@ impl Engine {
                 }
                 Event::Closed(event) => self.tracker.closed(&event, &now),
                 Event::Cut(event) => self.tracker.cut(&event, &mut self.kernel, &now),
+                Event::Plane(event) => self.plea(&event, &now),
             }
         }
         self.act();
@@ -239,20 +257,28 @@ impl Engine {
         if !self.tracker.resets(event.service) {
             return;
         }
-        if self.resets_since.elapsed() >= Duration::from_secs(1) {
-            (self.resets_since, self.resets_left) = (Instant::now(), MOST_RESETS);
-        }
-        if self.resets_left == 0 {
-            self.resets_suppressed += 1;
+        if !self.may_answer() {
             return;
         }
-        self.resets_left -= 1;
         if let Some(Err(error)) = self.resetter.as_ref().map(|resetter| resetter.answer(event)) {
             tracing::debug!(%error, "an answer to a denied packet could not be sent");
         }
     }
 
-    fn act(&mut self) {
+    /// Whether one more answer may be sent in this second.
+    pub(super) fn may_answer(&mut self) -> bool {
+        if self.resets_since.elapsed() >= Duration::from_secs(1) {
+            (self.resets_since, self.resets_left) = (Instant::now(), MOST_RESETS);
+        }
+        if self.resets_left == 0 {
+            self.resets_suppressed += 1;
+            return false;
+        }
+        self.resets_left -= 1;
+        true
+    }
+
+    pub(super) fn act(&mut self) {
         let (mut entries, mut forgotten) = (Vec::new(), Vec::new());
         for output in self.tracker.take() {
             match output {
@@ -266,6 +292,15 @@ impl Engine {
                     }
                 }
                 Output::Forget(flow) => forgotten.push(flow),
+                Output::DropDial(key) => self.plane(|plane| {
+                    plane.drop_dial(&key)?;
+                    plane.release(&key)
+                }),
+                Output::Redial(key) => self.plane(|plane| plane.release(&key)),
+                Output::Refuse(key, sequence) => self.refuse(&key, sequence),
+                Output::TargetFailed(service, target, error) => {
+                    self.tell_target(service, target, error);
+                }
                 Output::Reset(flow) => {
                     if let Err(error) = self.reset(&flow) {
                         tracing::warn!(%error, ?flow, "a connection could not be reset");
@@ -285,6 +320,9 @@ impl Engine {
     /// A flow to a container, say, has no socket of this host: its client is told by a
     /// packet.
     fn reset(&self, flow: &FlowKey) -> io::Result<()> {
+        if let Some(state) = self.kernel.get(flow).filter(|s| s.has(FlowState::FORWARDED)) {
+            return self.reset_forwarded(flow, &state);
+        }
         if destroy(flow)? {
             return Ok(());
         }

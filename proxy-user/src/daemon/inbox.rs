@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, mpsc},
 };
 
 use proxy_common::{
-    address::FlowKey, flow::FlowState, outcome::Outcome as PacketOutcome, reason::Reason,
-    tables::ServiceSlot,
+    address::FlowKey, flow::FlowState, nat::TargetSlot, outcome::Outcome as PacketOutcome,
+    reason::Reason, tables::ServiceSlot,
 };
 
 use super::succession::Noted;
@@ -38,6 +39,8 @@ pub(super) enum Message {
     Inherited(Noted),
     /// A generation is in force.
     Services(Services),
+    /// The targets of the kernel plane, before clients are sent to them.
+    Targets(Vec<(TargetSlot, SocketAddr)>),
     /// Names of interfaces, by index.
     Interfaces(BTreeMap<u32, String>),
     /// Show what there is.

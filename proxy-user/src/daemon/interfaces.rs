@@ -6,9 +6,10 @@ use crate::{
 };
 
 /// The interfaces to attach to, as the configuration asks: those named, or every
-/// one that has an address and is not a port of a bridge or bond.
-pub(super) fn wanted(kernel: &Kernel, network: &Network) -> Vec<(Interface, Hook)> {
+/// one that has an address and is not a port of a bridge or bond. And `links`, in any case.
+pub(super) fn wanted(kernel: &Kernel, network: &Network, links: &[u32]) -> Vec<(Interface, Hook)> {
     let suits = |interface: &&Interface| match &kernel.interfaces {
+        _ if links.contains(&interface.index) => true,
         Some(names) => names.contains(&interface.name),
         None => interface.has_address && !interface.is_port,
     };
@@ -28,7 +29,10 @@ pub(super) fn awaited(kernel: &Kernel, network: &Network) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::HookChoice, datapath::LinkLayer};
+    use crate::{
+        config::{HookChoice, Nat},
+        datapath::LinkLayer,
+    };
 
     fn network() -> Network {
         let interface = |index, name: &str, is_port, has_address| Interface {
@@ -37,6 +41,8 @@ mod tests {
             layer: LinkLayer::Ethernet,
             is_port,
             has_address,
+            mtu: 1500,
+            in_vrf: false,
         };
         Network {
             interfaces: vec![
@@ -59,6 +65,7 @@ mod tests {
             bpffs: "/sys/fs/bpf/weir".into(),
             max_flows: std::num::NonZeroU32::MIN,
             required: true,
+            nat: Nat::default(),
         }
     }
 
@@ -68,14 +75,14 @@ mod tests {
 
     #[test]
     fn by_default_every_interface_with_an_address_that_is_no_port() {
-        let wanted = wanted(&kernel(None), &network());
+        let wanted = wanted(&kernel(None), &network(), &[]);
         assert_eq!(names(&wanted), [("lo", Hook::Tc), ("eth0", Hook::XdpNative)]);
     }
 
     #[test]
     fn named_ones_as_they_are_and_absent_ones_are_awaited() {
         let kernel = kernel(Some(vec!["bare".into(), "wg0".into()]));
-        assert_eq!(names(&wanted(&kernel, &network())), [("bare", Hook::Tc)]);
+        assert_eq!(names(&wanted(&kernel, &network(), &[])), [("bare", Hook::Tc)]);
         assert_eq!(awaited(&kernel, &network()), ["wg0"]);
     }
 }

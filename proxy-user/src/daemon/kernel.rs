@@ -3,7 +3,7 @@
 use proxy_common::{address::FlowKey, flow::FlowState, outcome::Outcome, tables::ServiceSlot};
 
 use crate::{
-    datapath::{Counters, Denials, Event, Events, Flows},
+    datapath::{Counters, Denials, Event, Events, Flows, ForwardedFlows},
     flow::{Count, FlowTable},
     record::{CounterId, FlowId},
 };
@@ -13,6 +13,7 @@ pub(super) struct Kernel {
     pub(super) epoch: u64,
     pub(super) events: Events,
     pub(super) flows: Flows,
+    pub(super) forwarded: ForwardedFlows,
     pub(super) counters: Counters,
 }
 
@@ -43,10 +44,28 @@ impl Kernel {
 
     /// Deletes a flow's entry. One that stays is found by the sweep.
     pub(super) fn delete(&mut self, flow: &FlowId) {
-        if let Err(error) = self.flows.remove(flow) {
-            tracing::error!(
+        match self.flows.remove(flow) {
+            // What the kernel saw no end of is not forwarded any more.
+            Ok(Some(state)) if !state.has(FlowState::ENDED) => self.release(&flow.key, &state),
+            Ok(_) => {}
+            Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a flow's entry cannot be deleted"
+            ),
+        }
+    }
+
+    /// Ends the translation of a flow that the kernel saw no end of.
+    fn release(&mut self, key: &FlowKey, state: &FlowState) {
+        if !state.has(FlowState::FORWARDED) {
+            return;
+        }
+        let released =
+            self.forwarded.release(key).and_then(|()| self.forwarded.session_taken(state));
+        if let Err(error) = released {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a flow's translation cannot be removed"
             );
         }
     }
@@ -68,7 +87,11 @@ impl FlowTable for Option<Kernel> {
     }
 
     fn take(&mut self, key: &FlowKey) -> Option<FlowState> {
-        let taken = self.as_mut()?.flows.take(key);
+        let kernel = self.as_mut()?;
+        let taken = kernel.flows.take(key);
+        if let Ok(Some(state)) = &taken {
+            kernel.release(key, state);
+        }
         taken.unwrap_or_else(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

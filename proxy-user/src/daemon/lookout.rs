@@ -3,9 +3,14 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
+
+use tokio::sync::Notify;
 
 use crate::{config::Target, relay::Lookout, store::Audit};
 
@@ -21,21 +26,26 @@ struct Entry {
 
 /// Writes down what becomes of targets, on a thread of its own: who tells it serves
 /// traffic, and an entry waits for the disk. The thread ends with it.
-pub(super) struct Watchman(SyncSender<Entry>);
+pub(super) struct Watchman {
+    entries: SyncSender<Entry>,
+    /// Told of each change.
+    changed: Arc<Notify>,
+}
 
 impl Watchman {
     /// # Errors
     /// Where the thread cannot be started.
-    pub(super) fn start(audit: Audit) -> io::Result<Self> {
+    pub(super) fn start(audit: Audit, changed: Arc<Notify>) -> io::Result<Self> {
         let (sender, entries) = sync_channel(MOST_WAITING);
         thread::Builder::new().name("lookout".into()).spawn(move || write(&audit, &entries))?;
-        Ok(Self(sender))
+        Ok(Self { entries: sender, changed })
     }
 
     fn note(&self, event: &'static str, details: &[(&str, &str)]) {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let entry = Entry { event, details: details.iter().map(owned).collect() };
-        if self.0.try_send(entry).is_err() {
+        self.changed.notify_one();
+        if self.entries.try_send(entry).is_err() {
             tracing::error!(event, ?details, "the audit log misses a target's change");
         }
     }

@@ -103,6 +103,7 @@ fn go_on_beside(core: &Arc<Core>, bound: api::Bound, legacy: Option<Legacy>) -> 
     let api = tokio::spawn(api::serve(backend, bound, stop.clone()));
     tasks.spawn(upkeep::retain(Arc::clone(core), stop.clone()));
     tasks.spawn(follow_network(Arc::clone(core), stop.clone()));
+    tasks.spawn(Arc::clone(core).keep_planes(stop.clone()));
     tasks.spawn(country::follow(Arc::clone(core), stop.clone()));
     tasks.spawn(update::update(Arc::clone(core), stop.clone()));
     tasks.spawn(Arc::clone(&core.certificates).run(stop.clone()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proxy_common::flow::FlowState;
 
-use super::{core::Core, inbox::Snapshot};
+use super::{core::Core, datapath::Datapath, inbox::Snapshot, planes::Plan};
 use crate::{
     api::model::{Plane, ServiceStatus, TargetStatus},
     config::{Config, Listen, ListenAddress, Service},
@@ -19,15 +19,21 @@ impl Core {
         names: &BTreeMap<u16, String>,
     ) -> Vec<ServiceStatus> {
         let (relay, mut targets) = (self.relay.stats(), self.relay.targets());
+        let forwarded = self.datapath.lock().as_ref().map(Datapath::sessions).unwrap_or_default();
         let mut status = |service: &Service| {
             let relay = relay.get(&service.name);
-            let (open, accepted) = match relay {
-                Some(relay) => (relay.active.into(), relay.opened),
-                None => self.guarded(service, snapshot, names),
-            };
+            let (mut open, mut accepted) =
+                relay.map_or((0, 0), |relay| (relay.active.into(), relay.opened));
+            if relay.is_none() || service.unfit_for_kernel().is_none() {
+                let (more, ever) = self.in_the_kernel(service, snapshot, names);
+                (open, accepted) = (open + more, accepted + ever);
+            }
+            let (plane, plane_reason) = self.plane_of(service);
+            let target = |state| target(state, &service.name, &forwarded);
             ServiceStatus {
                 name: service.name.clone(),
-                plane: if service.is_guard() { Plane::Guard } else { Plane::Relay },
+                plane,
+                plane_reason,
                 listen: service.listen.iter().map(|listen| shown(*listen)).collect(),
                 targets: targets.remove(&service.name).into_iter().flatten().map(target).collect(),
                 open,
@@ -39,18 +45,32 @@ impl Core {
         config.services.iter().map(|service| status(service)).collect()
     }
 
-    /// Connections of a guard: open now, and ever accepted. A connection that just
-    /// ended is for a moment in neither of the books that the second is the sum of,
+    /// What carries a service's new connections, and why the relay does, where the kernel
+    /// plane was to.
+    fn plane_of(&self, service: &Service) -> (Plane, Option<String>) {
+        match self.planes.of(&service.name) {
+            Some(Plan::Kernel(_)) => (Plane::Kernel, None),
+            Some(Plan::Relay(why)) if service.unfit_for_kernel().is_none() => {
+                (Plane::Relay, Some(why))
+            }
+            _ => (if service.is_guard() { Plane::Guard } else { Plane::Relay }, None),
+        }
+    }
+
+    /// Connections that the relay has no part in: open now, and ever accepted. A connection
+    /// that just ended is for a moment in neither of the books that the second is the sum of,
     /// and must not make it fall.
-    fn guarded(
+    fn in_the_kernel(
         &self,
         service: &Service,
         snapshot: &Snapshot,
         names: &BTreeMap<u16, String>,
     ) -> (u64, u64) {
         let is_own = |slot: u16| names.get(&slot) == Some(&service.name);
-        let live =
-            |(_, state): &&(_, FlowState)| is_own(state.service) && !state.has(FlowState::ENDED);
+        let live = |(_, state): &&(_, FlowState)| {
+            let not = [FlowState::ENDED, FlowState::RELAYED];
+            is_own(state.service) && !not.iter().any(|flag| state.has(*flag))
+        };
         let open = snapshot.flows.iter().filter(live).count() as u64;
         let recorded = snapshot.recorded.iter().find(|(slot, _)| is_own(**slot));
         let counted = open + recorded.map_or(0, |(_, count)| *count);
@@ -87,12 +107,17 @@ fn shown(listen: Listen) -> String {
     }
 }
 
-fn target(state: TargetState) -> TargetStatus {
+fn target(
+    state: TargetState,
+    service: &str,
+    forwarded: &BTreeMap<(String, String), u64>,
+) -> TargetStatus {
+    let place = (service.to_owned(), state.target.to_string());
     TargetStatus {
         target: state.target.to_string(),
         up: state.error.is_none(),
         since: state.since,
-        sessions: state.sessions.into(),
+        sessions: u64::from(state.sessions) + forwarded.get(&place).copied().unwrap_or(0),
         error: state.error,
     }
 }

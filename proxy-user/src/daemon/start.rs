@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Mutex as AsyncMutex, watch},
+    sync::{Mutex as AsyncMutex, mpsc::unbounded_channel, watch},
     time::{Instant, sleep},
 };
 
@@ -21,6 +21,7 @@ use super::{
     inbox::{Inbox, Message},
     lookout::Watchman,
     phase::Phase,
+    planes::Planes,
     reload::hex,
     sinks::Sinks,
     succession::{Noted, Standing},
@@ -124,6 +125,8 @@ pub(super) async fn start(
     let (writer, writer_thread) = start_writer(&config, &store, store_writer, &inbox, epoch)?;
     // A store that is not open yet is told of by the writer when it is.
     let inherited = read_store(&store, epoch, &heritage.standing).await;
+    let (failures, failed) = unbounded_channel();
+    let planes = Planes::new(failed);
     let slots = datapath.as_ref().map(Datapath::slots).unwrap_or_default();
     let engine = Engine {
         kernel,
@@ -138,6 +141,9 @@ pub(super) async fn start(
         resets_left: MOST_RESETS,
         resets_since: std::time::Instant::now(),
         resets_suppressed: 0,
+        failures,
+        orphans: BTreeSet::new(),
+        dials_seen: std::time::Instant::now(),
         busy: false,
     };
     let gate = InForce::new(Policy::default());
@@ -145,7 +151,8 @@ pub(super) async fn start(
     let engine_thread = engine.start(known, inherited).context("the engine cannot be started")?;
     let limits = relay_limits(&config, limits::hard_limit());
     let audit = Audit::new(&config.data_dir);
-    let watchman = Watchman::start(audit.clone()).context("the lookout cannot be started")?;
+    let watchman = Watchman::start(audit.clone(), planes.changed())
+        .context("the lookout cannot be started")?;
     let witnesses = (Arc::new(inbox.clone()) as _, Arc::new(watchman) as _);
     let certificates = Certificates::open(&config.data_dir, &config.tls, domains(&config))
         .context("certificates cannot be made")?;
@@ -172,6 +179,7 @@ pub(super) async fn start(
         datapath: Mutex::new(datapath),
         kernel_fault,
         coverage: Mutex::default(),
+        planes,
         inbox,
         writer,
         store,

@@ -173,11 +173,10 @@ impl Core {
         let flow = |(key, state): &(FlowKey, FlowState)| {
             let service_id = names.get(&state.service).cloned().unwrap_or_default();
             let source_ip = std::net::IpAddr::from(key.client);
-            let relayed = state.has(FlowState::RELAYED);
             Flow {
                 protocol: protocol(key, &service_id, &protocols).as_str().to_owned(),
                 service_id,
-                plane: if relayed { Plane::Relay } else { Plane::Guard },
+                plane: plane(state),
                 source_ip,
                 source_port: key.client_port,
                 listen_address: key.service.into(),
@@ -202,6 +201,16 @@ impl Core {
 fn requests(counts: RequestCounts) -> RequestStatus {
     let RequestCounts { allowed, denied, error } = counts;
     RequestStatus { allowed, denied, error }
+}
+
+fn plane(state: &FlowState) -> Plane {
+    if state.has(FlowState::FORWARDED) {
+        Plane::Kernel
+    } else if state.has(FlowState::RELAYED) {
+        Plane::Relay
+    } else {
+        Plane::Guard
+    }
 }
 
 fn is_udp(key: &FlowKey) -> bool {

@@ -59,6 +59,9 @@ pub enum DatapathError {
              a stop and start makes new ones"
     )]
     ServicesExhausted(u32),
+    /// More targets than one set of maps can name at a time.
+    #[error("no more target can be named: {0} have flows, or are of services in force")]
+    TargetsExhausted(u32),
     /// A system call failed.
     #[error("{call}")]
     System {

@@ -1,7 +1,9 @@
 //! Events out of the ring buffer.
 
 use aya::maps::{MapData, RingBuf};
-use proxy_common::event::{ClosedEvent, CutEvent, DeniedEvent, KIND_CLOSED, KIND_CUT, KIND_DENIED};
+use proxy_common::event::{
+    ClosedEvent, CutEvent, DeniedEvent, KIND_CLOSED, KIND_CUT, KIND_DENIED, KIND_PLANE, PlaneEvent,
+};
 
 /// What the kernel tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub enum Event {
     Closed(ClosedEvent),
     /// A new policy denies an established flow.
     Cut(CutEvent),
+    /// The kernel plane asks for something.
+    Plane(PlaneEvent),
 }
 
 /// The reading end of the ring buffer. There is one reader.
@@ -42,6 +46,7 @@ fn decode(bytes: &[u8]) -> Option<Event> {
         KIND_DENIED => read(bytes).map(Event::Denied),
         KIND_CLOSED => read(bytes).map(Event::Closed),
         KIND_CUT => read(bytes).map(Event::Cut),
+        KIND_PLANE => read(bytes).map(Event::Plane),
         _ => None,
     }
 }
@@ -51,6 +56,7 @@ trait Layout: Copy {}
 impl Layout for DeniedEvent {}
 impl Layout for ClosedEvent {}
 impl Layout for CutEvent {}
+impl Layout for PlaneEvent {}
 
 fn read<T: Layout>(bytes: &[u8]) -> Option<T> {
     if bytes.len() < size_of::<T>() {

@@ -51,17 +51,18 @@ impl Flows {
         placed.map(|(Raw(key), Raw(state))| (key, state)).chain(parked)
     }
 
-    /// Removes a flow whose record is committed; not one that took its place.
-    pub fn remove(&mut self, flow: &FlowId) -> Result<(), DatapathError> {
-        let placed = self.is_in_place(flow)?;
-        if placed {
+    /// Removes a flow whose record is committed; not one that took its place. Gives what
+    /// was in the 5-tuple's place.
+    pub fn remove(&mut self, flow: &FlowId) -> Result<Option<FlowState>, DatapathError> {
+        let placed = self.get(&flow.key)?.filter(|state| state.started == flow.started);
+        if placed.is_some() {
             let map = if is_udp(&flow.key) { &mut self.udp } else { &mut self.tcp };
             absent_is_removed(map.remove(&Raw(flow.key)))?;
         }
-        if placed && !is_udp(&flow.key) {
-            return Ok(());
+        if placed.is_none() || is_udp(&flow.key) {
+            absent_is_removed(self.parked.remove(&Raw(*flow)))?;
         }
-        absent_is_removed(self.parked.remove(&Raw(*flow)))
+        Ok(placed)
     }
 
     /// Ends a 5-tuple's UDP flow: its last state, which stays with [`Self::all`] as that of

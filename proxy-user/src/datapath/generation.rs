@@ -1,6 +1,6 @@
 //! What the kernel judges by, complete.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ipnet::IpNet;
 use proxy_common::{
@@ -8,6 +8,7 @@ use proxy_common::{
     policy::{CidrFlags, Rules, TableId},
 };
 
+use super::Backends;
 use crate::{
     config::{Config, Denial, Listen, Service},
     policy::Policy,
@@ -49,6 +50,8 @@ pub struct ServiceEntry {
     pub by_request: bool,
     /// `deny = "reset"`.
     pub reset: bool,
+    /// The targets that the kernel plane forwards to; `None`: it does not.
+    pub forward: Option<Backends>,
 }
 
 /// Countries of prefixes; kept over generations that name the same table.
@@ -61,11 +64,16 @@ pub struct CountryTable {
 }
 
 impl Generation {
-    /// Puts `policy`, compiled from `config`, together with where its services listen.
-    pub fn of(config: &Config, policy: &Policy) -> Self {
+    /// Puts `policy`, compiled from `config`, together with where its services listen, and
+    /// with what the kernel plane forwards of them.
+    pub fn of(config: &Config, policy: &Policy, forward: &BTreeMap<String, Backends>) -> Self {
         Self {
             global: *policy.global(),
-            services: config.services.iter().map(|service| entry(service, policy)).collect(),
+            services: config
+                .services
+                .iter()
+                .map(|service| entry(service, policy, forward))
+                .collect(),
             cidrs: policy.cidrs().to_vec(),
             countries: policy
                 .countries()
@@ -74,7 +82,7 @@ impl Generation {
     }
 }
 
-fn entry(service: &Service, policy: &Policy) -> ServiceEntry {
+fn entry(service: &Service, policy: &Policy, forward: &BTreeMap<String, Backends>) -> ServiceEntry {
     ServiceEntry {
         name: service.name.clone(),
         transport: service.mode.transport(),
@@ -83,5 +91,6 @@ fn entry(service: &Service, policy: &Policy) -> ServiceEntry {
         relayed: !service.is_guard(),
         by_request: service.web().is_some(),
         reset: service.deny == Denial::Reset,
+        forward: forward.get(&service.name).cloned(),
     }
 }

@@ -1,12 +1,15 @@
 //! Loads the programs and opens their maps, pinned where a place is given.
 
-use std::path::Path;
+use std::{os::fd::AsFd, path::Path};
 
 use super::{
-    Counters, DatapathError, Events, Flows, HalfOpen, Tables,
+    Counters, DatapathError, Events, Flows, ForwardedFlows, HalfOpen, Tables,
+    backends::BackendMap,
+    forwarded::SessionCounts,
     locals::Locals,
     ports::Ports,
     prefixes::PrefixMaps,
+    routes::Routes,
     slots::{self, Slots},
     tables::TableMaps,
 };
@@ -20,7 +23,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/we
 
 /// Names of the maps that are pinned: all of them, so that restrictions, flows and
 /// counters outlive the daemon.
-const MAPS: [&str; 20] = [
+const MAPS: [&str; 32] = [
     "ROOT",
     "PORTS",
     "LISTENERS",
@@ -41,6 +44,18 @@ const MAPS: [&str; 20] = [
     "OUTCOME_COUNTS",
     "EVENTS",
     "SERVICE_NAMES",
+    "BACKENDS",
+    "TURNS",
+    "CURSORS",
+    "NAT_PORTS",
+    "NAT",
+    "DIALS",
+    "TARGET_NAMES",
+    "SESSIONS_OPENED",
+    "SESSIONS_CLOSED",
+    "SESSIONS_TAKEN",
+    "ROUTES4",
+    "ROUTES6",
 ];
 
 /// The programs, by what they do. Verifying one takes the kernel up to half a second, so those
@@ -56,6 +71,8 @@ pub struct Maps {
     pub tables: Tables,
     /// Established TCP flows, and UDP flows.
     pub flows: Flows,
+    /// What the kernel plane forwards.
+    pub forwarded: ForwardedFlows,
     /// Handshakes under way.
     pub half_open: HalfOpen,
     /// What was counted.
@@ -121,6 +138,8 @@ fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<Ebpf, Data
     for name in ["FLOWS", "UDP_FLOWS"] {
         loader.map_max_entries(name, max_flows);
     }
+    // Two directions each, of TCP and of UDP.
+    loader.map_max_entries("NAT", max_flows.saturating_mul(4));
     if let Some(pins) = pins {
         for name in MAPS {
             loader.map_pin_path(name, pins.join(name.to_lowercase()));
@@ -176,6 +195,13 @@ impl Maps {
             countries: PrefixMaps::new(lpm(ebpf, "COUNTRIES4")?, lpm(ebpf, "COUNTRIES6")?),
             locals: Locals::read(lpm(ebpf, "LOCALS4")?, lpm(ebpf, "LOCALS6")?)?,
             slots: Slots::read(Array::try_from(take(ebpf, "SERVICE_NAMES")?)?)?,
+            backends: BackendMap::read(
+                HashMap::try_from(take(ebpf, "BACKENDS")?)?,
+                Array::try_from(take(ebpf, "TARGET_NAMES")?)?,
+            )?,
+            nat_ports: Array::try_from(take(ebpf, "NAT_PORTS")?)?,
+            routes: Routes::read(lpm_of(ebpf, "ROUTES4")?, lpm_of(ebpf, "ROUTES6")?)?,
+            sessions: SessionCounts::of(ebpf)?,
         };
         Ok(Self {
             tables: Tables::take(tables)?,
@@ -185,6 +211,11 @@ impl Maps {
                 parked: HashMap::try_from(take(ebpf, "PARKED")?)?,
                 questions: HashMap::try_from(take(ebpf, "QUESTIONS")?)?,
             },
+            forwarded: ForwardedFlows::new(
+                HashMap::try_from(take(ebpf, "NAT")?)?,
+                HashMap::try_from(take(ebpf, "DIALS")?)?,
+                SessionCounts::of(ebpf)?,
+            ),
             half_open: HalfOpen::new(HashMap::try_from(take(ebpf, "HALF_OPEN")?)?),
             counters: Counters::new(
                 PerCpuArray::try_from(take(ebpf, "DENIALS")?)?,
@@ -201,7 +232,32 @@ fn lpm<K: aya::Pod>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<LpmTrie<MapData, K, u32>, DatapathError> {
+    lpm_of(ebpf, name)
+}
+
+fn lpm_of<K: aya::Pod, V: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<LpmTrie<MapData, K, V>, DatapathError> {
     Ok(LpmTrie::try_from(take(ebpf, name)?)?)
+}
+
+impl SessionCounts {
+    /// The maps, which stay with the object for others to read.
+    fn of(ebpf: &Ebpf) -> Result<Self, DatapathError> {
+        let array = |name| {
+            let map = ebpf.map(name).ok_or(DatapathError::Object(name))?;
+            let Map::Array(map) = map else { return Err(DatapathError::Object(name)) };
+            let failed = |source| DatapathError::System { call: "dup", source };
+            let descriptor = map.fd().as_fd().try_clone_to_owned().map_err(failed)?;
+            Ok(Array::try_from(Map::Array(MapData::from_fd(descriptor)?))?)
+        };
+        Ok(Self {
+            opened: array("SESSIONS_OPENED")?,
+            closed: array("SESSIONS_CLOSED")?,
+            taken: array("SESSIONS_TAKEN")?,
+        })
+    }
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, DatapathError> {

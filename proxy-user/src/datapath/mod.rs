@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "map layouts are read as raw bytes; each use says why it is sound")]
 
 mod attach;
+mod backends;
 mod bpf;
 mod claim;
 mod clsact;
@@ -9,6 +10,7 @@ mod counters;
 mod error;
 mod events;
 mod flows;
+mod forwarded;
 mod generation;
 mod grace;
 mod half_open;
@@ -17,33 +19,42 @@ mod load;
 mod locals;
 #[cfg(feature = "log")]
 mod log;
+mod netfilter;
 mod netlink;
 mod network;
 mod offloads;
 mod pins;
+mod plane;
 mod ports;
 mod prefixes;
 mod raw;
 mod reset;
+mod route;
+mod routes;
 mod slots;
 mod sockets;
 mod tables;
 mod unsent;
 
 pub use attach::{Attached, Attacher, TcAttachment};
+pub use backends::{Backends, TargetWay};
 pub use claim::Claim;
 pub use counters::{Counters, Denials};
 pub use error::DatapathError;
 pub use events::{Event, Events};
 pub use flows::Flows;
+pub use forwarded::{Dial, ForwardedFlows};
 pub use generation::{CountryTable, Generation, SHARED, ServiceEntry};
 pub use half_open::HalfOpen;
 pub use load::{Loaded, Maps, Programs, load, load_other};
 #[cfg(feature = "log")]
 pub use log::ProgramLog;
-pub use network::{Interface, LinkLayer, Network, follow};
+pub use netfilter::foreign_chains;
+pub use network::{Interface, LinkLayer, Network, Route, follow};
 pub use pins::Pins;
+pub use plane::AnswerPorts;
 pub use reset::Resetter;
+pub use route::{Egress, egress};
 pub use sockets::{destroy, queued};
 pub use tables::Tables;
 pub use unsent::unsent;

@@ -33,6 +33,11 @@ impl Netlink {
         Self::open(Some(netlink::SOCK_DIAG))
     }
 
+    /// To netfilter.
+    pub(super) fn netfilter() -> io::Result<Self> {
+        Self::open(Some(netlink::NETFILTER))
+    }
+
     fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         Ok(Self(socket(AddressFamily::NETLINK, SocketType::RAW, protocol)?))
     }

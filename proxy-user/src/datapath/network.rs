@@ -3,11 +3,12 @@
 use std::{io, net::IpAddr, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream::BoxStream};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rtnetlink::{
     Handle, MulticastGroup, RouteMessageBuilder,
     packet_route::{
-        link::{InfoPortKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage},
+        AddressFamily,
+        link::{InfoKind, InfoPortKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage},
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
     },
 };
@@ -37,6 +38,25 @@ pub struct Interface {
     pub is_port: bool,
     /// Whether it has an IP address.
     pub has_address: bool,
+    /// Bytes of an IP packet that it carries.
+    pub mtu: u32,
+    /// It is a virtual routing domain (VRF), or belongs to one.
+    pub in_vrf: bool,
+}
+
+/// A route of the host's main table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What it leads to.
+    pub prefix: IpNet,
+    /// Index of the interface.
+    pub interface: u32,
+    /// Router; `None`: what is sent to is on the link.
+    pub gateway: Option<IpAddr>,
+    /// Of several to one prefix the lowest is taken.
+    pub metric: u32,
+    /// Bytes of an IP packet that it carries: its own limit, or its interface's.
+    pub mtu: u32,
 }
 
 /// The network as it was at one moment.
@@ -48,6 +68,8 @@ pub struct Network {
     pub locals: Vec<IpNet>,
     /// Next hops of default routes; sorted.
     pub gateways: Vec<IpAddr>,
+    /// Where packets leave; of each prefix one, sorted.
+    pub routes: Vec<Route>,
 }
 
 /// After a failure, the network is looked at anew.
@@ -148,6 +170,7 @@ async fn read(handle: &Handle) -> io::Result<Network> {
     network.locals.dedup();
     network.gateways.sort_unstable();
     network.gateways.dedup();
+    network.settle_routes();
     Ok(network)
 }
 
@@ -164,7 +187,18 @@ fn interface(link: &LinkMessage, addressed: &[u32]) -> Option<Interface> {
         _ => false,
     });
     let layer = layer(link);
-    Some(Interface { index, name, layer, is_port, has_address: addressed.contains(&index) })
+    let mtu = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    });
+    let in_vrf = link.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => infos.iter().any(|info| {
+            matches!(info, LinkInfo::Kind(InfoKind::Vrf) | LinkInfo::PortKind(InfoPortKind::Vrf))
+        }),
+        _ => false,
+    });
+    let (mtu, has_address) = (mtu.unwrap_or(u32::MAX), addressed.contains(&index));
+    Some(Interface { index, name, layer, is_port, has_address, mtu, in_vrf })
 }
 
 fn layer(link: &LinkMessage) -> LinkLayer {
@@ -204,9 +238,31 @@ impl Network {
                 _ => None,
             });
             self.locals.extend(prefix);
-        } else if route.header.kind == RouteType::Unicast && length == 0 {
-            self.gateways.extend(gateways(route));
+        } else if route.header.kind == RouteType::Unicast {
+            if length == 0 {
+                self.gateways.extend(gateways(route));
+            }
+            self.routes.extend(Route::read(route));
         }
+    }
+
+    /// Keeps the best route to each prefix, and fills in what links carry.
+    fn settle_routes(&mut self) {
+        self.routes.sort_by_key(|route| (route.prefix, route.metric));
+        self.routes.dedup_by_key(|route| route.prefix);
+        for route in &mut self.routes {
+            let link = self.interfaces.iter().find(|link| link.index == route.interface);
+            route.mtu = route.mtu.min(link.map_or(u32::MAX, |link| link.mtu));
+        }
+    }
+}
+
+/// The prefix of all addresses of a family.
+pub(super) fn any(family: AddressFamily) -> Option<IpNet> {
+    match family {
+        AddressFamily::Inet => Some(Ipv4Net::default().into()),
+        AddressFamily::Inet6 => Some(Ipv6Net::default().into()),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use proxy_common::{
     address::FlowKey,
     flow::{FlowId, FlowState},
+    nat::{Backends, BackendsKey, Route, TargetName, Translation},
     policy::Rules,
     tables::{DenialCount, Listener, ListenerKey, Prefix4, Prefix6, Root},
     udp::Question,
@@ -28,6 +29,11 @@ impl Layout for Prefix4 {}
 impl Layout for Prefix6 {}
 impl Layout for Root {}
 impl Layout for Question {}
+impl Layout for Backends {}
+impl Layout for BackendsKey {}
+impl Layout for Route {}
+impl Layout for TargetName {}
+impl Layout for Translation {}
 
 // SAFETY: every bit pattern is a value of a `Layout`, and it has no padding.
 unsafe impl<T: Layout> aya::Pod for Raw<T> {}

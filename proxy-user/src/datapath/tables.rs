@@ -12,45 +12,54 @@ use aya::maps::{Array, HashMap, MapData};
 use ipnet::IpNet;
 use proxy_common::{
     address::{Address, Family},
+    nat::BackendsKey,
     policy::{Rules, TableId},
     tables::{Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Root, ServiceSlot},
 };
 
 use super::{
     CountryTable, DatapathError, Generation, SHARED, ServiceEntry,
+    backends::BackendMap,
+    forwarded::SessionCounts,
     grace::Grace,
     locals::Locals,
-    ports::Ports,
+    ports::{Ports, Whose},
     prefixes::{PrefixMaps, TablePrefix, absent_is_removed},
     raw::Raw,
+    routes::Routes,
     slots::Slots,
 };
 use crate::config::{Listen, ListenAddress};
 
 /// The tables that packets are judged by.
 pub struct Tables {
-    root: Array<MapData, Raw<Root>>,
-    ports: Ports,
+    pub(super) root: Array<MapData, Raw<Root>>,
+    pub(super) ports: Ports,
     listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
     rules: Array<MapData, Raw<Rules>>,
     cidrs: PrefixMaps,
     countries: PrefixMaps,
     locals: Locals,
-    slots: Slots,
+    pub(super) slots: Slots,
+    pub(super) backends: BackendMap,
+    pub(super) nat_ports: Array<MapData, u64>,
+    pub(super) routes: Routes,
+    pub(super) sessions: SessionCounts,
     grace: Grace,
     /// Of the generation in force.
-    held: Held,
+    pub(super) held: Held,
     /// Of no generation in force, and not removed yet.
     left: Held,
-    current: Root,
+    pub(super) current: Root,
 }
 
 /// Entries of the maps.
 #[derive(Default)]
-struct Held {
-    listeners: Vec<ListenerKey>,
+pub(super) struct Held {
+    pub(super) listeners: Vec<ListenerKey>,
     cidrs: Vec<TablePrefix>,
     countries: Vec<TablePrefix>,
+    pub(super) backends: Vec<BackendsKey>,
 }
 
 impl Held {
@@ -58,10 +67,14 @@ impl Held {
         self.listeners.extend(more.listeners);
         self.cidrs.extend(more.cidrs);
         self.countries.extend(more.countries);
+        self.backends.extend(more.backends);
     }
 
     fn is_empty(&self) -> bool {
-        self.listeners.is_empty() && self.cidrs.is_empty() && self.countries.is_empty()
+        self.listeners.is_empty()
+            && self.cidrs.is_empty()
+            && self.countries.is_empty()
+            && self.backends.is_empty()
     }
 }
 
@@ -75,6 +88,10 @@ pub(super) struct TableMaps {
     pub(super) countries: PrefixMaps,
     pub(super) locals: Locals,
     pub(super) slots: Slots,
+    pub(super) backends: BackendMap,
+    pub(super) nat_ports: Array<MapData, u64>,
+    pub(super) routes: Routes,
+    pub(super) sessions: SessionCounts,
 }
 
 impl Tables {
@@ -86,10 +103,17 @@ impl Tables {
         // A crash before the switch leaves entries of the generation that comes next.
         let (listeners, stray) =
             listeners.into_iter().partition(|key| key.generation == current.generation);
+        let (backends, stray_backends) =
+            maps.backends.keys().into_iter().partition(|key| key.generation == current.generation);
         let mut tables = Self {
             grace: Grace::new()?,
-            held: Held { listeners, cidrs: maps.cidrs.all()?, countries: maps.countries.all()? },
-            left: Held { listeners: stray, ..Held::default() },
+            held: Held {
+                listeners,
+                cidrs: maps.cidrs.all()?,
+                countries: maps.countries.all()?,
+                backends,
+            },
+            left: Held { listeners: stray, backends: stray_backends, ..Held::default() },
             root: maps.root,
             ports: maps.ports,
             listeners: maps.listeners,
@@ -98,12 +122,22 @@ impl Tables {
             countries: maps.countries,
             locals: maps.locals,
             slots: maps.slots,
+            backends: maps.backends,
+            nat_ports: maps.nat_ports,
+            routes: maps.routes,
+            sessions: maps.sessions,
             current,
         };
         if tables.current.epoch == 0 {
             let [first, second, epoch] = random()?;
-            tables.current =
-                Root { generation: 0, pad: 0, hash_key: [first, second], epoch: epoch | 1 };
+            tables.current = Root {
+                generation: 0,
+                nat_ports: Root::NO_PORTS,
+                hash_key: [first, second],
+                epoch: epoch | 1,
+                flags: 0,
+                pad: 0,
+            };
             tables.root.set(0, Raw(tables.current), 0)?;
         }
         Ok(tables)
@@ -235,6 +269,11 @@ impl Tables {
                 flags |= flag;
             }
         }
+        if let Some(backends) = &service.forward {
+            flags |= Listener::FORWARDED;
+            let written = self.backends.write((number, slot), backends, &self.sessions)?;
+            held.backends.extend(written);
+        }
         let serving = Listener { flags, service: slot, own_rules, global_rules };
         for listen in &service.listen {
             for (key, single) in keys(*listen, service.transport, number) {
@@ -304,7 +343,11 @@ impl Tables {
         for key in &self.left.listeners {
             absent_is_removed(self.listeners.remove(&Raw(*key)))?;
         }
-        self.ports.keep(self.held.listeners.iter().map(|key| (key.protocol, key.port)))?;
+        let ports = self.held.listeners.iter().map(|key| (key.protocol, key.port));
+        self.ports.keep(Whose::Services, ports)?;
+        for key in &self.left.backends {
+            self.backends.remove(*key)?;
+        }
         // Generations may share tables.
         let stays = tables_of(&self.held.cidrs);
         for prefix in self.left.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {

@@ -148,7 +148,9 @@ impl Tracker {
 
     fn sweep_guarded(&mut self, key: FlowKey, state: &FlowState, now: &Now) {
         let Some(service) = self.services.get(state.service) else { return };
-        if !service.serves(&key) {
+        if !service.serves(&key) && state.has(FlowState::FORWARDED) {
+            self.end(key, state, CloseReason::ServiceRemoved, now);
+        } else if !service.serves(&key) {
             // The connection itself is nobody's business any more, and goes on.
             self.flow_record(key, state, CloseReason::ServiceRemoved, now);
         } else if now.since(state.last_payload) > service.idle_timeout {

@@ -181,6 +181,33 @@ pub(super) fn flow(
     draft
 }
 
+/// What the kernel plane forwarded, and to whom.
+pub(super) fn forwarded(draft: &mut Draft, target: Option<SocketAddr>) {
+    draft.target = target.map(|target| target.to_smolstr()).unwrap_or_default();
+    note(draft, "plane", "kernel");
+}
+
+/// A client of the kernel plane's whom no target answered.
+pub(super) fn unanswered(
+    key: &FlowKey,
+    state: &FlowState,
+    service: &ServiceInfo,
+    error: &str,
+    now: &Now,
+) -> Draft {
+    let times = (state.started, now.monotonic.max(state.started));
+    let mut draft = blank(key, Named::at(service, key), times, now);
+    draft.verdict = Verdict::Error;
+    draft.reason = Some(Reason::BackendUnreachable);
+    draft.packets_upload = state.up.packets;
+    draft.observed_reason = state.observed();
+    if state.has(FlowState::COUNTRY_EXEMPT) {
+        note(&mut draft, "country_exempt", "true");
+    }
+    note(&mut draft, "error", error);
+    draft
+}
+
 /// A flow that the relay never served.
 pub(super) fn unserved(
     key: &FlowKey,

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod clock;
+mod dials;
 mod drafts;
 mod elsewhere;
 mod ledger;

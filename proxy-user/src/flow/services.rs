@@ -23,6 +23,8 @@ pub struct ServiceInfo {
     pub mode: Mode,
     /// Its `idle_timeout`; the relay minds its own.
     pub idle_timeout: Duration,
+    /// `connect_timeout`, and among how many targets it is shared.
+    pub connect: (Duration, u32),
     /// `deny = "reset"`.
     pub resets: bool,
     /// Where it listens; empty for one that is gone.
@@ -39,6 +41,10 @@ impl From<&Service> for ServiceInfo {
             host: service.host().to_owned(),
             mode: service.mode,
             idle_timeout: service.idle_timeout,
+            connect: (
+                service.connect_timeout,
+                u32::try_from(service.targets().len()).unwrap_or(u32::MAX).max(1),
+            ),
             resets: service.deny == Denial::Reset,
             listen: service.listen.clone(),
             http_only: if service.mode == Mode::Http { service.listen.clone() } else { Vec::new() },
@@ -62,6 +68,7 @@ impl ServiceInfo {
             host: String::new(),
             mode: Mode::Tls,
             idle_timeout: Duration::MAX,
+            connect: (Duration::MAX, 1),
             resets: false,
             listen: http_only.keys().copied().collect(),
             http_only: http_only.into_iter().filter(|(_, only)| *only).map(|(at, _)| at).collect(),
@@ -75,6 +82,7 @@ impl ServiceInfo {
             host: name.to_owned(),
             mode: Mode::Tcp,
             idle_timeout: Duration::MAX,
+            connect: (Duration::MAX, 1),
             resets: false,
             listen: Vec::new(),
             http_only: Vec::new(),

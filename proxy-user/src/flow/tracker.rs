@@ -1,18 +1,21 @@
 //! The life of flows and denied attempts: what the kernel and the relay tell goes
 //! in, records come out. No I/O; time is passed in.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr};
 
 use proxy_common::{
     address::FlowKey,
     event::{ClosedEvent, DeniedEvent},
     flow::FlowState,
+    nat::TargetSlot,
     reason::Reason,
     tables::ServiceSlot,
 };
 
 use super::{
-    Count, Directory, Now, RequestCounts, ServiceInfo, drafts,
+    Count, Directory, Now, RequestCounts, ServiceInfo,
+    dials::Dials,
+    drafts,
     elsewhere::Elsewhere,
     ledger::Ledger,
     limiter::{Aggregate, Attempt, Judge, Limiter},
@@ -49,8 +52,16 @@ pub enum Output {
     /// Forget that this flow's record is committed: its entry is deleted, and no
     /// event of it can come any more.
     Forget(FlowId),
-    /// End this connection of the host's.
+    /// End this connection of the host's, or of the kernel plane's.
     Reset(FlowKey),
+    /// This handshake with a target comes to nothing: forget it, and what it was given.
+    DropDial(FlowKey),
+    /// Take the client of this handshake from its target: its next SYN goes to another.
+    Redial(FlowKey),
+    /// Answer this client's SYN, of that sequence number, with an RST.
+    Refuse(FlowKey, u32),
+    /// A target of the kernel plane's cannot be reached, in words.
+    TargetFailed(ServiceSlot, TargetSlot, &'static str),
 }
 
 /// Counts that could hide a loss, since the start.
@@ -74,6 +85,9 @@ pub struct Tracker {
     pub(super) relayed: Relayed,
     pub(super) udp: UdpSessions,
     pub(super) elsewhere: Elsewhere,
+    pub(super) dials: Dials,
+    /// Targets of the kernel plane.
+    targets: BTreeMap<TargetSlot, SocketAddr>,
     /// Flows that have a record, until their entry is deleted.
     pub(super) recorded: KeyedSet<FlowId>,
     /// Connections that the tracker ends, and when their record is due.
@@ -108,6 +122,8 @@ impl Tracker {
             relayed: Relayed::default(),
             udp: UdpSessions::default(),
             elsewhere: Elsewhere::default(),
+            dials: Dials::default(),
+            targets: BTreeMap::new(),
             unread_from: None,
             recorded: KeyedSet::default(),
             ending: KeyedMap::default(),
@@ -126,6 +142,11 @@ impl Tracker {
     /// Takes the services in force.
     pub fn set_services(&mut self, services: Vec<(ServiceSlot, ServiceInfo)>) {
         self.services.update(services);
+    }
+
+    /// Takes the targets that flows may be forwarded to.
+    pub fn set_targets(&mut self, targets: impl IntoIterator<Item = (TargetSlot, SocketAddr)>) {
+        self.targets = targets.into_iter().collect();
     }
 
     /// Takes the limit of single records of denied attempts.
@@ -307,8 +328,15 @@ impl Tracker {
             return;
         }
         *self.recorded_flows.entry(state.service).or_default() += 1;
-        let draft = draft(&self.service(state.service));
+        let mut draft = draft(&self.service(state.service));
+        if state.has(FlowState::FORWARDED) {
+            drafts::forwarded(&mut draft, self.target(state.target));
+        }
         self.record(draft, Origin::Flow(flow));
+    }
+
+    pub(super) fn target(&self, slot: TargetSlot) -> Option<SocketAddr> {
+        self.targets.get(&slot).copied()
     }
 
     /// Writes the aggregates of a second that is over.

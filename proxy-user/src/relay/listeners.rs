@@ -30,7 +30,7 @@ use super::{
     rebind::{Held, STREAMS, bind_missing},
     receive::Shared,
     stats::Stats,
-    targets::TargetState,
+    targets::{TargetPlace, TargetState},
     udp,
     workers::Workers,
 };
@@ -236,6 +236,19 @@ impl Listeners {
     pub fn targets(&self) -> BTreeMap<String, Vec<TargetState>> {
         let services = self.services.read();
         services.iter().map(|(name, service)| (name.clone(), service.targets())).collect()
+    }
+
+    /// Where the targets are, by service name, in the configuration's order.
+    pub fn places(&self) -> BTreeMap<String, Vec<TargetPlace>> {
+        let services = self.services.read();
+        services.iter().map(|(name, service)| (name.clone(), service.pool().places())).collect()
+    }
+
+    /// The kernel plane found that a target can be reached, or why not, in words.
+    pub fn tell(&self, service: &str, target: SocketAddr, found: Result<(), &str>) {
+        if let Some(service) = self.services.read().get(service) {
+            service.pool().tell(target, found);
+        }
     }
 
     /// Where connections are accepted and datagrams received, and the name of each service

@@ -56,6 +56,6 @@ pub(crate) use receive::Judged;
 pub(crate) use site::Site;
 pub use stats::Stats;
 pub(crate) use stats::{Counters, Place};
-pub use targets::TargetState;
 pub(crate) use targets::{Member, Pool, Seat};
+pub use targets::{TargetPlace, TargetState};
 pub use workers::workers;

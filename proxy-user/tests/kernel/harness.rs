@@ -136,6 +136,7 @@ pub(crate) fn guard(name: &str, transport: u8, port: u16, rules: &Rules) -> Serv
         relayed: false,
         by_request: false,
         reset: false,
+        forward: None,
     }
 }
 

@@ -80,6 +80,8 @@ impl Host {
             layer: LinkLayer::Ethernet,
             is_port: false,
             has_address: true,
+            mtu: 1500,
+            in_vrf: false,
         };
         self.within(|| {
             let failures = daemon.attacher.sync(&[(wan, hook)]);

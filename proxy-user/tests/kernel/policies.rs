@@ -1,7 +1,7 @@
 //! Whole policies, as they are written in a file: the kernel programs and the daemon
 //! say the same of every address, and what SPEC 3 says.
 
-use std::{fs, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fs, net::IpAddr, sync::Arc};
 
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -51,7 +51,7 @@ impl Bench {
         let tables = &mut self.kernel.maps.tables;
         let mut ids = TableIds::from(tables.next_table());
         let policy = compile(config, geo, gateways, &mut ids, None);
-        tables.install(&Generation::of(config, &policy))?;
+        tables.install(&Generation::of(config, &policy, &BTreeMap::new()))?;
         Ok(policy)
     }
 

@@ -13,6 +13,8 @@ pub enum Plane {
     Guard,
     /// The relay.
     Relay,
+    /// The kernel plane: its packets go on to a target without leaving the kernel.
+    Kernel,
 }
 
 impl Plane {
@@ -21,6 +23,7 @@ impl Plane {
         match self {
             Self::Guard => "guard",
             Self::Relay => "relay",
+            Self::Kernel => "kernel",
         }
     }
 }

@@ -68,8 +68,11 @@ pub struct InterfaceStatus {
 pub struct ServiceStatus {
     /// Its name, the records' `service_id`.
     pub name: String,
-    /// What carries its connections.
+    /// What carries its new connections.
     pub plane: Plane,
+    /// Why the relay does, where the kernel plane was to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plane_reason: Option<String>,
     /// As configured.
     pub listen: Vec<String>,
     /// What the relay has behind it, in the configuration's order; none behind a guard.

@@ -12,7 +12,7 @@ use crate::{
         TargetStatus, WriterStatus,
     },
     config::{
-        Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Overload,
+        Access, Api, Config, GlobalAccess, Hook, HookChoice, Keep, Kernel, Log, Nat, Overload,
         StoreFailure,
     },
     record::{
@@ -32,6 +32,7 @@ pub(super) fn config(directory: &Path) -> Config {
             bpffs: directory.join("bpf"),
             max_flows: 1024.try_into().unwrap(),
             required: false,
+            nat: Nat::default(),
         },
         geoip: None,
         global: GlobalAccess {
@@ -152,6 +153,7 @@ pub(super) fn status() -> Status {
             ServiceStatus {
                 name: "ssh".to_owned(),
                 plane: Plane::Guard,
+                plane_reason: None,
                 listen: vec![":22".to_owned()],
                 targets: Vec::new(),
                 open: 2,
@@ -162,6 +164,7 @@ pub(super) fn status() -> Status {
             ServiceStatus {
                 name: "db".to_owned(),
                 plane: Plane::Relay,
+                plane_reason: Some("there is no route to 10.0.0.5".to_owned()),
                 listen: vec![":5432".to_owned()],
                 targets: vec![
                     target("10.0.0.5:5432", 1, None),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{flow::Flow, name::Named};
 use crate::{
-    config::{Access, Denial, Destination, Mode, ProxyProtocol, Service},
+    config::{Access, Denial, Destination, Forwarding, Mode, ProxyProtocol, Service},
     flow::{Admission, Bytes, Datagrams, Ended, Failure, Fate, Introduction, Now, Outcome},
     record::{CloseReason, Protocol, TlsVersion},
 };
@@ -148,6 +148,7 @@ impl Served {
             idle_timeout,
             max_connections: NonZeroU32::MIN,
             proxy_protocol: ProxyProtocol::default(),
+            forwarding: Forwarding::default(),
         }
     }
 }

@@ -1,8 +1,11 @@
-//! ICMP's port unreachable.
+//! Errors of ICMP: port unreachable, packet too big.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use proxy_common::address::{FlowKey, PROTOCOL_UDP};
+use proxy_common::{
+    address::{FlowKey, PROTOCOL_TCP, PROTOCOL_UDP},
+    packet::Segment,
+};
 
 use super::{Message, be16, checksum, ipv4_header, ipv6_header};
 
@@ -11,6 +14,7 @@ const PROTOCOL_ICMP: u8 = 1;
 /// As in the IP header.
 const PROTOCOL_ICMP6: u8 = 58;
 const UDP_HEADER: usize = 8;
+const TCP_HEADER: usize = 20;
 
 /// What tells a client that nothing takes its datagram of `payload` bytes (RFC 792, type
 /// 3 code 3; RFC 4443, 3.1, type 1 code 4). It holds the datagram's headers as far as they
@@ -18,21 +22,49 @@ const UDP_HEADER: usize = 8;
 /// sent to (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
 pub(super) fn port_unreachable(key: &FlowKey, payload: u32) -> Option<Message> {
     let length = UDP_HEADER + usize::try_from(payload).unwrap_or(usize::MAX - UDP_HEADER);
-    let datagram = udp_header(key, length);
+    error(key, ([3, 3], [1, 4]), [0; 4], (PROTOCOL_UDP, udp_header(key, length), length))
+}
+
+/// What tells a sender that its packet with this segment is larger than what its way
+/// carries (RFC 1191, 4; RFC 4443, 3.2).
+pub(super) fn too_big(key: &FlowKey, segment: &Segment, mtu: u16) -> Option<Message> {
+    let payload = usize::try_from(segment.payload).unwrap_or(usize::MAX - 60);
+    let quoted = if key.protocol == u32::from(PROTOCOL_UDP) {
+        (PROTOCOL_UDP, udp_header(key, UDP_HEADER + payload), UDP_HEADER + payload)
+    } else {
+        (PROTOCOL_TCP, tcp_header(key, segment), TCP_HEADER + payload)
+    };
+    let [high, low] = mtu.to_be_bytes();
+    error(key, ([3, 4], [2, 0]), [0, 0, high, low], quoted)
+}
+
+/// An error about a packet of the client's. `kind`: type and code of ICMP, and of ICMPv6;
+/// `rest`: the four bytes behind the checksum; `quoted`: what the packet carries by
+/// protocol, its first bytes and its length.
+fn error(
+    key: &FlowKey,
+    (kind, kind6): ([u8; 2], [u8; 2]),
+    [a, b, c, d]: [u8; 4],
+    (protocol, begin, length): (u8, [u8; 8], usize),
+) -> Option<Message> {
     match (IpAddr::from(key.client), IpAddr::from(key.service)) {
         (IpAddr::V4(client), IpAddr::V4(service)) if is_host(client) => {
-            let mut header = ipv4_header(client.octets(), service.octets(), PROTOCOL_UDP, length);
+            let mut header = ipv4_header(client.octets(), service.octets(), protocol, length);
+            // Only of such a packet is its size an error (RFC 791, 3.1).
+            header[6] = 0x40;
             let sum = checksum(&[&header]);
             header[10..12].copy_from_slice(&sum.to_be_bytes());
-            let mut bytes = [&[3, 3, 0, 0, 0, 0, 0, 0], header.as_slice(), &datagram].concat();
+            let mut bytes =
+                [&[kind[0], kind[1], 0, 0, a, b, c, d], header.as_slice(), &begin].concat();
             let sum = checksum(&[&bytes]);
             bytes[2..4].copy_from_slice(&sum.to_be_bytes());
             Some(Message { protocol: PROTOCOL_ICMP, bytes })
         }
         (IpAddr::V6(client), IpAddr::V6(service)) if is_host6(client) => {
             let (client, service) = (client.octets(), service.octets());
-            let header = ipv6_header(client, service, PROTOCOL_UDP, length);
-            let mut bytes = [&[1, 4, 0, 0, 0, 0, 0, 0], header.as_slice(), &datagram].concat();
+            let header = ipv6_header(client, service, protocol, length);
+            let mut bytes =
+                [&[kind6[0], kind6[1], 0, 0, a, b, c, d], header.as_slice(), &begin].concat();
             // RFC 8200, 8.1: over a pseudo-header as well.
             let length = be16(bytes.len());
             let sum = checksum(&[
@@ -48,6 +80,16 @@ pub(super) fn port_unreachable(key: &FlowKey, payload: u32) -> Option<Message> {
         }
         _ => None,
     }
+}
+
+/// The first bytes of TCP's header, by which the sender knows its segment again (RFC 5927,
+/// 4.1).
+fn tcp_header(key: &FlowKey, segment: &Segment) -> [u8; 8] {
+    let mut header = [0; 8];
+    header[0..2].copy_from_slice(&key.client_port.to_be_bytes());
+    header[2..4].copy_from_slice(&key.service_port.to_be_bytes());
+    header[4..8].copy_from_slice(&segment.sequence.to_be_bytes());
+    header
 }
 
 /// RFC 768. The checksum is not known: 0, as where there is none.

@@ -12,7 +12,8 @@ use std::{
 use proxy_common::{
     address::{FlowKey, PROTOCOL_TCP, PROTOCOL_UDP},
     event::DeniedEvent,
-    flow::FlowState,
+    flow::{FlowState, Half},
+    packet::Segment,
 };
 use rustix::{
     io,
@@ -48,10 +49,39 @@ impl Resetter {
 
     /// Ends the client's side of a TCP flow whose other end is no socket of this host.
     pub fn cut(&self, key: &FlowKey, state: &FlowState) -> io::Result<()> {
-        for rst in tcp::cut(key, &state.down) {
+        self.cut_half(key, &state.down)
+    }
+
+    /// Ends the side of a TCP flow that `key` has as the client, to which `half` was sent.
+    pub fn cut_half(&self, key: &FlowKey, half: &Half) -> io::Result<()> {
+        if key.protocol != u32::from(PROTOCOL_TCP) {
+            return Ok(());
+        }
+        for rst in tcp::cut(key, half) {
             self.send(key, &Message { protocol: PROTOCOL_TCP, bytes: rst.to_vec() }, 0)?;
         }
         Ok(())
+    }
+
+    /// Answers a segment of a flow that is over with an RST, where its sender takes it.
+    pub fn reset(&self, key: &FlowKey, segment: &Segment) -> io::Result<()> {
+        if key.protocol != u32::from(PROTOCOL_TCP) {
+            return Ok(());
+        }
+        let Some(rst) = tcp::answer(key, segment) else { return Ok(()) };
+        self.send(key, &Message { protocol: PROTOCOL_TCP, bytes: rst.to_vec() }, 0)
+    }
+
+    /// Answers a SYN of this sequence number with an RST.
+    pub fn refuse(&self, key: &FlowKey, sequence: u32) -> io::Result<()> {
+        let syn = Segment { sequence, flags: Segment::SYN, ..Segment::default() };
+        self.reset(key, &syn)
+    }
+
+    /// Tells the sender of a packet that no more than `mtu` bytes go on.
+    pub fn too_big(&self, key: &FlowKey, segment: &Segment, mtu: u16) -> io::Result<()> {
+        let message = icmp::too_big(key, segment, mtu);
+        message.map_or(Ok(()), |message| self.send(key, &message, 0))
     }
 
     fn send(&self, key: &FlowKey, message: &Message, interface: u32) -> io::Result<()> {

@@ -19,7 +19,8 @@ use proxy_common::{
 use super::{datagrams::Datagrams, maps::Flows};
 use crate::{
     config::{
-        Access, Denial, Destination, Listen, ListenAddress, Mode, ProxyProtocol, Service, Target,
+        Access, Denial, Destination, Forwarding, Listen, ListenAddress, Mode, ProxyProtocol,
+        Service, Target,
     },
     flow::{
         Admission, Bytes, Count, Ended, Fate, Now, Opened, Outcome, Output, ServiceInfo, Tracker,
@@ -52,6 +53,8 @@ pub(super) struct World {
     pub(super) written: Vec<Entry>,
     accounted: BTreeMap<CounterId, u64>,
     committed: BTreeSet<FlowId>,
+    /// What the kernel plane is to do.
+    pub(super) plane: Vec<Output>,
     pub(super) resets: Vec<FlowKey>,
     start: Instant,
     pub(super) milliseconds: u64,
@@ -94,6 +97,7 @@ pub(super) fn service(slot: u16) -> Service {
         },
         max_connections: 100.try_into().unwrap(),
         proxy_protocol: ProxyProtocol::default(),
+        forwarding: Forwarding::default(),
         mode: mode(slot),
     }
 }
@@ -127,6 +131,7 @@ impl World {
             written: Vec::new(),
             accounted: BTreeMap::new(),
             committed: BTreeSet::new(),
+            plane: Vec::new(),
             resets: Vec::new(),
             start: Instant::now(),
             milliseconds: 1_000_000,
@@ -379,6 +384,7 @@ impl World {
                 Output::Delete(flow) => self.table.delete(&flow),
                 Output::Forget(flow) => drop(self.committed.remove(&flow)),
                 Output::Reset(key) => self.resets.push(key),
+                other => self.plane.push(other),
             }
         }
     }

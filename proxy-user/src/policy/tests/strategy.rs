@@ -12,9 +12,9 @@ use proxy_common::country::{Country, CountrySet};
 
 use crate::{
     config::{
-        Access, AccessMode, Api, Config, Denial, Destination, GlobalAccess, Hook, HookChoice, Keep,
-        Kernel, Listen, ListenAddress, Log, Matching, Mode, Overload, ProxyProtocol, Service,
-        StoreFailure,
+        Access, AccessMode, Api, Config, Denial, Destination, Forwarding, GlobalAccess, Hook,
+        HookChoice, Keep, Kernel, Listen, ListenAddress, Log, Matching, Mode, Nat, Overload,
+        ProxyProtocol, Service, StoreFailure,
     },
     geo::Database,
 };
@@ -115,6 +115,7 @@ pub(super) fn config(global: GlobalAccess, own: Access) -> Config {
         idle_timeout: Duration::from_hours(1),
         max_connections: 1.try_into().unwrap(),
         proxy_protocol: ProxyProtocol::default(),
+        forwarding: Forwarding::default(),
         mode: Mode::Tcp,
     };
     Config {
@@ -126,6 +127,7 @@ pub(super) fn config(global: GlobalAccess, own: Access) -> Config {
             bpffs: "/b".into(),
             max_flows: 1024.try_into().unwrap(),
             required: true,
+            nat: Nat::default(),
         },
         geoip: None,
         global,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use proxy_common::nat::affinity;
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpStream, runtime::Handle, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
@@ -17,8 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     condition::Condition,
     names::Names,
-    order::{Candidate, affinity},
-    pool::TargetState,
+    order::Candidate,
+    pool::{TargetPlace, TargetState},
     probe::probe,
 };
 use crate::{
@@ -144,7 +145,7 @@ impl Member {
         Candidate {
             standing: self.condition.standing(watched),
             sessions: self.sessions.load(Relaxed),
-            affinity: affinity(self.number, client),
+            affinity: affinity(self.number, &client.into()),
         }
     }
 
@@ -152,6 +153,19 @@ impl Member {
         let (since, error) = self.condition.snapshot();
         let sessions = self.sessions.load(Relaxed);
         TargetState { target: self.target.clone(), since, sessions, error }
+    }
+
+    /// What the kernel plane needs to know of it.
+    pub(super) fn place(&self) -> TargetPlace {
+        let addresses = match (&self.target, &self.names) {
+            (Target::Address(address), _) => vec![*address],
+            (Target::Name { .. }, Some(names)) => {
+                names.known().map(|known| known.to_vec()).unwrap_or_default()
+            }
+            (Target::Name { .. }, None) => Vec::new(),
+        };
+        let is_up = self.condition.snapshot().1.is_none();
+        TargetPlace { target: self.target.clone(), addresses, number: self.number, is_up }
     }
 
     /// Where it is now, by `deadline`.
@@ -189,7 +203,7 @@ impl Member {
 }
 
 /// The same for the same text; SHA-256 since it will not change with a library.
-fn number(target: &Target) -> u64 {
+pub(super) fn number(target: &Target) -> u64 {
     let digest = Sha256::digest(target.to_string());
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

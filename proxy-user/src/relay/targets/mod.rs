@@ -12,5 +12,5 @@ mod seat;
 pub(crate) use member::Member;
 pub(super) use pool::Choice;
 pub(crate) use pool::Pool;
-pub use pool::TargetState;
+pub use pool::{TargetPlace, TargetState};
 pub(crate) use seat::Seat;

@@ -74,6 +74,11 @@ impl Names {
         answer.map_err(|error| DialError::Unreachable(io::Error::other(error.to_string())))
     }
 
+    /// The addresses as they are known, first of all none.
+    pub(super) fn known(&self) -> Option<Addresses> {
+        self.answer.borrow().as_ref().and_then(|answer| answer.as_ref().ok().cloned())
+    }
+
     async fn first(&self, deadline: Instant) -> Result<Answer, DialError> {
         let mut answer = self.answer.clone();
         let waited = timeout_at(deadline, answer.wait_for(Option::is_some)).await;

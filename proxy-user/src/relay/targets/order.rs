@@ -1,7 +1,5 @@
 //! Which target a client gets, and which others where that one fails.
 
-use std::net::IpAddr;
-
 use super::condition::Standing;
 use crate::config::Balance;
 
@@ -11,7 +9,7 @@ pub(super) struct Candidate {
     pub(super) standing: Standing,
     /// Open now.
     pub(super) sessions: u32,
-    /// To the client, by [`affinity`].
+    /// To the client, by [`proxy_common::nat::affinity`].
     pub(super) affinity: u64,
 }
 
@@ -55,37 +53,18 @@ fn rotate(places: &mut [usize], turn: usize) {
     }
 }
 
-/// A target's weight for a client: each client prefers the target where it is highest
-/// (rendezvous hashing: Thaler and Ravishankar, IEEE/ACM Transactions on Networking 6,
-/// 1998). A target that comes takes clients from all others evenly, one that goes leaves
-/// its own to all others evenly, and nobody else is moved.
-pub(super) fn affinity(target: u64, client: IpAddr) -> u64 {
-    let address = match client {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    let [high, low] = halves(address.to_bits());
-    mix(mix(target ^ low) ^ high)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "halves")]
-fn halves(bits: u128) -> [u64; 2] {
-    [(bits >> 64) as u64, bits as u64]
-}
-
-/// The last step of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): every bit of the
-/// input changes every bit of the output with a probability of about a half.
-fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, net::Ipv4Addr};
+    use std::{
+        collections::BTreeMap,
+        net::{IpAddr, Ipv4Addr},
+    };
 
     use super::*;
+
+    fn affinity(target: u64, client: IpAddr) -> u64 {
+        proxy_common::nat::affinity(target, &client.into())
+    }
 
     const UP: Candidate = Candidate { standing: Standing::Up, sessions: 0, affinity: 0 };
     const DOWN: Candidate = Candidate { standing: Standing::Down, ..UP };

@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     condition::Standing,
-    member::Member,
+    member::{Member, number},
     order::{Candidate, order},
     seat::Seat,
 };
@@ -38,6 +38,30 @@ pub struct TargetState {
     pub sessions: u32,
     /// Why it is down; `None` where it is up.
     pub error: Option<String>,
+}
+
+/// Where a target is, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetPlace {
+    /// It, as configured.
+    pub target: Target,
+    /// Its addresses, the one that is used first.
+    pub addresses: Vec<SocketAddr>,
+    /// What [`proxy_common::nat::affinity`] knows it by.
+    pub number: u64,
+    /// Whether nothing is known against it.
+    pub is_up: bool,
+}
+
+impl TargetPlace {
+    /// A target of which only the configuration tells.
+    pub fn unknown(target: &Target) -> Self {
+        let addresses = match target {
+            Target::Address(address) => vec![*address],
+            Target::Name { .. } => Vec::new(),
+        };
+        Self { target: target.clone(), addresses, number: number(target), is_up: true }
+    }
 }
 
 /// What a published service, or a route of it, has behind it. It outlives reloads, and so
@@ -156,6 +180,23 @@ impl Pool {
             }
         }
         Err(failed)
+    }
+
+    /// Where the targets are, in the configuration's order.
+    pub(in crate::relay) fn places(&self) -> Vec<TargetPlace> {
+        self.set.load().members.iter().map(|member| member.place()).collect()
+    }
+
+    /// Others than the relay found how a target at this address does.
+    pub(in crate::relay) fn tell(&self, address: SocketAddr, found: Result<(), &str>) {
+        let set = self.set.load();
+        let at = |member: &&Arc<Member>| member.place().addresses.contains(&address);
+        for member in set.members.iter().filter(at) {
+            match found {
+                Ok(()) => member.worked(),
+                Err(error) => member.failed(&error),
+            }
+        }
     }
 
     /// How the targets are, in the configuration's order.

@@ -25,8 +25,8 @@ use tokio::{
 
 use crate::{
     config::{
-        Access, Denial, Listen, ListenAddress, Mode, ProxyProtocol, Route, Service, Target,
-        WebTarget,
+        Access, Denial, Forwarding, Listen, ListenAddress, Mode, ProxyProtocol, Route, Service,
+        Target, WebTarget,
     },
     record::CloseReason,
     relay::{
@@ -271,6 +271,7 @@ pub(super) fn service(name: &str, target: SocketAddr) -> Service {
         idle_timeout: PATIENCE,
         max_connections: NonZeroU32::new(100).unwrap(),
         proxy_protocol: ProxyProtocol::default(),
+        forwarding: Forwarding::default(),
         mode: Mode::Tcp,
     }
 }

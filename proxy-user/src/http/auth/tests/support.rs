@@ -129,6 +129,7 @@ pub(in crate::http::auth) fn service(name: &str, auth: &Auth) -> Arc<Service> {
         idle_timeout: HOUR,
         max_connections: 1.try_into().unwrap(),
         proxy_protocol: ProxyProtocol::default(),
+        forwarding: Default::default(),
     })
 }
 

@@ -1,0 +1,239 @@
+//! Packets of forwarded flows: rewritten, and sent on.
+
+use aya_ebpf::{
+    bindings::{
+        __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_check_mtu_flags::BPF_MTU_CHK_SEGS,
+        bpf_redir_neigh,
+    },
+    helpers::{
+        bpf_check_mtu, bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect,
+        bpf_redirect_neigh, bpf_skb_store_bytes,
+    },
+    programs::TcContext,
+};
+use proxy_common::{
+    address::{Address, FlowKey, PROTOCOL_UDP},
+    event::{KIND_PLANE, PlaneEvent, Plea},
+    nat::Translation,
+    outcome::Outcome,
+    packet::{Packet, Segment},
+    parse::Link,
+};
+
+use super::mss::clamp;
+use crate::{
+    exit::count,
+    linear::{self, Plain},
+    maps::{EVENTS, NAT, QUIETLY},
+};
+
+const TCP_HEADER: u32 = 20;
+/// Offsets of checksums in the headers of TCP and UDP.
+const TCP_CHECKSUM: u32 = 16;
+const UDP_CHECKSUM: u32 = 6;
+/// `BPF_F_IPV6` (`include/uapi/linux/bpf.h`, from 6.16): the packet's own checksum stays
+/// right where IPv6 addresses change.
+const BPF_F_IPV6: u64 = 1 << 7;
+/// As `bpf_redirect_neigh` takes it.
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+
+/// Whether packets of this 5-tuple are translated.
+#[inline(always)]
+pub fn is_translated(key: &FlowKey) -> bool {
+    // SAFETY: a map value, valid for the program's run.
+    unsafe { NAT.get(key) }.is_some()
+}
+
+/// Rewrites a packet of a forwarded flow and sends it on.
+#[inline(always)]
+pub fn translate(skb: *mut __sk_buff, link: Link, packet: &Packet) -> Outcome {
+    let link = matches!(link, Link::Ethernet).into();
+    match plane_translate(skb, packet, link) {
+        Sent::On => Outcome::Forwarded,
+        Sent::TooBig => Outcome::TooBig,
+        Sent::Expired => Outcome::Expired,
+        Sent::Untranslatable => Outcome::Untranslatable,
+        Sent::Unknown => Outcome::NotOurs,
+    }
+}
+
+/// What became of a packet.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    On,
+    TooBig,
+    Expired,
+    Untranslatable,
+    /// Its flow is no longer translated.
+    Unknown,
+}
+
+/// [`translate`], verified by itself.
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn plane_translate(skb: *mut __sk_buff, packet: *const Packet, link: u32) -> Sent {
+    // SAFETY: made from a reference that is held for the call.
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return Sent::Unknown };
+    let link = if link == 0 { Link::None } else { Link::Ethernet };
+    // SAFETY: a map value, valid for the program's run.
+    let Some(way) = (unsafe { NAT.get(&packet.key_inbound()) }) else { return Sent::Unknown };
+    let ctx = TcContext::new(skb);
+    let Some(plain) = linear::plain(&ctx, link) else { return Sent::Untranslatable };
+    if plain.hops <= 1 {
+        return Sent::Expired;
+    }
+    if is_too_big(skb, packet, &plain, way) {
+        tell_too_big(packet, way);
+        return Sent::TooBig;
+    }
+    if packet.protocol != PROTOCOL_UDP && packet.segment.has(Segment::SYN) {
+        clamp(&ctx, plain.transport, way.mtu - plain.header_length() - TCP_HEADER);
+    }
+    if plain.is_v6 {
+        rewrite6(skb, packet, &plain, way);
+    } else {
+        rewrite4(skb, packet, &plain, way);
+    }
+    send(skb, &plain, way)
+}
+
+/// Whether some segment is larger than the link on its way. What is small is not even
+/// looked at twice.
+#[inline(always)]
+fn is_too_big(skb: *mut __sk_buff, packet: &Packet, plain: &Plain, way: &Translation) -> bool {
+    if plain.header_length() + TCP_HEADER * 3 + packet.segment.payload <= way.mtu {
+        return false;
+    }
+    let mut length = 0;
+    // SAFETY: the helper reads the context and writes one word.
+    unsafe { bpf_check_mtu(skb.cast(), way.interface, &mut length, 0, BPF_MTU_CHK_SEGS.into()) > 0 }
+}
+
+#[inline(never)]
+fn tell_too_big(packet: &Packet, way: &Translation) {
+    let Some(mut event) = EVENTS.reserve::<PlaneEvent>(0) else {
+        count(Outcome::RingFull);
+        return;
+    };
+    let down = way.has(Translation::DOWN);
+    event.write(PlaneEvent {
+        kind: KIND_PLANE,
+        plea: Plea::TooBig as u8,
+        down: down.into(),
+        mtu: if way.mtu > 0xffff { u16::MAX } else { way.mtu as u16 },
+        key: if down { way.partner(packet.protocol.into()) } else { packet.key_inbound() },
+        segment: packet.segment,
+    });
+    event.submit(QUIETLY);
+}
+
+#[inline(always)]
+fn rewrite4(skb: *mut __sk_buff, packet: &Packet, plain: &Plain, way: &Translation) {
+    let mut old = [v4(&packet.source), v4(&packet.destination)];
+    let mut new = [v4(&way.source), v4(&way.destination)];
+    // SAFETY: two words each.
+    let addresses = unsafe { bpf_csum_diff(old.as_mut_ptr(), 8, new.as_mut_ptr(), 8, 0) };
+    let hops = u16::from_ne_bytes([plain.hops, packet.protocol]);
+    let fewer = u16::from_ne_bytes([plain.hops - 1, packet.protocol]);
+    let checksum = plain.network + 10;
+    transport(skb, packet, plain, way, addresses as u64, 0);
+    // SAFETY: the helpers write within the packet or fail; new headers are on the stack.
+    unsafe {
+        bpf_l3_csum_replace(skb, checksum, 0, addresses as u64, 0);
+        bpf_l3_csum_replace(skb, checksum, hops.into(), fewer.into(), 2);
+        let from = new.as_ptr().cast();
+        bpf_skb_store_bytes(skb, plain.network + 12, from, 8, 0);
+        let hops = plain.hops - 1;
+        bpf_skb_store_bytes(skb, plain.network + 8, (&raw const hops).cast(), 1, 0);
+    }
+}
+
+#[inline(always)]
+fn rewrite6(skb: *mut __sk_buff, packet: &Packet, plain: &Plain, way: &Translation) {
+    let mut old = [packet.source, packet.destination];
+    let mut new = [way.source, way.destination];
+    let (from, to) = (old.as_mut_ptr().cast(), new.as_mut_ptr().cast());
+    // SAFETY: eight words each.
+    let addresses = unsafe { bpf_csum_diff(from, 32, to, 32, 0) };
+    transport(skb, packet, plain, way, addresses as u64, BPF_F_IPV6);
+    // SAFETY: the helpers write within the packet or fail; new headers are on the stack.
+    unsafe {
+        bpf_skb_store_bytes(skb, plain.network + 8, new.as_ptr().cast(), 32, 0);
+        let hops = plain.hops - 1;
+        bpf_skb_store_bytes(skb, plain.network + 7, (&raw const hops).cast(), 1, 0);
+    }
+}
+
+/// The ports, and the checksum over them and the addresses.
+#[inline(always)]
+fn transport(
+    skb: *mut __sk_buff,
+    packet: &Packet,
+    plain: &Plain,
+    way: &Translation,
+    addresses: u64,
+    family: u64,
+) {
+    let is_udp = packet.protocol == PROTOCOL_UDP;
+    let checksum = plain.transport + if is_udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
+    // No checksum at all is one of UDP's.
+    let mangled = if is_udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
+    let pseudo = u64::from(BPF_F_PSEUDO_HDR) | mangled;
+    let old = ports(packet.source_port, packet.destination_port);
+    let new = ports(way.source_port, way.destination_port);
+    // SAFETY: the helpers write within the packet or fail.
+    unsafe {
+        // A kernel that does not know the flag refuses it.
+        if bpf_l4_csum_replace(skb, checksum, 0, addresses, pseudo | family) < 0 && family != 0 {
+            bpf_l4_csum_replace(skb, checksum, 0, addresses, pseudo);
+        }
+        bpf_l4_csum_replace(skb, checksum, old.into(), new.into(), 4 | mangled);
+        bpf_skb_store_bytes(skb, plain.transport, (&raw const new).cast(), 4, 0);
+    }
+}
+
+/// As they lie in the header.
+#[inline(always)]
+fn ports(source: u16, destination: u16) -> u32 {
+    let [a, b] = source.to_be_bytes();
+    let [c, d] = destination.to_be_bytes();
+    u32::from_ne_bytes([a, b, c, d])
+}
+
+/// As it lies in the header.
+#[inline(always)]
+fn v4(address: &Address) -> u32 {
+    let [_, word] = address.words();
+    #[cfg(target_endian = "little")]
+    let word = word >> 32;
+    word as u32
+}
+
+#[inline(always)]
+fn send(skb: *mut __sk_buff, plain: &Plain, way: &Translation) -> Sent {
+    if way.has(Translation::BY_LINK) {
+        // SAFETY: within the Ethernet header, which such a way has been read from.
+        unsafe {
+            bpf_skb_store_bytes(skb, 0, way.link.as_ptr().cast(), 12, 0);
+            bpf_redirect(way.interface, 0);
+        }
+        return Sent::On;
+    }
+    let mut hop: bpf_redir_neigh =
+        // SAFETY: zeros are one.
+        unsafe { core::mem::zeroed() };
+    if plain.is_v6 {
+        hop.nh_family = AF_INET6;
+        // SAFETY: an address has the size of what it is written to.
+        unsafe { hop.__bindgen_anon_1.ipv6_nh = core::mem::transmute(way.next_hop) };
+    } else {
+        hop.nh_family = AF_INET;
+        hop.__bindgen_anon_1.ipv4_nh = v4(&way.next_hop);
+    }
+    let size = size_of::<bpf_redir_neigh>() as i32;
+    // SAFETY: the helper reads the parameters before it returns.
+    unsafe { bpf_redirect_neigh(way.interface, &mut hop, size, 0) };
+    Sent::On
+}

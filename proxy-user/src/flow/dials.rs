@@ -1,0 +1,106 @@
+//! Handshakes that the kernel plane has under way with targets: which of them come to
+//! nothing, and what is recorded of them.
+
+use std::time::Duration;
+
+use proxy_common::{address::FlowKey, event::Plea, flow::FlowState, nat::TargetSlot};
+
+use super::{Now, Output, Tracker, drafts};
+use crate::record::{FlowId, KeyedMap, Origin};
+
+/// A client that does not complete a handshake that its target answered is gone by then.
+const ANSWERED_WAITS: Duration = Duration::from_secs(60);
+
+/// What was tried for clients whose first target failed.
+#[derive(Debug, Default)]
+pub(super) struct Dials {
+    tried: KeyedMap<FlowId, Tried>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    /// Targets that failed.
+    failed: u32,
+    /// When the last of them did.
+    at: u64,
+    /// The last of them.
+    target: TargetSlot,
+    /// What the last of them did.
+    error: &'static str,
+}
+
+const SILENT: &str = "the target did not answer the SYN";
+const REFUSING: &str = "the target refused the connection";
+
+impl Tracker {
+    /// Looks at every handshake that is under way with a target.
+    pub fn look_at_dials(
+        &mut self,
+        dials: impl IntoIterator<Item = (FlowKey, FlowState)>,
+        now: &Now,
+    ) {
+        let mut seen = Vec::new();
+        for (key, state) in dials {
+            let dial = FlowId { key, started: state.started };
+            if state.is_answered() {
+                if now.since(state.last_packet.max(state.started)) > ANSWERED_WAITS {
+                    self.out.push(Output::DropDial(key));
+                }
+                continue;
+            }
+            seen.push(dial);
+            let (limit, targets) = self.service(state.service).connect;
+            let tried = self.dials.tried.get(&dial).copied();
+            let since = tried.map_or(state.started, |tried| tried.at);
+            let is_new = tried.is_none_or(|tried| tried.target != state.target);
+            if now.since(state.started) >= limit {
+                if is_new {
+                    self.target_failed(&state, SILENT);
+                }
+                let error = tried.filter(|_| !is_new).map_or(SILENT, |tried| tried.error);
+                self.give_up_dial(dial, &state, error, now);
+            } else if is_new && now.since(since) >= limit / targets {
+                self.target_failed(&state, SILENT);
+                self.try_another(dial, &state, SILENT, now);
+            }
+        }
+        let open: std::collections::BTreeSet<FlowId> = seen.into_iter().collect();
+        self.dials.tried.retain(|dial, _| open.contains(dial));
+    }
+
+    /// A target refused the client of a handshake that is under way.
+    pub fn refused_by_target(&mut self, plea: Plea, dial: FlowId, state: &FlowState, now: &Now) {
+        self.target_failed(state, REFUSING);
+        let (_, targets) = self.service(state.service).connect;
+        let failed = self.dials.tried.get(&dial).map_or(0, |tried| tried.failed);
+        if plea == Plea::RefusedOne && failed + 1 < targets {
+            self.try_another(dial, state, REFUSING, now);
+        } else {
+            self.give_up_dial(dial, state, REFUSING, now);
+        }
+    }
+
+    fn target_failed(&mut self, state: &FlowState, error: &'static str) {
+        self.out.push(Output::TargetFailed(state.service, state.target, error));
+    }
+
+    /// The client's next SYN goes to another target.
+    fn try_another(&mut self, dial: FlowId, state: &FlowState, error: &'static str, now: &Now) {
+        let failed = self.dials.tried.get(&dial).map_or(0, |tried| tried.failed) + 1;
+        let tried = Tried { failed, at: now.monotonic, target: state.target, error };
+        self.dials.tried.insert(dial, tried);
+        self.out.push(Output::Redial(dial.key));
+    }
+
+    /// No target is left to try, or no time.
+    fn give_up_dial(&mut self, dial: FlowId, state: &FlowState, error: &'static str, now: &Now) {
+        self.dials.tried.remove(&dial);
+        let service = self.service(state.service).into_owned();
+        let mut draft = drafts::unanswered(&dial.key, state, &service, error, now);
+        drafts::forwarded(&mut draft, self.target(state.target));
+        self.record(draft, Origin::Userspace);
+        let initial = state.up.base.wrapping_sub(1);
+        self.out.push(Output::Refuse(dial.key, initial));
+        self.out.push(Output::DropDial(dial.key));
+    }
+}
