@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod attempt;
+pub mod balance;
 pub mod country;
 pub mod event;
 pub mod flow;

@@ -115,7 +115,7 @@ pub struct Target {
     pub source: Address,
     /// Who takes packets to it on the link: a router, or the target.
     pub next_hop: Address,
-    /// What [`affinity`] knows it by.
+    /// What [`crate::balance::affinity`] knows it by.
     pub number: u64,
     /// Index of the interface by which it is reached.
     pub interface: u32,
@@ -235,98 +235,5 @@ impl Translation {
             service_port: self.source_port,
             protocol,
         }
-    }
-}
-
-/// What decides a client's target besides its condition: what a choice looks up.
-pub trait Sessions {
-    /// Sessions that a target has now.
-    fn of(&self, slot: TargetSlot) -> u64;
-
-    /// The same value, of which a verifier that follows each way through a loop knows
-    /// nothing any more: else it would go through every combination of them.
-    fn forget(&self, value: u64) -> u64;
-}
-
-/// The place among `backends` of the target for a client: `turn` counts the service's
-/// clients. `None`: there is no target.
-#[inline(always)]
-pub fn choose<S: Sessions>(
-    backends: &Backends,
-    sessions: &S,
-    client: &Address,
-    turn: u64,
-) -> Option<usize> {
-    let count = u64::from(backends.count).min(MAX_TARGETS as u64);
-    let first = sessions.forget(turn.checked_rem(count)?);
-    if backends.balance == Balance::RoundRobin as u32 {
-        return Some(first as usize);
-    }
-    // Of equals each in turn: the round begins with the one whose turn it is.
-    let (mut place, mut left) = (first, count);
-    let (mut best, mut weight) = (first, u64::MAX);
-    for _ in 0..MAX_TARGETS {
-        if left == 0 {
-            break;
-        }
-        let Some(target) = backends.targets.get(place as usize) else { break };
-        let its = if backends.balance == Balance::LeastConn as u32 {
-            sessions.of(target.slot)
-        } else {
-            !affinity(target.number, client)
-        };
-        if its < weight {
-            (best, weight) = (place, its);
-        }
-        place = if place + 1 < u64::from(backends.count) { place + 1 } else { 0 };
-        (place, left) = (sessions.forget(place), sessions.forget(left - 1));
-        (best, weight) = (sessions.forget(best), sessions.forget(weight));
-    }
-    Some(best as usize)
-}
-
-/// A target's weight for a client: each client prefers the target where it is highest
-/// (rendezvous hashing: Thaler and Ravishankar, IEEE/ACM Transactions on Networking 6,
-/// 1998). A target that comes takes clients from all others evenly, one that goes leaves
-/// its own to all others evenly, and nobody else is moved.
-#[inline(always)]
-pub const fn affinity(target: u64, client: &Address) -> u64 {
-    let [high, low] = client.words();
-    mix(mix(target ^ u64::from_be(low)) ^ u64::from_be(high))
-}
-
-/// The last step of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): every bit of the
-/// input changes every bit of the output with a probability of about a half.
-#[inline(always)]
-const fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
-}
-
-/// Ports from which targets are reached, and how many addresses of this host there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// Lowest port.
-    pub first: u16,
-    /// Highest port.
-    pub last: u16,
-    /// Addresses; 1 at least.
-    pub sources: u32,
-}
-
-impl Range {
-    /// The `turn`-th source port, and which of the addresses it is of. In this order the port
-    /// that was taken longest ago is the next.
-    #[inline(always)]
-    pub const fn at(&self, turn: u64) -> (u16, u32) {
-        let ports = self.last.saturating_sub(self.first) as u64 + 1;
-        let sources = if self.sources == 0 { 1 } else { self.sources as u64 };
-        // Not `%`: that has a panic, which no kernel program may have.
-        let place = match turn.checked_rem(ports * sources) {
-            Some(place) => place,
-            None => 0,
-        };
-        ((self.first as u64 + place % ports) as u16, (place / ports) as u32)
     }
 }

@@ -130,7 +130,7 @@ pub fn plain(ctx: &TcContext, link: Link) -> Option<Plain> {
 
 /// Where IP's header begins, in the program's view of the buffer: see [`SkbFrame`].
 #[inline(always)]
-fn network(ctx: &TcContext, link: Link) -> Option<u32> {
+pub fn network(ctx: &TcContext, link: Link) -> Option<u32> {
     if matches!(link, Link::None) {
         return Some(0);
     }

@@ -30,11 +30,11 @@ pub const TARGET6: SocketAddr = SocketAddr::new(lab::LAN_FR6, TARGET);
 /// For records to be written.
 const RECORDED: Duration = Duration::from_secs(10);
 
-/// The table of a service `db` with these targets; `more` are further lines of it.
-pub fn service(mode: &str, targets: &[SocketAddr], more: &str) -> String {
+/// The table of a service `db` with these targets; `lines` are further ones of it.
+pub fn service(mode: &str, targets: &[SocketAddr], lines: &str) -> String {
     let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
     format!(
-        "[service.db]\nmode = '{mode}'\nlisten = {PORT}\ntargets = [{}]\nforward = 'kernel'\n{more}\n",
+        "[service.db]\nmode = '{mode}'\nlisten = {PORT}\ntargets = [{}]\nforward = 'kernel'\n{lines}\n",
         targets.join(", ")
     )
 }

@@ -3,10 +3,8 @@
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
 use proxy_common::{
     address::FlowKey,
-    nat::{
-        Backends, BackendsKey, PORT_TRIES, Range, Target, TargetSlot, Translation, choose,
-        of_service,
-    },
+    balance::{Range, choose},
+    nat::{Backends, BackendsKey, PORT_TRIES, Target, TargetSlot, Translation, of_service},
     outcome::Outcome,
     packet::Packet,
     parse::Link,

@@ -8,6 +8,7 @@
 mod begin;
 mod dial;
 mod end;
+mod errors;
 mod mss;
 mod sessions;
 mod translate;
@@ -16,5 +17,6 @@ mod ways;
 pub use begin::{dialled, open, take_on};
 pub use dial::Pair;
 pub use end::{ended, established, give_up, plead_cut, refused};
+pub use errors::error;
 pub use sessions::began;
 pub use translate::{is_translated, translate};

@@ -1,8 +1,9 @@
 //! How many sessions targets and services have.
 
 use proxy_common::{
+    balance::Sessions,
     flow::FlowState,
-    nat::{Sessions, TargetSlot, of_service},
+    nat::{TargetSlot, of_service},
     tcp::Cells,
 };
 

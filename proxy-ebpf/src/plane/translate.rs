@@ -33,7 +33,7 @@ const TCP_CHECKSUM: u32 = 16;
 const UDP_CHECKSUM: u32 = 6;
 /// `BPF_F_IPV6` (`include/uapi/linux/bpf.h`, from 6.16): the packet's own checksum stays
 /// right where IPv6 addresses change.
-const BPF_F_IPV6: u64 = 1 << 7;
+pub const BPF_F_IPV6: u64 = 1 << 7;
 /// As `bpf_redirect_neigh` takes it.
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
@@ -96,7 +96,8 @@ fn plane_translate(skb: *mut __sk_buff, packet: *const Packet, link: u32) -> Sen
     } else {
         rewrite4(skb, packet, &plain, way);
     }
-    send(skb, &plain, way)
+    send(skb, plain.is_v6, way);
+    Sent::On
 }
 
 /// Whether some segment is larger than the link on its way. What is small is not even
@@ -196,7 +197,7 @@ fn transport(
 
 /// As they lie in the header.
 #[inline(always)]
-fn ports(source: u16, destination: u16) -> u32 {
+pub fn ports(source: u16, destination: u16) -> u32 {
     let [a, b] = source.to_be_bytes();
     let [c, d] = destination.to_be_bytes();
     u32::from_ne_bytes([a, b, c, d])
@@ -204,27 +205,28 @@ fn ports(source: u16, destination: u16) -> u32 {
 
 /// As it lies in the header.
 #[inline(always)]
-fn v4(address: &Address) -> u32 {
+pub fn v4(address: &Address) -> u32 {
     let [_, word] = address.words();
     #[cfg(target_endian = "little")]
     let word = word >> 32;
     word as u32
 }
 
+/// Has the packet leave by its way.
 #[inline(always)]
-fn send(skb: *mut __sk_buff, plain: &Plain, way: &Translation) -> Sent {
+pub fn send(skb: *mut __sk_buff, is_v6: bool, way: &Translation) {
     if way.has(Translation::BY_LINK) {
         // SAFETY: within the Ethernet header, which such a way has been read from.
         unsafe {
             bpf_skb_store_bytes(skb, 0, way.link.as_ptr().cast(), 12, 0);
             bpf_redirect(way.interface, 0);
         }
-        return Sent::On;
+        return;
     }
     let mut hop: bpf_redir_neigh =
         // SAFETY: zeros are one.
         unsafe { core::mem::zeroed() };
-    if plain.is_v6 {
+    if is_v6 {
         hop.nh_family = AF_INET6;
         // SAFETY: an address has the size of what it is written to.
         unsafe { hop.__bindgen_anon_1.ipv6_nh = core::mem::transmute(way.next_hop) };
@@ -235,5 +237,4 @@ fn send(skb: *mut __sk_buff, plain: &Plain, way: &Translation) -> Sent {
     let size = size_of::<bpf_redir_neigh>() as i32;
     // SAFETY: the helper reads the parameters before it returns.
     unsafe { bpf_redirect_neigh(way.interface, &mut hop, size, 0) };
-    Sent::On
 }

@@ -49,7 +49,9 @@ fn show(status: &Status) -> Result<()> {
     let relayed: Vec<_> = relayed.collect();
     if !relayed.is_empty() {
         let mut reasons = Table::new(&["SERVICE", "WHY THE RELAY SERVES, AND NOT THE KERNEL"]);
-        relayed.into_iter().for_each(|row| reasons.row(row));
+        for row in relayed {
+            reasons.row(row);
+        }
         reasons.print()?;
         say("")?;
     }

@@ -190,6 +190,9 @@ impl Engine {
                 }
             }
             Message::LeaveUnread => self.tracker.leave_unread(now),
+            Message::DrainForwarded { all } => {
+                self.tracker.drain_forwarded(&mut self.kernel, all, now);
+            }
             Message::HandOver | Message::Finish(_) => {}
         }
     }

@@ -50,6 +50,8 @@ pub(super) enum Message {
     /// The relay receives no datagram any more, and what its sockets hold is the next
     /// daemon's.
     LeaveUnread,
+    /// End the kernel plane's flows that are at rest, or `all`.
+    DrainForwarded { all: bool },
     /// Leave everything to another process, and end.
     HandOver,
     /// Record what is open and end.

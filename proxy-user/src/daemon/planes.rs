@@ -8,11 +8,13 @@ use rustix::system::uname;
 use tokio::{
     sync::{Notify, mpsc::UnboundedReceiver},
     task::block_in_place,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{core::Core, datapath::Datapath, forwarding::TargetFailure, inbox::Message};
+use super::{
+    core::Core, datapath::Datapath, forwarding::TargetFailure, inbox::Message, phase::Phase,
+};
 use crate::{
     config::{Config, Destination, Forward, Service, SourceAddress, Target, busy_ports},
     datapath::{AnswerPorts, Backends, Egress, Network, TargetWay, egress, foreign_chains},
@@ -197,6 +199,10 @@ pub(super) struct Planes {
     failed: Mutex<Option<UnboundedReceiver<TargetFailure>>>,
 }
 
+/// Between two looks whether flows have finished.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// For the ends of flows that are cut.
+const CUT: Duration = Duration::from_millis(500);
 /// Between two looks at what nobody tells of: routes by rules, names, netfilter.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -296,8 +302,44 @@ impl Core {
                 self.tell_failure(failure);
             }
             let _changes = self.changes.lock().await;
+            if self.phase() == Phase::Stopping {
+                continue;
+            }
             let config = self.config.load_full();
             block_in_place(|| self.follow_planes(&config));
+        }
+    }
+
+    /// Takes no new flow from now on.
+    pub(super) fn retire_planes(&self) {
+        let Some(datapath) = &mut *self.datapath.lock() else { return };
+        for (service, _) in backends(&self.config.load(), &BTreeMap::new()) {
+            if let Err(error) = datapath.set_backends(&service, &Backends::nowhere(0)) {
+                tracing::error!("the kernel plane goes on: {error:#}");
+            }
+        }
+    }
+
+    /// Lets flows finish until `over`, and ends the rest. Those of datagrams finish with the
+    /// first second in which nothing comes.
+    pub(super) async fn drain_planes(&self, over: impl Future<Output = ()>) {
+        let open = || {
+            let datapath = self.datapath.lock();
+            datapath.as_ref().is_some_and(|datapath| !datapath.sessions().is_empty())
+        };
+        let finished = async {
+            while open() {
+                self.inbox.tell(Message::DrainForwarded { all: false });
+                sleep(DRAIN_LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = finished => return,
+            () = over => self.inbox.tell(Message::DrainForwarded { all: true }),
+        }
+        let until = Instant::now() + CUT;
+        while open() && Instant::now() < until {
+            sleep(DRAIN_LOOK).await;
         }
     }
 

@@ -57,7 +57,8 @@ async fn serve(path: &Path, config: Config, handed: Inherited) -> Result<()> {
         tracing::warn!("{warning}");
     }
     let before = legacy.as_ref().map(Legacy::process);
-    let started = start(path, config, (prepared, heritage), bound.gate()).await;
+    let starting = Box::pin(start(path, config, (prepared, heritage), bound.gate()));
+    let started = starting.await;
     let running = started.with_context(|| match before {
         Some(process) => format!(
             "process {process} has let go and this one cannot start: nothing is served, what is \

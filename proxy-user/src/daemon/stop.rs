@@ -70,6 +70,7 @@ pub(super) async fn stop(
     if held {
         core.inbox.tell(Message::LeaveUnread);
     }
+    core.retire_planes();
     drain(&core, &beside.before, time, hurry).await;
     let clean = ended.is_ok();
     let removed = match core.datapath.lock().take() {
@@ -171,7 +172,8 @@ async fn drain(core: &Core, before: &Before, time: Duration, hurry: impl Future<
         }
         before.followed.wait().await;
     };
-    tokio::join!(core.relay.drain_until(over.clone()), follow);
+    let relayed = core.relay.drain_until(over.clone());
+    tokio::join!(relayed, core.drain_planes(over.clone()), follow);
 }
 
 /// Waits until the engine and then the writer have done what they were told.

@@ -49,7 +49,7 @@ impl Backends {
 pub struct TargetWay {
     /// The target.
     pub address: SocketAddr,
-    /// What [`nat::affinity`] knows it by.
+    /// What [`proxy_common::balance::affinity`] knows it by.
     pub number: u64,
     /// This host's address on the way there.
     pub source: IpAddr,
@@ -84,7 +84,7 @@ impl BackendMap {
         let known: Vec<_> =
             names.iter().map(|name| name.map(|Raw(name)| name)).collect::<Result<_, _>>()?;
         let mut listed = BTreeMap::new();
-        for entry in map.iter() {
+        for entry in &map {
             let (Raw(key), Raw(backends)) = entry?;
             listed.insert(key, slots(&backends));
         }

@@ -25,11 +25,11 @@ impl Routes {
         v6: LpmTrie<MapData, [u8; 16], Raw<nat::Route>>,
     ) -> Result<Self, DatapathError> {
         let mut held = BTreeMap::new();
-        for entry in v4.iter() {
+        for entry in &v4 {
             let (key, Raw(route)) = entry?;
             held.extend(prefix(key.data().into(), key.prefix_len()).map(|net| (net, route)));
         }
-        for entry in v6.iter() {
+        for entry in &v6 {
             let (key, Raw(route)) = entry?;
             held.extend(prefix(key.data().into(), key.prefix_len()).map(|net| (net, route)));
         }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use proxy_common::{address::FlowKey, event::Plea, flow::FlowState, nat::TargetSlot};
 
-use super::{Now, Output, Tracker, drafts};
-use crate::record::{FlowId, KeyedMap, Origin};
+use super::{FlowTable, Now, Output, Tracker, drafts, udp::is_udp};
+use crate::record::{CloseReason, FlowId, KeyedMap, Origin};
 
 /// A client that does not complete a handshake that its target answered is gone by then.
-const ANSWERED_WAITS: Duration = Duration::from_secs(60);
+const ANSWERED_WAITS: Duration = Duration::from_mins(1);
 
 /// What was tried for clients whose first target failed.
 #[derive(Debug, Default)]
@@ -32,7 +32,25 @@ struct Tried {
 const SILENT: &str = "the target did not answer the SYN";
 const REFUSING: &str = "the target refused the connection";
 
+/// A flow of datagrams that has been silent for so long may be ended by a stop.
+const AT_REST: Duration = Duration::from_secs(1);
+
 impl Tracker {
+    /// Ends the kernel plane's flows of datagrams that are at rest, or `all` of its flows:
+    /// the daemon stops.
+    pub fn drain_forwarded(&mut self, table: &mut impl FlowTable, all: bool, now: &Now) {
+        let open =
+            |state: &FlowState| state.has(FlowState::FORWARDED) && !state.has(FlowState::ENDED);
+        let flows: Vec<_> = table.all().filter(|(_, state)| open(state)).collect();
+        for (key, state) in flows {
+            if is_udp(&key) && (all || now.since(state.last_packet) > AT_REST) {
+                self.end_udp(key, CloseReason::Shutdown, table, now);
+            } else if all && !is_udp(&key) {
+                self.end(key, &state, CloseReason::Shutdown, now);
+            }
+        }
+    }
+
     /// Looks at every handshake that is under way with a target.
     pub fn look_at_dials(
         &mut self,

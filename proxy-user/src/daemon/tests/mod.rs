@@ -70,7 +70,8 @@ impl Daemon {
         // What keeps the threads is not watched here.
         let prepared = Prepared::alone(&loaded.config).await.unwrap();
         let begun = (prepared, Heritage::default());
-        let Running { core, .. } = start(&path, loaded.config, begun, gate).await.unwrap();
+        let Running { core, .. } =
+            Box::pin(start(&path, loaded.config, begun, gate)).await.unwrap();
         core.enter(Phase::Running);
         Self { core, place }
     }

@@ -38,7 +38,7 @@ pub(super) fn too_big(key: &FlowKey, segment: &Segment, mtu: u16) -> Option<Mess
     error(key, ([3, 4], [2, 0]), [0, 0, high, low], quoted)
 }
 
-/// An error about a packet of the client's. `kind`: type and code of ICMP, and of ICMPv6;
+/// An error about a packet of the client's. `kind`: type and code of ICMP, and of `ICMPv6`;
 /// `rest`: the four bytes behind the checksum; `quoted`: what the packet carries by
 /// protocol, its first bytes and its length.
 fn error(

@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use proxy_common::nat::affinity;
+use proxy_common::balance::affinity;
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpStream, runtime::Handle, time::Instant};
 use tokio_util::task::AbortOnDropHandle;

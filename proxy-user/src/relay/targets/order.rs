@@ -9,7 +9,7 @@ pub(super) struct Candidate {
     pub(super) standing: Standing,
     /// Open now.
     pub(super) sessions: u32,
-    /// To the client, by [`proxy_common::nat::affinity`].
+    /// To the client, by [`proxy_common::balance::affinity`].
     pub(super) affinity: u64,
 }
 
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn affinity(target: u64, client: IpAddr) -> u64 {
-        proxy_common::nat::affinity(target, &client.into())
+        proxy_common::balance::affinity(target, &client.into())
     }
 
     const UP: Candidate = Candidate { standing: Standing::Up, sessions: 0, affinity: 0 };

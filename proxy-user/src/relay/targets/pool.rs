@@ -47,7 +47,7 @@ pub struct TargetPlace {
     pub target: Target,
     /// Its addresses, the one that is used first.
     pub addresses: Vec<SocketAddr>,
-    /// What [`proxy_common::nat::affinity`] knows it by.
+    /// What [`proxy_common::balance::affinity`] knows it by.
     pub number: u64,
     /// Whether nothing is known against it.
     pub is_up: bool,
