@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc,
@@ -16,10 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::net::sockopt::set_tcp_cork;
 use tokio::runtime;
 use weir_tests::{
+    client,
     lab::{self, Lab},
     listening::Listening,
     ns::run,
     scenario::BACKEND,
+    tls,
+    trusting::certify,
     wait::SOON,
     web::{assert_fields, curl::Curl, kept::Kept, routed, site, site_of, target::Target},
     weir::Weir,
@@ -144,6 +147,46 @@ fn a_target_may_answer_before_it_has_read_everything() -> Result<()> {
     }
     for record in weir.wait_for_events(2, "status_code=413", SOON)? {
         assert_eq!(record["verdict"], "allowed", "{record}");
+    }
+    Ok(())
+}
+
+/// Sends a whole request, and only then reads the answer, to the end; its status.
+fn deaf_upload(mut stream: impl Read + Write, host: &str) -> Result<u16> {
+    const BODY: usize = 8 << 20;
+    let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {BODY}\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&vec![b'x'; BODY]).context("sending")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).with_context(|| format!("after {answer:?}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+    ensure!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+    Ok(head.get(9..12).context("no status")?.parse()?)
+}
+
+/// What is sent after an early answer makes no reset, which would cost the client the answer.
+#[test]
+fn an_early_answer_is_there_when_everything_has_been_sent() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let large = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nlarge";
+    let _target = hasty(&lab, large)?;
+    let mut weir = Weir::install(&lab.server)?;
+    weir.configure("", &tables())?;
+    let trusted = certify(&weir, &["http/1.1"])?;
+    weir.launch()?;
+    let connect = |port| client::connect((&lab.clients, lab::DE4), (lab::SERVER4, port).into());
+    // The target's answer, and Weir's own.
+    for (name, status) in [("plain", 413), ("nobody", 404)] {
+        let host = format!("{name}.example.com");
+        assert_eq!(deaf_upload(connect(PLAIN)?, &host)?, status, "{host}");
+    }
+    for (name, status) in [("wiki", 413), ("nobody", 404)] {
+        let host = format!("{name}.example.com");
+        let stream = tls::speak(connect(443)?, "wiki.example.com", &trusted)?;
+        assert_eq!(deaf_upload(stream, &host)?, status, "{host} over TLS");
+    }
+    for record in weir.wait_for_events(2, "status_code=404", SOON)? {
+        assert_eq!(record["bytes_upload"], 0, "what is thrown away went nowhere: {record}");
     }
     Ok(())
 }

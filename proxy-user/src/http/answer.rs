@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use hyper::{
     Method, Request, Response, StatusCode, Version,
-    body::Incoming,
+    body::{Body, Incoming},
     header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HeaderValue},
 };
 use proxy_common::reason::Reason;
@@ -41,6 +41,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Download>, Infallible> {
     connection.asked.store(true, Relaxed);
     let mut exchange = Exchange::begin(&connection, &request);
+    connection.pulse.set_unread(!request.body().is_end_stream());
     let accept = request.headers().get(ACCEPT).cloned();
     let is_head = request.method() == Method::HEAD;
     let is_http2 = request.version() == Version::HTTP_2;

@@ -16,6 +16,7 @@ use super::{
     exchange::Exchange,
     forward::Way,
     headers,
+    pulse::Pulse,
     taken::Taken,
     traffic::{BodyEnd, Traffic},
 };
@@ -26,8 +27,8 @@ const SILENCE: Duration = Duration::from_mins(1);
 
 /// The body of a request, on its way to a target.
 pub(super) struct Upload {
-    /// `None`: there is none.
-    inner: Option<Incoming>,
+    /// With the pulse of the connection that it comes over; `None`: there is none.
+    inner: Option<(Incoming, Arc<Pulse>)>,
     traffic: Arc<Traffic>,
     credentials: Arc<[hyper::header::HeaderName]>,
     patience: Option<Pin<Box<Sleep>>>,
@@ -35,7 +36,7 @@ pub(super) struct Upload {
 
 impl Upload {
     pub(super) fn new(
-        inner: Incoming,
+        inner: (Incoming, Arc<Pulse>),
         traffic: &Arc<Traffic>,
         credentials: Arc<[hyper::header::HeaderName]>,
     ) -> Self {
@@ -74,12 +75,15 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, BodyError>>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) else {
+        let Some((inner, pulse)) = &mut self.inner else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) else {
             ready!(self.poll_silence(cx));
             self.traffic.body_ends(BodyEnd::Silent);
             return Poll::Ready(Some(Err(BodyError::Silent)));
         };
+        if frame.is_none() || inner.is_end_stream() {
+            pulse.set_unread(false);
+        }
         self.patience = None;
         self.traffic.asks();
         Poll::Ready(frame.map(|frame| match frame {
@@ -103,11 +107,11 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.as_ref().is_none_or(|(inner, _)| inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), |(inner, _)| inner.size_hint())
     }
 }
 

@@ -12,7 +12,6 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::{
-    rt::{Read, Write},
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -32,6 +31,7 @@ use super::{
     forward::Switch,
     forwarded::Lines,
     handshake::{TlsFacts, handshake},
+    linger::linger,
     malformed,
     pulse::{Health, Pulse, Watched},
     rewound::Rewound,
@@ -128,12 +128,17 @@ where
     let connection = Arc::new(connection);
     let pulse = Arc::clone(&connection.pulse);
     let io = TokioIo::new(Watched { stream, pulse, is_http2 });
-    let end = if is_http2 { http2(&connection, io).await } else { http1(&connection, io).await };
+    let (end, unread) =
+        if is_http2 { (http2(&connection, io).await, None) } else { http1(&connection, io).await };
     let switch = connection.switch.lock().take();
     if let Some((switch, exchange)) = switch {
         tunnel(&connection, switch, exchange).await;
     }
-    outcome(&connection, end)
+    let outcome = outcome(&connection, end);
+    if let Some(stream) = unread {
+        linger(&connection.house, stream).await;
+    }
+    outcome
 }
 
 impl Connection {
@@ -143,9 +148,10 @@ impl Connection {
     }
 }
 
-async fn http1<I>(connection: &Arc<Connection>, io: I) -> End
+/// Gives the stream back where the client may still be sending what nobody reads.
+async fn http1<S>(connection: &Arc<Connection>, io: TokioIo<Watched<S>>) -> (End, Option<S>)
 where
-    I: Read + Write + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answering = Arc::clone(connection);
     let service = service_fn(move |request| answer(Arc::clone(&answering), request));
@@ -156,13 +162,21 @@ where
         .max_buf_size(MOST_HEAD)
         .max_header_size(MOST_HEAD)
         .half_close(false);
-    let serving = pin!(builder.serve_connection(io, service).with_upgrades());
-    drive(connection, serving, http1::UpgradeableConnection::graceful_shutdown).await
+    let mut serving = builder.serve_connection(io, service).with_upgrades();
+    let finish = http1::UpgradeableConnection::graceful_shutdown;
+    let end = drive(connection, Pin::new(&mut serving), finish).await;
+    let is_unread = match &end {
+        End::Over(Ok(())) => connection.pulse.is_unread(),
+        End::Over(Err(error)) => is_malformed(error),
+        End::Cut(_) | End::Late(_) => false,
+    };
+    let parts = if is_unread { serving.into_parts() } else { None };
+    (end, parts.map(|parts| parts.io.into_inner().stream))
 }
 
-async fn http2<I>(connection: &Arc<Connection>, io: I) -> End
+async fn http2<S>(connection: &Arc<Connection>, io: TokioIo<Watched<S>>) -> End
 where
-    I: Read + Write + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answering = Arc::clone(connection);
     // In a box, since each becomes a task and is moved many times until then.
@@ -235,6 +249,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     }
 }
 
+/// Whether a head could not be read.
+fn is_malformed(error: &hyper::Error) -> bool {
+    error.is_parse() || error.is_parse_too_large()
+}
+
 /// What went wrong, and what was behind it.
 fn told(error: &hyper::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
@@ -243,7 +262,7 @@ fn told(error: &hyper::Error) -> String {
 /// What the connection itself is recorded as: nothing where requests were.
 fn outcome(connection: &Arc<Connection>, end: End) -> Outcome {
     if let End::Over(Err(error)) = &end
-        && (error.is_parse() || error.is_parse_too_large())
+        && is_malformed(error)
     {
         malformed::record(connection, error);
         return Outcome::Recorded;

@@ -19,6 +19,7 @@ mod handshake;
 mod headers;
 mod hidden;
 mod lead;
+mod linger;
 mod malformed;
 mod outbound;
 pub mod pages;

@@ -71,7 +71,9 @@ pub(super) fn outbound(
     for (name, value) in &going.route.request_headers {
         all.insert(name.clone(), value.clone());
     }
-    let upload = Upload::new(body, exchange.traffic(), Arc::clone(&going.passed.credentials));
+    let pulse = Arc::clone(&going.connection.pulse);
+    let credentials = Arc::clone(&going.passed.credentials);
+    let upload = Upload::new((body, pulse), exchange.traffic(), credentials);
     let request = Request::from_parts(parts, upload);
     Ok(Outbound { request, hosts: Hosts { path, asked, takes_trailers } })
 }

@@ -36,6 +36,9 @@ pub(super) struct Pulse {
     stalled: AtomicU64,
     /// Requests under way.
     serving: AtomicU32,
+    /// Whether the client may still be sending the last request's body. Over HTTP/2, where
+    /// several may come at a time, it tells nothing.
+    unread: AtomicBool,
 }
 
 /// Whether to go on with a connection.
@@ -60,6 +63,7 @@ impl Pulse {
             idle: AtomicU64::new(1),
             stalled: AtomicU64::new(0),
             serving: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
         };
         Arc::new(pulse)
     }
@@ -84,6 +88,16 @@ impl Pulse {
             head => self.at(head),
         };
         (began, Serving(Arc::clone(self)))
+    }
+
+    /// Whether some of the request's body is still to be read.
+    pub(super) fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Relaxed);
+    }
+
+    /// Whether some of the last request's body was not read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 
     /// How it is now.

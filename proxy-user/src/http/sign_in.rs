@@ -86,6 +86,7 @@ pub(super) async fn own(
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
+    at.connection.pulse.set_unread(false);
     let origin = at.origin();
     let visitor = at.visitor(&origin, &parts, exchange);
     let turned = at.connection.http.auth.own(&visitor, &body).await;
