@@ -1,9 +1,11 @@
 //! `cargo xtask test`
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{BufRead, BufReader},
-    process::{ExitCode, Stdio},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Instant,
 };
@@ -21,9 +23,9 @@ use crate::{
 struct Rung {
     name: &'static str,
     needs_root: bool,
-    /// Whether its tests mostly wait, for programs to start and limits to pass: then more of
-    /// them run at a time than there are cores.
-    waits: bool,
+    /// Where its test programs are, if they mostly wait, for others to start and limits to pass:
+    /// then several of them run at a time.
+    lanes: Option<&'static str>,
     arguments: &'static [&'static str],
 }
 
@@ -31,13 +33,13 @@ const RUNGS: [Rung; 7] = [
     Rung {
         name: "unit: parser, verdict, accounting",
         needs_root: false,
-        waits: false,
+        lanes: None,
         arguments: &["--package=proxy-common"],
     },
     Rung {
         name: "unit: the daemon's rooms",
         needs_root: false,
-        waits: false,
+        lanes: None,
         arguments: &["--package=proxy-user", "--lib"],
     },
     // It leaves a `weir` that logs, which the next one replaces: the end-to-end tests
@@ -45,31 +47,31 @@ const RUNGS: [Rung; 7] = [
     Rung {
         name: "BPF_PROG_TEST_RUN: the log of kernel programs that have one",
         needs_root: true,
-        waits: false,
+        lanes: None,
         arguments: &["--package=proxy-user", "--test=kernel", "--features=log", "log::"],
     },
     Rung {
         name: "BPF_PROG_TEST_RUN: the kernel programs",
         needs_root: true,
-        waits: false,
+        lanes: None,
         arguments: &["--package=proxy-user", "--test=kernel"],
     },
     Rung {
         name: "crash: kill -9 and power cuts",
         needs_root: true,
-        waits: true,
+        lanes: None,
         arguments: &["--package=proxy-user", "--test=crash"],
     },
     Rung {
         name: "end to end: network namespaces",
         needs_root: true,
-        waits: true,
+        lanes: Some("tests/tests"),
         arguments: &["--package=weir-tests"],
     },
     Rung {
         name: "xtask, and what the README says",
         needs_root: false,
-        waits: false,
+        lanes: None,
         arguments: &["--package=xtask"],
     },
 ];
@@ -118,12 +120,14 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// Climbs one rung. One that cannot be climbed to its end has failed.
 fn report(name: &str, total: &mut Counts, climb: impl FnOnce() -> Result<Counts>) {
     let since = Instant::now();
-    let counts = climb().unwrap_or_else(|error| {
-        println!("FAILED: {name}: {error:#}");
-        Counts { failed: 1, ..Counts::default() }
-    });
+    let counts = climb().unwrap_or_else(|error| failed(name, &error));
     println!("{name}: {counts} ({:.0} s)", since.elapsed().as_secs_f64());
     total.add(&counts);
+}
+
+fn failed(name: &str, error: &anyhow::Error) -> Counts {
+    println!("FAILED: {name}: {error:#}");
+    Counts { failed: 1, ..Counts::default() }
 }
 
 /// What can be told of the sources without running them.
@@ -145,19 +149,62 @@ fn sources() -> Counts {
 
 /// Runs one rung. What failed and why is shown; what passed is counted.
 fn climb(rung: &Rung) -> Result<Counts> {
-    let mut counts = Counts::default();
     if rung.needs_root && !is_root() {
         println!("SKIPPED: {}: needs root", rung.name);
-        counts.skipped = 1;
-        return Ok(counts);
+        return Ok(Counts { skipped: 1, ..Counts::default() });
     }
+    match rung.lanes {
+        Some(programs) => in_lanes(rung, Path::new(programs)),
+        None => tested(&mut tests_of(rung)),
+    }
+}
+
+fn tests_of(rung: &Rung) -> Command {
     let mut command = cargo();
     command.args(["test", "--no-fail-fast"]).args(rung.arguments);
-    if rung.waits {
-        let cores = thread::available_parallelism()?.get();
-        command.env("RUST_TEST_THREADS", (cores + cores.div_ceil(2)).to_string());
+    command
+}
+
+/// Runs a rung's library and each of its test programs, as many at a time as there are cores
+/// and two tests of each.
+fn in_lanes(rung: &Rung, programs: &Path) -> Result<Counts> {
+    process::run(object_from_here(tests_of(rung).args(["--no-run", "--quiet"])))?;
+    let mut selections = vec![vec!["--lib".to_owned()]];
+    for entry in fs::read_dir(programs).with_context(|| programs.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            selections.push(vec!["--test".to_owned(), name.context("a test without a name")?]);
+        }
     }
-    let mut child = object_from_here(&mut command)
+    selections.sort();
+    let (next, lanes) = (AtomicUsize::new(0), thread::available_parallelism()?.get());
+    let lane = || {
+        let mut counts = Counts::default();
+        while let Some(selection) = selections.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut command = tests_of(rung);
+            command.args(selection).env("RUST_TEST_THREADS", "2");
+            counts.add(
+                &tested(&mut command).unwrap_or_else(|error| failed(&selection.join(" "), &error)),
+            );
+        }
+        counts
+    };
+    let mut total = Counts::default();
+    thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
+        for lane in lanes {
+            let counts = lane.join().unwrap_or(Counts { failed: 1, ..Counts::default() });
+            total.add(&counts);
+        }
+    });
+    Ok(total)
+}
+
+/// Runs tests.
+fn tested(command: &mut Command) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let mut child = object_from_here(command)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
