@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod fuzz;
 mod process;
+mod programs;
 mod rooms;
 mod run;
 mod scan;

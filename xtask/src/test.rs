@@ -1,9 +1,8 @@
 //! `cargo xtask test`
 
 use std::{
-    fmt, fs,
+    fmt,
     io::{BufRead, BufReader},
-    path::Path,
     process::{Command, ExitCode, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -15,64 +14,66 @@ use anyhow::{Context, Result, bail};
 use crate::{
     build::{Options, kernel_programs, object_from_here},
     ci,
-    process::{self, cargo, is_root},
+    process::{cargo, is_root},
+    programs::{self, Program},
     setup, toolchain,
 };
 
-/// One rung of the ladder: its name, and what cargo is asked to test.
+/// One rung of the ladder.
 struct Rung {
     name: &'static str,
     needs_root: bool,
-    /// Where its test programs are, if they mostly wait, for others to start and limits to pass:
-    /// then several of them run at a time.
-    lanes: Option<&'static str>,
-    arguments: &'static [&'static str],
+    tests: Tests,
+}
+
+/// What a rung runs.
+enum Tests {
+    /// What cargo is asked to test.
+    Asked(&'static [&'static str]),
+    /// All test programs of a package, one after the other.
+    Of(&'static str),
+    /// The same, where they mostly wait, for others to start and limits to pass: several of
+    /// them run at a time.
+    InLanes(&'static str),
 }
 
 const RUNGS: [Rung; 7] = [
     Rung {
         name: "unit: parser, verdict, accounting",
         needs_root: false,
-        lanes: None,
-        arguments: &["--package=proxy-common"],
+        tests: Tests::Of("proxy-common"),
     },
     Rung {
         name: "unit: the daemon's rooms",
         needs_root: false,
-        lanes: None,
-        arguments: &["--package=proxy-user", "--lib"],
+        tests: Tests::Asked(&["--package=proxy-user", "--lib"]),
     },
     // It leaves a `weir` that logs, which the next one replaces: the end-to-end tests
     // start what is there.
     Rung {
         name: "BPF_PROG_TEST_RUN: the log of kernel programs that have one",
         needs_root: true,
-        lanes: None,
-        arguments: &["--package=proxy-user", "--test=kernel", "--features=log", "log::"],
+        tests: Tests::Asked(&["--package=proxy-user", "--test=kernel", "--features=log", "log::"]),
     },
     Rung {
         name: "BPF_PROG_TEST_RUN: the kernel programs",
         needs_root: true,
-        lanes: None,
-        arguments: &["--package=proxy-user", "--test=kernel"],
+        tests: Tests::Asked(&["--package=proxy-user", "--test=kernel"]),
     },
     Rung {
         name: "crash: kill -9 and power cuts",
         needs_root: true,
-        lanes: None,
-        arguments: &["--package=proxy-user", "--test=crash"],
+        tests: Tests::Asked(&["--package=proxy-user", "--test=crash"]),
     },
     Rung {
         name: "end to end: network namespaces",
         needs_root: true,
-        lanes: Some("tests/tests"),
-        arguments: &["--package=weir-tests"],
+        tests: Tests::InLanes("weir-tests"),
     },
     Rung {
         name: "xtask, and what the README says",
         needs_root: false,
-        lanes: None,
-        arguments: &["--package=xtask"],
+        tests: Tests::Asked(&["--package=xtask"]),
     },
 ];
 
@@ -103,11 +104,8 @@ pub(crate) fn run() -> Result<ExitCode> {
     for log in [false, true] {
         kernel_programs(Options { log })?;
     }
-    // The daemon, which the end-to-end tests start, and its tests: all at once, and with the
-    // dependencies that the tests have, or it would be built twice.
-    let mut build = cargo();
-    build.args(["test", "--no-run", "--quiet", "--package=proxy-user"]);
-    process::run(object_from_here(&mut build))?;
+    // Before anything is checked, so that what does not build is told once.
+    programs::of("weir-tests")?;
     let mut total = Counts::default();
     report("format, structure, lints", &mut total, || Ok(sources()));
     for rung in &RUNGS {
@@ -153,40 +151,30 @@ fn climb(rung: &Rung) -> Result<Counts> {
         println!("SKIPPED: {}: needs root", rung.name);
         return Ok(Counts { skipped: 1, ..Counts::default() });
     }
-    match rung.lanes {
-        Some(programs) => in_lanes(rung, Path::new(programs)),
-        None => tested(&mut tests_of(rung)),
-    }
-}
-
-fn tests_of(rung: &Rung) -> Command {
-    let mut command = cargo();
-    command.args(["test", "--no-fail-fast"]).args(rung.arguments);
-    command
-}
-
-/// Runs a rung's library and each of its test programs, as many at a time as there are cores
-/// and two tests of each.
-fn in_lanes(rung: &Rung, programs: &Path) -> Result<Counts> {
-    process::run(object_from_here(tests_of(rung).args(["--no-run", "--quiet"])))?;
-    let mut selections = vec![vec!["--lib".to_owned()]];
-    for entry in fs::read_dir(programs).with_context(|| programs.display().to_string())? {
-        let path = entry?.path();
-        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            selections.push(vec!["--test".to_owned(), name.context("a test without a name")?]);
+    match rung.tests {
+        Tests::Asked(arguments) => {
+            let mut command = cargo();
+            command.args(["test", "--no-fail-fast"]).args(arguments);
+            tested(object_from_here(&mut command))
+        }
+        Tests::Of(package) => in_lanes(&programs::of(package)?, 1),
+        Tests::InLanes(package) => {
+            in_lanes(&programs::of(package)?, thread::available_parallelism()?.get())
         }
     }
-    selections.sort();
-    let (next, lanes) = (AtomicUsize::new(0), thread::available_parallelism()?.get());
+}
+
+/// Runs programs, so many at a time, and at least two tests of each.
+fn in_lanes(programs: &[Program], lanes: usize) -> Result<Counts> {
+    let threads = (thread::available_parallelism()?.get() / lanes).max(2).to_string();
+    let next = AtomicUsize::new(0);
     let lane = || {
         let mut counts = Counts::default();
-        while let Some(selection) = selections.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut command = tests_of(rung);
-            command.args(selection).env("RUST_TEST_THREADS", "2");
-            counts.add(
-                &tested(&mut command).unwrap_or_else(|error| failed(&selection.join(" "), &error)),
-            );
+        while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut command = program.command();
+            command.env("RUST_TEST_THREADS", &threads);
+            let name = format!("{program:?}");
+            counts.add(&tested(&mut command).unwrap_or_else(|error| failed(&name, &error)));
         }
         counts
     };
@@ -204,7 +192,7 @@ fn in_lanes(rung: &Rung, programs: &Path) -> Result<Counts> {
 /// Runs tests.
 fn tested(command: &mut Command) -> Result<Counts> {
     let mut counts = Counts::default();
-    let mut child = object_from_here(command)
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -227,7 +215,7 @@ fn tested(command: &mut Command) -> Result<Counts> {
     counts.skipped += skipped;
     counts.passed = counts.passed.saturating_sub(skipped);
     if !status.success() {
-        println!("{errors}\n{shown}");
+        println!("{command:?}\n{errors}\n{shown}");
     }
     if !status.success() && counts.failed == 0 {
         bail!("{command:?}: {status}, and no test said why");

@@ -1,0 +1,88 @@
+//! Test programs, and the daemon that they start, built by one call of cargo: of packages
+//! that are built one by one, each would have its dependencies with other features, and so
+//! built once more.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{
+    build::object_from_here,
+    process::{cargo, output},
+};
+
+const PACKAGES: [&str; 3] =
+    ["--package=proxy-common", "--package=proxy-user", "--package=weir-tests"];
+
+/// A test program.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    executable: PathBuf,
+    /// Of its package, where cargo would run it.
+    directory: PathBuf,
+}
+
+impl Program {
+    /// Runs all its tests.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.current_dir(&self.directory);
+        command
+    }
+}
+
+/// Builds what is not up to date, and gives the programs of a package.
+pub(crate) fn of(package: &str) -> Result<Vec<Program>> {
+    let mut build = cargo();
+    build.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
+    let messages = output(object_from_here(build.args(PACKAGES)))?;
+    let mut programs = Vec::new();
+    for line in messages.lines() {
+        let message = serde_json::from_str(line).with_context(|| format!("cargo said {line:?}"))?;
+        programs.extend(program(&message, package));
+    }
+    programs.sort_by(|a, b| a.executable.cmp(&b.executable));
+    Ok(programs)
+}
+
+/// The test program of which a message of cargo's tells, where it is one of the package's.
+fn program(message: &Value, package: &str) -> Option<Program> {
+    let is_of_package = message["package_id"].as_str()?.contains(&format!("#{package}@"));
+    let is_test = message["profile"]["test"] == true;
+    (is_of_package && is_test).then_some(())?;
+    let executable = message["executable"].as_str()?.into();
+    let directory = Path::new(message["manifest_path"].as_str()?).parent()?.to_owned();
+    Some(Program { executable, directory })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn programs_are_the_tests_of_one_package() {
+        let message = |package, is_test| {
+            json!({
+                "reason": "compiler-artifact",
+                "package_id": format!("path+file:///weir/tests#{package}@0.1.0"),
+                "manifest_path": "/weir/tests/Cargo.toml",
+                "profile": { "test": is_test },
+                "executable": "/weir/target/debug/deps/udp-0",
+            })
+        };
+        let expected = Program {
+            executable: "/weir/target/debug/deps/udp-0".into(),
+            directory: "/weir/tests".into(),
+        };
+        assert_eq!(program(&message("weir-tests", true), "weir-tests"), Some(expected));
+        assert_eq!(program(&message("proxy-user", true), "weir-tests"), None);
+        assert_eq!(program(&message("weir-tests", false), "weir-tests"), None);
+        assert_eq!(program(&json!({ "reason": "build-finished" }), "weir-tests"), None);
+    }
+}
