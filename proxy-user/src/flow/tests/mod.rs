@@ -3,6 +3,7 @@
 mod datagrams;
 mod http;
 mod maps;
+mod plane;
 mod requests;
 mod rows;
 mod simulation;
