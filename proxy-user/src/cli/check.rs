@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Config, Host, Mode, Service, host_checks, sockets_of},
-    daemon::relay_limits,
+    daemon::{Forecast, forecast, relay_limits},
     geo::Database,
     policy::{Policy, TableIds, compile},
     relay::limits::hard_limit,
@@ -22,8 +22,8 @@ pub(super) fn run(place: &Place) -> Result<u8> {
     let network = network::now();
     let host = Host {
         own_sockets: own_sockets(&place.client()).map_err(|error| format!("{error:#}")),
-        locals: network.locals,
-        interfaces: network.interfaces.into_iter().map(|interface| interface.name).collect(),
+        locals: network.locals.clone(),
+        interfaces: network.interfaces.iter().map(|link| link.name.clone()).collect(),
     };
     let found = host_checks(&loaded, &host);
     for warning in loaded.warnings.iter().chain(&found.warnings) {
@@ -35,8 +35,21 @@ pub(super) fn run(place: &Place) -> Result<u8> {
     for warning in notes(&loaded.config, &network.gateways) {
         tell(format_args!("{}: {warning} (warning)", place.config.display()));
     }
+    let (mut serves, mut trouble) = (Vec::new(), Vec::new());
+    for forecast in forecast(&loaded.config, &network) {
+        match forecast {
+            Forecast::Serves(message) => serves.push(message),
+            Forecast::Trouble(message) => trouble.push(message),
+        }
+    }
+    for warning in trouble {
+        tell(format_args!("{}: {warning} (warning)", place.config.display()));
+    }
     if !found.faults.is_empty() {
         return Ok(WRONG);
+    }
+    for message in serves {
+        say(message)?;
     }
     let count = loaded.config.services.len();
     say(format_args!("{} is valid: {count} services", place.config.display()))?;

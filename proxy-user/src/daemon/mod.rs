@@ -35,4 +35,5 @@ mod update;
 mod upkeep;
 
 pub use files::relay_limits;
+pub use planes::{Forecast, forecast};
 pub use run::run;
