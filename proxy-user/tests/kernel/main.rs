@@ -12,6 +12,7 @@ mod log;
 mod network;
 mod odd;
 mod peers;
+mod plane;
 mod policies;
 mod rows;
 mod udp;
