@@ -42,6 +42,9 @@ pub fn outbound(packet: &Packet) -> Outcome {
         return Outcome::Cut;
     }
     if begins_anew(flow, &packet.segment) {
+        if flow.has(FlowState::FORWARDED) {
+            return plane::replaced(&key, flow, &packet.segment);
+        }
         if !hand_over(&key, flow) {
             return Outcome::Flow;
         }

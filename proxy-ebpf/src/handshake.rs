@@ -152,14 +152,17 @@ pub fn outbound(packet: &Packet, key: &FlowKey, generation: u32) -> Outcome {
 fn answer(
     packet: &Packet,
     key: &FlowKey,
-    half: Option<&'static mut FlowState>,
+    mut half: Option<&'static mut FlowState>,
     generation: u32,
 ) -> Outcome {
     let segment = &packet.segment;
-    if let Some(half) = half
+    if let Some(half) = &mut half
         && half.is_answered_by(segment)
     {
         half.answer(segment);
+        return Outcome::Flow;
+    }
+    if half.is_some() && plane::answered_anew(key, segment) {
         return Outcome::Flow;
     }
     // One that this host only routes is another's.

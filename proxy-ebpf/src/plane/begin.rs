@@ -1,10 +1,14 @@
 //! From a client's first packet to a flow that is forwarded.
 
-use proxy_common::{address::FlowKey, flow::FlowState, tables::Listener, tcp::Cells};
+use proxy_common::{
+    address::FlowKey, flow::FlowState, outcome::Outcome, packet::Segment, tables::Listener,
+    tcp::Cells,
+};
 
-use super::{dial::dial, end::give_up, translate::is_translated};
+use super::{dial::dial, end::give_up, sessions, translate::is_translated};
 use crate::{
-    atomics::Shared, handshake::fresh, lookup::precisely_now, maps::DIALS, newcomer::Newcomer,
+    atomics::Shared, handshake::fresh, ingress::hand_over, lookup::precisely_now, maps::DIALS,
+    newcomer::Newcomer,
 };
 
 /// The handshake with a target that is under way on a 5-tuple.
@@ -65,6 +69,34 @@ fn again(newcomer: &Newcomer<'_>, half: &mut FlowState) -> bool {
     };
     half.target = target;
     true
+}
+
+/// A target's SYN-ACK that answers another SYN than the one that is known: the target's word
+/// counts. Whether the handshake is the plane's.
+#[inline(always)]
+pub fn answered_anew(key: &FlowKey, syn_ack: &Segment) -> bool {
+    let Some(half) = dialled(key) else { return false };
+    let (service, target) = (half.service, half.target);
+    *half = FlowState::answered(syn_ack, precisely_now());
+    // Its client is judged with its next packet.
+    half.forward(service, target, 0);
+    true
+}
+
+/// A target accepts another SYN of a 5-tuple whose flow never ended here: it had given that
+/// connection up.
+#[inline(never)]
+pub fn replaced(key: &FlowKey, flow: &FlowState, syn_ack: &Segment) -> Outcome {
+    let (service, target) = (flow.service, flow.target);
+    if !hand_over(key, flow) {
+        return Outcome::Flow;
+    }
+    sessions::over(flow);
+    let Some(fresh) = fresh() else { return Outcome::Flow };
+    *fresh = FlowState::answered(syn_ack, precisely_now());
+    fresh.forward(service, target, 0);
+    let _ = DIALS.insert(key, &*fresh, 0);
+    Outcome::Flow
 }
 
 /// Takes a UDP client, where the kernel plane can; `flow` is its flow that begins.

@@ -10,7 +10,7 @@ use proxy_common::{
     parse::Link,
 };
 
-use super::{sessions::Counted, ways};
+use super::{end::give_up, sessions::Counted, ways};
 use crate::{
     atomics::fetch_add,
     exit::count,
@@ -43,6 +43,8 @@ pub fn dial(newcomer: &Newcomer<'_>) -> Option<TargetSlot> {
     if unsafe { (**skb).ifindex } == LOOPBACK || is_local(&packet.source) {
         return None;
     }
+    // What lingers of an earlier flow of the client's.
+    give_up(newcomer.key);
     let link = matches!(link, Link::Ethernet).into();
     match plane_dial(*skb, *packet, admitted.listener.service.into(), link) {
         0 => {
@@ -187,6 +189,13 @@ fn frees(pair: &mut Pair) -> bool {
         return false;
     }
     pair.old = old.partner(pair.back.protocol);
-    let _ = NAT.remove(&pair.old);
+    // The client may have another flow by now.
+    // SAFETY: as above.
+    if let Some(forth) = unsafe { NAT.get(&pair.old) }
+        && forth.source == pair.back.service
+        && forth.source_port == pair.back.service_port
+    {
+        let _ = NAT.remove(&pair.old);
+    }
     true
 }

@@ -40,8 +40,8 @@ pub fn ended(key: &FlowKey, flow: &FlowState) {
     }
 }
 
-/// Gives back what a flow was given that does not come about.
-#[inline(always)]
+/// Gives back what a flow was given that does not come about, or is over.
+#[inline(never)]
 pub fn give_up(key: &FlowKey) {
     // SAFETY: a map value, valid for the program's run.
     if let Some(forth) = unsafe { NAT.get(key) } {

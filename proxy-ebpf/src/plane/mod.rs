@@ -14,7 +14,7 @@ mod sessions;
 mod translate;
 mod ways;
 
-pub use begin::{dialled, open, take_on};
+pub use begin::{answered_anew, dialled, open, replaced, take_on};
 pub use dial::Pair;
 pub use end::{ended, established, give_up, plead_cut, refused};
 pub use errors::error;

@@ -18,9 +18,9 @@ use crate::{
     harness::{HOST4, HOST6, Kernel, Result, guard},
 };
 
-const CLIENT4: &str = "198.51.100.9";
+pub(crate) const CLIENT4: &str = "198.51.100.9";
 const CLIENT6: &str = "2001:db8:de::9";
-const TARGET4: &str = "10.0.0.5:5432";
+pub(crate) const TARGET4: &str = "10.0.0.5:5432";
 const TARGET6: &str = "[2001:db8:10::5]:5432";
 /// This host, as targets know it.
 const SOURCE4: &str = "10.0.0.1";
@@ -34,16 +34,21 @@ const RST: u8 = Segment::RST;
 const FIN: u8 = Segment::FIN;
 
 /// TC's actions.
-const NEXT: i32 = -1;
+pub(crate) const NEXT: i32 = -1;
 const DROP: i32 = 2;
-const REDIRECT: i32 = 7;
+pub(crate) const REDIRECT: i32 = 7;
 
 /// Programs in a namespace of their own, with an interface that is not loopback: of what
 /// comes in there nothing is the plane's.
-struct Plane {
-    namespace: Namespace,
+pub(crate) struct Plane {
+    pub(crate) namespace: Namespace,
     _other: Namespace,
-    kernel: Kernel,
+    pub(crate) link: Link,
+}
+
+/// Programs, and the interface at which packets come in.
+pub(crate) struct Link {
+    pub(crate) kernel: Kernel,
     interface: u32,
 }
 
@@ -77,7 +82,7 @@ fn generation(targets: Vec<TargetWay>) -> Generation {
 
 impl Plane {
     /// With one target of each family, reached from these ports.
-    fn new(ports: std::ops::RangeInclusive<u16>) -> Result<Self> {
+    pub(crate) fn new(ports: std::ops::RangeInclusive<u16>) -> Result<Self> {
         let (namespace, other) = (Namespace::create("plane")?, Namespace::create("other")?);
         link((&namespace, "wan"), (&other, "net0"))?;
         let shown = namespace.ip("-j link show dev wan")?;
@@ -87,36 +92,18 @@ impl Plane {
         let mut kernel = Kernel::of(&generation(targets), 1024)?;
         let nat = Some(ports);
         kernel.maps.tables.set_answer_ports(&AnswerPorts { nat, ..AnswerPorts::default() })?;
-        Ok(Self { namespace, _other: other, kernel, interface })
+        Ok(Self { namespace, _other: other, link: Link { kernel, interface } })
     }
 
     /// Has a frame come in; the action, and the frame then.
     fn receive(&mut self, frame: &[u8]) -> Result<(i32, Vec<u8>)> {
-        // `struct __sk_buff` (`include/uapi/linux/bpf.h`).
-        let mut context = [0; 192];
-        context[40..44].copy_from_slice(&self.interface.to_ne_bytes());
-        let mut out = vec![0; frame.len() + 64];
-        let (kernel, namespace) = (&mut self.kernel, &self.namespace);
-        let run = || -> std::result::Result<(i32, usize), String> {
-            let program = kernel.programs.classifier("weir_ingress").map_err(|e| e.to_string())?;
-            let mut options = TestRunOptions::new();
-            options.data_in = Some(frame);
-            options.data_out = Some(&mut out);
-            options.ctx_in = Some(&context);
-            let result = program.test_run(options).map_err(|error| error.to_string())?;
-            Ok((result.return_value.cast_signed(), result.data_size_out as usize))
-        };
-        let (action, length) = namespace.within(run)??;
-        out.truncate(length);
-        Ok((action, out))
+        let (link, namespace) = (&mut self.link, &self.namespace);
+        Ok(namespace.within(|| link.receive(frame).map_err(|error| error.to_string()))??)
     }
 
     /// As it goes out to the client, where it is counted.
     fn send(&mut self, frame: &[u8]) -> Result<i32> {
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(frame);
-        let program = self.kernel.programs.classifier("weir_egress")?;
-        Ok(program.test_run(options)?.return_value.cast_signed())
+        self.link.send(frame)
     }
 
     /// Has a frame come in that must be sent on; the frame then.
@@ -128,8 +115,34 @@ impl Plane {
     }
 }
 
+impl Link {
+    /// Has a frame come in; the action, and the frame then. To be called in the namespace.
+    pub(crate) fn receive(&mut self, frame: &[u8]) -> Result<(i32, Vec<u8>)> {
+        // `struct __sk_buff` (`include/uapi/linux/bpf.h`).
+        let mut context = [0; 192];
+        context[40..44].copy_from_slice(&self.interface.to_ne_bytes());
+        let mut out = vec![0; frame.len() + 64];
+        let program = self.kernel.programs.classifier("weir_ingress")?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(&context);
+        let result = program.test_run(options)?;
+        out.truncate(result.data_size_out as usize);
+        Ok((result.return_value.cast_signed(), out))
+    }
+
+    /// Has a frame go out; the action.
+    pub(crate) fn send(&mut self, frame: &[u8]) -> Result<i32> {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        let program = self.kernel.programs.classifier("weir_egress")?;
+        Ok(program.test_run(options)?.return_value.cast_signed())
+    }
+}
+
 /// Where the transport header is.
-fn transport(frame: &[u8]) -> usize {
+pub(crate) fn transport(frame: &[u8]) -> usize {
     if frame[14] >> 4 == 4 { 34 } else { 54 }
 }
 
@@ -163,7 +176,7 @@ fn checksum_at(frame: &[u8]) -> usize {
 }
 
 /// With right checksums.
-fn summed(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn summed(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     if transport(&frame) == 34 {
         let header = !sum(&[&frame[14..34]]);
@@ -176,13 +189,13 @@ fn summed(frame: &[u8]) -> Vec<u8> {
 }
 
 /// Whether checksums are right.
-fn is_summed(frame: &[u8]) -> bool {
+pub(crate) fn is_summed(frame: &[u8]) -> bool {
     let header = transport(frame) == 54 || sum(&[&frame[14..34]]) == 0xffff;
     header && transport_sum(frame) == 0xffff
 }
 
 /// From where a frame comes and where it goes.
-fn ends(frame: &[u8]) -> (String, String) {
+pub(crate) fn ends(frame: &[u8]) -> (String, String) {
     let at = transport(frame);
     let port = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     let address = |v4: usize, v6: usize| -> std::net::IpAddr {
@@ -279,16 +292,16 @@ fn a_forwarded_flow_is_counted_as_any_other() -> Result {
     exchange(&client.segment(FIN | ACK, 108, 951, 0), true)?;
     exchange(&client.segment(FIN | ACK, 951, 109, 0), false)?;
     exchange(&client.segment(ACK, 109, 952, 0), true)?;
-    let events: Vec<Event> = plane.kernel.events();
+    let events: Vec<Event> = plane.link.kernel.events();
     let [Event::Closed(closed)] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!((closed.state.up.payload(), closed.state.down.payload()), (100, 50));
     assert!(closed.state.has(proxy_common::flow::FlowState::FORWARDED));
     let key: FlowKey = closed.key;
-    let way = plane.kernel.maps.forwarded.translation(&key)?.ok_or("translated no longer")?;
+    let way = plane.link.kernel.maps.forwarded.translation(&key)?.ok_or("translated no longer")?;
     assert!(way.closed != 0, "the port is not to be had");
     // What comes late is sent on all the same.
     plane.forward(&client.segment(FIN | ACK, 108, 951, 0))?;
-    assert!(plane.kernel.events().is_empty());
+    assert!(plane.link.kernel.events().is_empty());
     Ok(())
 }
 
@@ -321,7 +334,7 @@ fn the_port_that_was_taken_longest_ago_is_the_next() -> Result {
     }
     let (action, _) = plane.receive(&summed(&client(5000).bytes()))?;
     assert_eq!(action, NEXT, "the relay's");
-    assert_eq!(plane.kernel.outcome(Outcome::NotForwarded)?, 1);
+    assert_eq!(plane.link.kernel.outcome(Outcome::NotForwarded)?, 1);
     // The second one's flow is over: its port is the one that is left.
     let second = client(4001);
     let came = plane.forward(&second)?;
@@ -344,11 +357,11 @@ fn what_cannot_be_translated_is_dropped_and_counted() -> Result {
     assert_eq!(plane.receive(&fragment.bytes())?.0, DROP);
     let with_options = Frame { options: vec![1; 4], ..first.clone() };
     assert_eq!(plane.receive(&with_options.bytes())?.0, DROP);
-    assert_eq!(plane.kernel.outcome(Outcome::Untranslatable)?, 2);
+    assert_eq!(plane.link.kernel.outcome(Outcome::Untranslatable)?, 2);
     let mut last_hop = first.bytes();
     last_hop[22] = 1;
     assert_eq!(plane.receive(&summed(&last_hop))?.0, DROP);
-    assert_eq!(plane.kernel.outcome(Outcome::Expired)?, 1);
+    assert_eq!(plane.link.kernel.outcome(Outcome::Expired)?, 1);
     Ok(())
 }
 
