@@ -249,6 +249,31 @@ fn clients_of_this_host_and_without_a_port_are_the_relays() -> Result<()> {
     Ok(())
 }
 
+/// `max_connections` is for both planes: who comes beyond is refused by the relay.
+#[test]
+fn a_limit_holds_over_both_planes() -> Result<()> {
+    let Some(lab) = Lab::for_test()? else { return Ok(()) };
+    let _target = target(&lab, TARGET4, Behaviour::Echo)?;
+    let tables = service("tcp", &[TARGET4], "max_connections = 2");
+    let weir = Weir::start(&lab.server, "", &tables)?;
+    ready(&weir)?;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&lab, lab::DE4, SERVICE4)?;
+        client::exchange(&mut stream, 1)?;
+        open.push(stream);
+    }
+    let refused = || {
+        client::refusal((&lab.clients, lab::FR4), SERVICE4, SOON)
+            .is_ok_and(|refusal| refusal == Some(client::Refusal::Reset))
+    };
+    ensure!(holds(SOON, refused), "a third is served");
+    weir.wait_for_events(1, "reason=connection_limit", SOON)?;
+    drop(open);
+    ensure!(holds(SOON, || !refused()), "nobody is served any more");
+    Ok(())
+}
+
 /// A way that carries less than the client's link: its SYN is made to ask for less.
 #[test]
 fn segments_are_no_larger_than_the_way_carries() -> Result<()> {

@@ -315,6 +315,7 @@ impl Core {
         {
             tracing::error!("the kernel plane cannot follow: {error:#}");
         }
+        self.tell_relay();
         for (service, plan) in &plans {
             self.planes.note(service, plan);
         }
@@ -322,6 +323,19 @@ impl Core {
         if self.planes.links() != links {
             self.follow_network();
         }
+    }
+
+    /// `max_connections` is for both planes.
+    fn tell_relay(&self) {
+        let mut sessions = BTreeMap::<String, u32>::new();
+        let datapath = self.datapath.lock();
+        for ((service, _), open) in datapath.iter().flat_map(Datapath::sessions) {
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
+            let known = sessions.entry(service).or_default();
+            *known = known.saturating_add(open);
+        }
+        drop(datapath);
+        self.relay.set_forwarded(&sessions);
     }
 
     fn tell_planes(

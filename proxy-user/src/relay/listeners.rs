@@ -251,6 +251,13 @@ impl Listeners {
         }
     }
 
+    /// Takes how many sessions of each service the kernel plane has; of others none.
+    pub fn set_forwarded(&self, sessions: &BTreeMap<String, u32>) {
+        for (name, service) in &*self.services.read() {
+            service.counters().set_forwarded(sessions.get(name).copied().unwrap_or(0));
+        }
+    }
+
     /// Where connections are accepted and datagrams received, and the name of each service
     /// that they reach.
     pub async fn addresses(&self) -> Vec<(SocketAddr, String)> {

@@ -30,6 +30,8 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     active: AtomicU32,
+    /// Sessions that the kernel plane has, as far as is known.
+    forwarded: AtomicU32,
     opened: AtomicU64,
     up: AtomicU64,
     down: AtomicU64,
@@ -39,11 +41,17 @@ pub(crate) struct Counters {
 impl Counters {
     /// A place among at most `max` sessions, or `None` where all are taken.
     pub(super) fn enter(self: &Arc<Self>, max: u32) -> Option<Place> {
+        let free = max.saturating_sub(self.forwarded.load(Relaxed));
         self.active
-            .fetch_update(Relaxed, Relaxed, |active| (active < max).then_some(active + 1))
+            .fetch_update(Relaxed, Relaxed, |active| (active < free).then_some(active + 1))
             .ok()?;
         self.opened.fetch_add(1, Relaxed);
         Some(Place(Arc::clone(self)))
+    }
+
+    /// Takes how many sessions the kernel plane has: they have places, too.
+    pub(super) fn set_forwarded(&self, sessions: u32) {
+        self.forwarded.store(sessions, Relaxed);
     }
 
     /// Counts a connection that the gate denied.
