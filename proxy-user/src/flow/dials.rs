@@ -1,7 +1,7 @@
 //! Handshakes that the kernel plane has under way with targets: which of them come to
 //! nothing, and what is recorded of them.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use proxy_common::{address::FlowKey, event::Plea, flow::FlowState, nat::TargetSlot};
 
@@ -36,6 +36,15 @@ const REFUSING: &str = "the target refused the connection";
 const AT_REST: Duration = Duration::from_secs(1);
 
 impl Tracker {
+    /// Takes the targets that flows may be forwarded to.
+    pub fn set_targets(&mut self, targets: impl IntoIterator<Item = (TargetSlot, SocketAddr)>) {
+        self.targets = targets.into_iter().collect();
+    }
+
+    pub(super) fn target(&self, slot: TargetSlot) -> Option<SocketAddr> {
+        self.targets.get(&slot).copied()
+    }
+
     /// Ends the kernel plane's flows of datagrams that are at rest, or `all` of its flows:
     /// the daemon stops.
     pub fn drain_forwarded(&mut self, table: &mut impl FlowTable, all: bool, now: &Now) {

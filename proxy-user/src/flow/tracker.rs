@@ -87,7 +87,7 @@ pub struct Tracker {
     pub(super) elsewhere: Elsewhere,
     pub(super) dials: Dials,
     /// Targets of the kernel plane.
-    targets: BTreeMap<TargetSlot, SocketAddr>,
+    pub(super) targets: BTreeMap<TargetSlot, SocketAddr>,
     /// Flows that have a record, until their entry is deleted.
     pub(super) recorded: KeyedSet<FlowId>,
     /// Connections that the tracker ends, and when their record is due.
@@ -142,11 +142,6 @@ impl Tracker {
     /// Takes the services in force.
     pub fn set_services(&mut self, services: Vec<(ServiceSlot, ServiceInfo)>) {
         self.services.update(services);
-    }
-
-    /// Takes the targets that flows may be forwarded to.
-    pub fn set_targets(&mut self, targets: impl IntoIterator<Item = (TargetSlot, SocketAddr)>) {
-        self.targets = targets.into_iter().collect();
     }
 
     /// Takes the limit of single records of denied attempts.
@@ -333,10 +328,6 @@ impl Tracker {
             drafts::forwarded(&mut draft, self.target(state.target));
         }
         self.record(draft, Origin::Flow(flow));
-    }
-
-    pub(super) fn target(&self, slot: TargetSlot) -> Option<SocketAddr> {
-        self.targets.get(&slot).copied()
     }
 
     /// Writes the aggregates of a second that is over.

@@ -240,11 +240,15 @@ impl Talk {
                 self.pass(link, dice, wire, false)
             }
             2 => {
-                take(&mut self.to_target, dice).into_iter().for_each(|w| self.target.hear(w));
+                if let Some(wire) = take(&mut self.to_target, dice) {
+                    self.target.hear(wire);
+                }
                 Ok(())
             }
             _ => {
-                take(&mut self.to_client, dice).into_iter().for_each(|w| self.client.hear(w));
+                if let Some(wire) = take(&mut self.to_client, dice) {
+                    self.client.hear(wire);
+                }
                 Ok(())
             }
         }

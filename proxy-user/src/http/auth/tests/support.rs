@@ -17,8 +17,8 @@ use super::super::{
 pub(in crate::http) use super::provider::Provider;
 use crate::{
     config::{
-        Access, Auth, Denial, Destination, Lockout, Mode, ProxyProtocol, SecretHash, Service,
-        SsoAllow, SsoProvider, SsoRule, Web,
+        Access, Auth, Denial, Destination, Forwarding, Lockout, Mode, ProxyProtocol, SecretHash,
+        Service, SsoAllow, SsoProvider, SsoRule, Web,
     },
     http::sso::{SsoError, User},
     record::AuthMethod,
@@ -129,7 +129,7 @@ pub(in crate::http::auth) fn service(name: &str, auth: &Auth) -> Arc<Service> {
         idle_timeout: HOUR,
         max_connections: 1.try_into().unwrap(),
         proxy_protocol: ProxyProtocol::default(),
-        forwarding: Default::default(),
+        forwarding: Forwarding::default(),
     })
 }
 
