@@ -63,7 +63,7 @@ outcomes! {
     Untranslatable = 18, "untranslatable";
     /// A target refused a client for whom there are others: dropped, so that the client
     /// tries again and gets another.
-    RefusedByTarget = 19, "refused_by_target";
+    TargetRefused = 19, "target_refused";
 }
 
 /// Number of outcomes.

@@ -23,7 +23,8 @@ pub fn count(outcome: Outcome) {
 }
 
 /// Counts the outcome and turns it into TC's action.
-#[inline(always)]
+#[cfg_attr(feature = "log", inline(never))]
+#[cfg_attr(not(feature = "log"), inline(always))]
 pub fn tc_exit(outcome: Outcome) -> i32 {
     count(outcome);
     log::line(outcome);
@@ -56,6 +57,6 @@ fn drops(outcome: Outcome) -> bool {
             | Outcome::TooBig
             | Outcome::Expired
             | Outcome::Untranslatable
-            | Outcome::RefusedByTarget
+            | Outcome::TargetRefused
     )
 }

@@ -38,8 +38,8 @@ mod some {
     const WIDTH: usize = 16;
 
     /// Names of all outcomes, and empty ones where the number's bits lead further.
-    static NAMES: [[u8; WIDTH]; 16] = {
-        let mut names = [[b' '; WIDTH]; 16];
+    static NAMES: [[u8; WIDTH]; 32] = {
+        let mut names = [[b' '; WIDTH]; 32];
         let mut number = 0;
         while number < Outcome::ALL.len() {
             let name = Outcome::ALL[number].as_str().as_bytes();
@@ -89,7 +89,7 @@ mod some {
     #[inline(always)]
     fn name(outcome: Outcome) -> &'static str {
         // LLVM would leave out a bound that it can prove, and the verifier needs it.
-        let number = black_box(outcome as usize) & 15;
+        let number = black_box(outcome as usize) & 31;
         // SAFETY: names are ASCII.
         unsafe { from_utf8_unchecked(&NAMES[number]) }
     }

@@ -63,7 +63,7 @@ pub fn refused(key: &FlowKey, half: &FlowState, segment: &Segment) -> Outcome {
         // Not to this client's SYN (RFC 9293, 3.10.7.3).
     } else if has_others(key, half) {
         plead(Plea::RefusedOne, key, segment, true);
-        return Outcome::RefusedByTarget;
+        return Outcome::TargetRefused;
     } else {
         plead(Plea::Refused, key, segment, true);
     }
