@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -45,13 +45,17 @@ pub(crate) fn of(package: &str) -> Result<Vec<Program>> {
         let message = serde_json::from_str(line).with_context(|| format!("cargo said {line:?}"))?;
         programs.extend(program(&message, package));
     }
+    ensure!(!programs.is_empty(), "{package} has no test programs");
     programs.sort_by(|a, b| a.executable.cmp(&b.executable));
     Ok(programs)
 }
 
 /// The test program of which a message of cargo's tells, where it is one of the package's.
 fn program(message: &Value, package: &str) -> Option<Program> {
-    let is_of_package = message["package_id"].as_str()?.contains(&format!("#{package}@"));
+    let id = message["package_id"].as_str()?;
+    // Cargo leaves the name out where the directory has it.
+    let names = [format!("#{package}@"), format!("/{package}#")];
+    let is_of_package = names.iter().any(|name| id.contains(name));
     let is_test = message["profile"]["test"] == true;
     (is_of_package && is_test).then_some(())?;
     let executable = message["executable"].as_str()?.into();
@@ -76,6 +80,9 @@ mod tests {
                 "executable": "/weir/target/debug/deps/udp-0",
             })
         };
+        let mut own = message("", true);
+        own["package_id"] = "path+file:///weir/proxy-common#0.1.0".into();
+        assert!(program(&own, "proxy-common").is_some());
         let expected = Program {
             executable: "/weir/target/debug/deps/udp-0".into(),
             directory: "/weir/tests".into(),
