@@ -74,11 +74,10 @@ impl Engine {
 
     fn refused(&mut self, plea: Plea, event: &PlaneEvent, now: &Now) {
         let Some(kernel) = &self.kernel else { return };
-        let Some(dial) = kernel.forwarded.dials().find(|dial| dial.key == event.key) else {
-            return;
-        };
-        let flow = FlowId { key: dial.key, started: dial.state.started };
-        self.tracker.refused_by_target(plea, flow, &dial.state, now);
+        // One that cannot be read is looked at with all others.
+        let Ok(Some(state)) = kernel.forwarded.dial(&event.key) else { return };
+        let flow = FlowId { key: event.key, started: state.started };
+        self.tracker.refused_by_target(plea, flow, &state, now);
     }
 
     /// Answers who sent a packet of a forwarded flow, at the rate of all answers.

@@ -169,10 +169,12 @@ fn announce(core: &Core, before: Option<i32>) {
         .flat_map(Datapath::attached)
         .map(|attached| attached.interface.name)
         .collect();
+    let forwarded = core.planes.forwarded();
     println!(
-        "weir is ready: {} guarded and {} relayed services, interfaces {}, API on http://{}{}",
+        "weir is ready: {} guarded and {} relayed services{}, interfaces {}, API on http://{}{}",
         guarded.len(),
         relayed.len(),
+        if forwarded > 0 { format!(", {forwarded} of them in the kernel") } else { String::new() },
         if interfaces.is_empty() { "none".to_owned() } else { interfaces.join(" ") },
         config.api.listen,
         before.map_or_else(String::new, |process| format!(", took over from process {process}")),

@@ -50,6 +50,15 @@ impl ForwardedFlows {
         all.map(|(Raw(key), Raw(state))| Dial { key, state })
     }
 
+    /// The handshake under way on a 5-tuple.
+    pub fn dial(&self, key: &FlowKey) -> Result<Option<FlowState>, DatapathError> {
+        match self.dials.get(&Raw(*key), 0) {
+            Ok(Raw(state)) => Ok(Some(state)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Ends a handshake under way.
     pub fn drop_dial(&mut self, key: &FlowKey) -> Result<(), DatapathError> {
         absent_is_removed(self.dials.remove(&Raw(*key)))

@@ -102,7 +102,10 @@ pub(super) fn versions() -> Result<Value> {
 
 fn weir<'a>(namespace: &'a Namespace, target: IpAddr, binary: &Path) -> Result<Started<'a>> {
     let service = |name: &str, mode: &str, port: u16| {
-        format!("[service.{name}]\nmode = '{mode}'\nlisten = {port}\ntarget = '{target}:{port}'\n")
+        format!(
+            "[service.{name}]\nmode = '{mode}'\nlisten = {port}\ntarget = '{target}:{port}'\n\
+             forward = 'relay'\n"
+        )
     };
     let tables = for_both(|port| service(&format!("p{port}"), "tcp", port));
     let tables = tables + &service("datagrams", "udp", BULK);

@@ -71,6 +71,11 @@ impl Planes {
         }
     }
 
+    /// How many services the kernel plane serves.
+    pub(super) fn forwarded(&self) -> usize {
+        self.plans.lock().values().filter(|plan| matches!(plan, Plan::Kernel(_))).count()
+    }
+
     /// Interfaces by which targets are reached.
     pub(super) fn links(&self) -> Vec<u32> {
         links(&self.plans.lock())
@@ -81,7 +86,10 @@ impl Core {
     /// What is to serve each service, as things are now.
     pub(super) fn plan(&self, config: &Config) -> BTreeMap<String, Plan> {
         let network = self.network.borrow().clone();
-        plan(config, &Host::look(&network, self.relay.places()))
+        let mut host = Host::look(&network, self.relay.places());
+        // Without programs there is no plane.
+        host.unfit = host.unfit.or_else(|| self.kernel_fault.clone());
+        plan(config, &host)
     }
 
     /// Makes the plans anew, and tells the kernel what has changed.
