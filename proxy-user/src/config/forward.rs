@@ -104,15 +104,12 @@ pub(super) fn forwarding(fields: &mut Fields<'_, '_>) -> Forwarding {
 
 /// Tells where the kernel plane is asked for and cannot serve.
 pub(super) fn refuse_what_the_kernel_cannot(fields: &mut Fields<'_, '_>, service: &Service) {
-    let asked = [
-        ("forward", service.forwarding.by == Forward::Kernel),
-        ("source", service.forwarding.source == SourceAddress::Client),
-    ];
-    for (key, _) in asked.iter().filter(|(_, is_asked)| *is_asked) {
-        if let Some(why) = service.unfit_for_kernel() {
-            let value = if *key == "forward" { "kernel" } else { "client" };
-            fields.fault(key, format!("{key} = \"{value}\" cannot be: {why}"));
-        }
+    let Some(why) = service.unfit_for_kernel() else { return };
+    if service.forwarding.by == Forward::Kernel {
+        fields.fault("forward", format!("forward = \"kernel\" cannot be: {why}"));
+    }
+    if service.forwarding.source == SourceAddress::Client {
+        fields.fault("source", format!("source = \"client\" cannot be: {why}"));
     }
 }
 

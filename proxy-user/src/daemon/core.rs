@@ -183,8 +183,7 @@ impl Core {
         let plans = self.plan(config);
         if let Some(datapath) = &mut *self.datapath.lock() {
             let forward = planes::backends(config, &plans);
-            self.inbox.tell(Message::Targets(datapath.name_targets(&forward)?));
-            datapath.set_answer_ports(&planes::answer_ports(config, &plans))?;
+            self.expect_answers(datapath, config, &plans, &forward)?;
             datapath.install(&Generation::of(config, &policy, &forward))?;
             slots = datapath.slots();
         }

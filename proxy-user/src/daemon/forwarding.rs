@@ -57,8 +57,7 @@ impl Engine {
         }
         self.dials_seen = Instant::now();
         let Some(kernel) = &self.kernel else { return };
-        let dials = kernel.forwarded.dials().map(|dial| (dial.key, dial.state));
-        self.tracker.look_at_dials(dials, &Now::read());
+        self.tracker.look_at_dials(kernel.forwarded.dials(), &Now::read());
         self.act();
     }
 
@@ -149,7 +148,7 @@ impl Engine {
                 over.extend((now.saturating_sub(way.closed) > LINGER).then_some(key));
             } else if kernel.flows.get(&key).is_ok_and(|flow| flow.is_none()) {
                 let dials = dialled.get_or_insert_with(|| -> BTreeSet<FlowKey> {
-                    kernel.forwarded.dials().map(|dial| dial.key).collect()
+                    kernel.forwarded.dials().map(|(key, _)| key).collect()
                 });
                 if !dials.contains(&key) {
                     orphans.insert(key);

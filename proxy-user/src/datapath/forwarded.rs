@@ -26,15 +26,6 @@ pub(super) struct SessionCounts {
     pub(super) taken: Array<MapData, u64>,
 }
 
-/// A handshake with a target that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dial {
-    /// The flow.
-    pub key: FlowKey,
-    /// What was counted of it.
-    pub state: FlowState,
-}
-
 impl ForwardedFlows {
     pub(super) fn new(
         nat: HashMap<MapData, Raw<FlowKey>, Raw<Translation>>,
@@ -45,9 +36,9 @@ impl ForwardedFlows {
     }
 
     /// Every handshake under way. One that comes or goes meanwhile may be missed.
-    pub fn dials(&self) -> impl Iterator<Item = Dial> {
+    pub fn dials(&self) -> impl Iterator<Item = (FlowKey, FlowState)> {
         let all = self.dials.iter().filter_map(Result::ok);
-        all.map(|(Raw(key), Raw(state))| Dial { key, state })
+        all.map(|(Raw(key), Raw(state))| (key, state))
     }
 
     /// The handshake under way on a 5-tuple.
@@ -95,18 +86,6 @@ impl ForwardedFlows {
         absent_is_removed(self.nat.remove(&Raw(*key)))
     }
 
-    /// Changes how packets of this 5-tuple are translated.
-    pub fn redirect(&mut self, key: &FlowKey, way: &Translation) -> Result<(), DatapathError> {
-        match self.nat.insert(Raw(*key), Raw(*way), EXISTS) {
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Ok(())
-            }
-            done => Ok(done?),
-        }
-    }
-
     /// A flow that began in the kernel did not end there.
     pub fn session_taken(&mut self, flow: &FlowState) -> Result<(), DatapathError> {
         for counter in [flow.target.into(), of_service(flow.service)] {
@@ -116,19 +95,11 @@ impl ForwardedFlows {
         Ok(())
     }
 
-    /// Sessions that a target has now.
-    pub fn at_target(&self, target: TargetSlot) -> Result<u64, DatapathError> {
-        self.sessions.now(target.into())
-    }
-
     /// Sessions that a service has now.
     pub fn of_service(&self, service: ServiceSlot) -> Result<u64, DatapathError> {
         self.sessions.now(of_service(service))
     }
 }
-
-/// `BPF_EXIST` (`include/uapi/linux/bpf.h`).
-const EXISTS: u64 = 2;
 
 impl SessionCounts {
     /// Whether a target has sessions. One whose sessions cannot be read is taken to have.

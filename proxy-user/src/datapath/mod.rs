@@ -4,6 +4,7 @@
 mod attach;
 mod backends;
 mod bpf;
+mod by_prefix;
 mod claim;
 mod clsact;
 mod counters;
@@ -43,7 +44,7 @@ pub use counters::{Counters, Denials};
 pub use error::DatapathError;
 pub use events::{Event, Events};
 pub use flows::Flows;
-pub use forwarded::{Dial, ForwardedFlows};
+pub use forwarded::ForwardedFlows;
 pub use generation::{CountryTable, Generation, SHARED, ServiceEntry};
 pub use half_open::HalfOpen;
 pub use load::{Loaded, Maps, Programs, load, load_other};

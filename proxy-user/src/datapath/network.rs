@@ -222,11 +222,9 @@ fn is_point_to_point(link: &LinkMessage) -> bool {
         LinkAttribute::Broadcast(address) => Some(address.as_slice()),
         _ => None,
     });
-    let address = other_end.and_then(|bytes| {
-        let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-    });
-    address.is_some_and(|address| !address.is_unspecified() && !address.is_multicast())
+    other_end
+        .and_then(ip_of)
+        .is_some_and(|address| !address.is_unspecified() && !address.is_multicast())
 }
 
 impl Network {
@@ -281,7 +279,13 @@ fn gateways(route: &RouteMessage) -> impl Iterator<Item = IpAddr> + use<'_> {
     })
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+/// An address of either family, by the number of its octets.
+pub(super) fn ip_of(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some((*address).into()),
         RouteAddress::Inet6(address) => Some((*address).into()),

@@ -30,8 +30,7 @@ impl Tables {
         self.routes.set(routes)
     }
 
-    /// Makes known where answers of targets come in. What is in use goes on being
-    /// translated.
+    /// Makes known where answers of targets come in, and from which ports new flows may go.
     pub fn set_answer_ports(&mut self, ports: &AnswerPorts) -> Result<(), DatapathError> {
         let mut words = vec![0u64; WORDS as usize];
         for port in ports.nat.clone().into_iter().flatten() {

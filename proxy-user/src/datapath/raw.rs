@@ -11,7 +11,7 @@ use proxy_common::{
 
 /// A shared layout, as aya wants it.
 #[repr(transparent)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Raw<T>(pub(super) T);
 
 /// Layouts that are `repr(C)`, hold integers only and have no implicit padding

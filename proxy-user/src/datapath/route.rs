@@ -3,12 +3,12 @@
 use std::{io, net::IpAddr};
 
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType, RouteVia,
+    RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
 
 use super::{
     netlink::{Netlink, find},
-    network::Route,
+    network::{Route, any, ip, ip_of},
 };
 
 /// `include/uapi/linux/rtnetlink.h`
@@ -86,11 +86,11 @@ fn read(to: IpAddr, answer: &[u8]) -> Egress {
     match (kind, interface) {
         (Some(&RTN_LOCAL), _) => Egress::Local,
         (Some(&RTN_UNICAST), Some(interface)) => {
-            let via = find(attributes, RTA_VIA).and_then(|via| ip(via.get(2..)?));
-            let next_hop = find(attributes, RTA_GATEWAY).and_then(ip).or(via).unwrap_or(to);
+            let via = find(attributes, RTA_VIA).and_then(|via| ip_of(via.get(2..)?));
+            let next_hop = find(attributes, RTA_GATEWAY).and_then(ip_of).or(via).unwrap_or(to);
             let metrics = find(attributes, RTA_METRICS);
             let mtu = metrics.and_then(|metrics| find(metrics, RTAX_MTU)).and_then(word);
-            let source = find(attributes, RTA_PREFSRC).and_then(ip);
+            let source = find(attributes, RTA_PREFSRC).and_then(ip_of);
             // A neighbour of the other family is none that packets are sent to by address.
             match source.filter(|_| next_hop.is_ipv4() == to.is_ipv4()) {
                 Some(source) => Egress::Link { interface, next_hop, source, mtu },
@@ -99,11 +99,6 @@ fn read(to: IpAddr, answer: &[u8]) -> Egress {
         }
         _ => Egress::None,
     }
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// The main and the default table (`include/uapi/linux/rtnetlink.h`).
@@ -117,7 +112,7 @@ impl Route {
             return None;
         }
         let mut route = Self {
-            prefix: super::network::any(header.address_family)?,
+            prefix: any(header.address_family)?,
             interface: 0,
             gateway: None,
             metric: 0,
@@ -132,11 +127,11 @@ impl Route {
     fn take(&mut self, attribute: &RouteAttribute, length: u8) {
         match attribute {
             RouteAttribute::Destination(address) => {
-                let net = address_of(address).and_then(|ip| ipnet::IpNet::new(ip, length).ok());
+                let net = ip(address).and_then(|ip| ipnet::IpNet::new(ip, length).ok());
                 self.prefix = net.unwrap_or(self.prefix);
             }
             RouteAttribute::Oif(interface) => self.interface = *interface,
-            RouteAttribute::Gateway(address) => self.gateway = address_of(address),
+            RouteAttribute::Gateway(address) => self.gateway = ip(address),
             RouteAttribute::Via(RouteVia::Inet(ip)) => self.gateway = Some((*ip).into()),
             RouteAttribute::Via(RouteVia::Inet6(ip)) => self.gateway = Some((*ip).into()),
             RouteAttribute::Priority(metric) => self.metric = *metric,
@@ -156,13 +151,5 @@ impl Route {
             }
             _ => {}
         }
-    }
-}
-
-fn address_of(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(ip) => Some((*ip).into()),
-        RouteAddress::Inet6(ip) => Some((*ip).into()),
-        _ => None,
     }
 }

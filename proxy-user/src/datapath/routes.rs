@@ -2,21 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use aya::maps::{LpmTrie, MapData, lpm_trie::Key};
+use aya::maps::{LpmTrie, MapData};
 use ipnet::IpNet;
 use proxy_common::{
     address::{Address, Family},
     nat::{self, MAX_ROUTES},
 };
 
-use super::{DatapathError, network::Route, prefixes::absent_is_removed, raw::Raw};
+use super::{DatapathError, by_prefix::ByPrefix, network::Route, raw::Raw};
 
 /// The routes that the maps hold.
-pub(super) struct Routes {
-    v4: LpmTrie<MapData, [u8; 4], Raw<nat::Route>>,
-    v6: LpmTrie<MapData, [u8; 16], Raw<nat::Route>>,
-    held: BTreeMap<IpNet, nat::Route>,
-}
+pub(super) struct Routes(ByPrefix<Raw<nat::Route>>);
 
 impl Routes {
     /// Reads what the maps hold.
@@ -24,49 +20,17 @@ impl Routes {
         v4: LpmTrie<MapData, [u8; 4], Raw<nat::Route>>,
         v6: LpmTrie<MapData, [u8; 16], Raw<nat::Route>>,
     ) -> Result<Self, DatapathError> {
-        let mut held = BTreeMap::new();
-        for entry in &v4 {
-            let (key, Raw(route)) = entry?;
-            held.extend(prefix(key.data().into(), key.prefix_len()).map(|net| (net, route)));
-        }
-        for entry in &v6 {
-            let (key, Raw(route)) = entry?;
-            held.extend(prefix(key.data().into(), key.prefix_len()).map(|net| (net, route)));
-        }
-        Ok(Self { v4, v6, held })
+        ByPrefix::read(v4, v6).map(Self)
     }
 
     /// Makes the maps hold these, and no more of each family than there is room for: to
     /// clients beyond, answers go as to those to whom there is no route.
     pub(super) fn set(&mut self, routes: &[Route]) -> Result<(), DatapathError> {
-        let wanted = wanted(routes);
-        for (prefix, route) in &wanted {
-            if self.held.get(prefix) == Some(route) {
-                continue;
-            }
-            let (length, route) = (prefix.prefix_len().into(), Raw(*route));
-            match prefix {
-                IpNet::V4(net) => {
-                    self.v4.insert(&Key::new(length, net.network().octets()), route, 0)?;
-                }
-                IpNet::V6(net) => {
-                    self.v6.insert(&Key::new(length, net.network().octets()), route, 0)?;
-                }
-            }
-        }
-        for prefix in self.held.keys().filter(|prefix| !wanted.contains_key(prefix)) {
-            let length = prefix.prefix_len().into();
-            absent_is_removed(match prefix {
-                IpNet::V4(net) => self.v4.remove(&Key::new(length, net.network().octets())),
-                IpNet::V6(net) => self.v6.remove(&Key::new(length, net.network().octets())),
-            })?;
-        }
-        self.held = wanted;
-        Ok(())
+        self.0.set(wanted(routes))
     }
 }
 
-fn wanted(routes: &[Route]) -> BTreeMap<IpNet, nat::Route> {
+fn wanted(routes: &[Route]) -> BTreeMap<IpNet, Raw<nat::Route>> {
     let mut wanted = BTreeMap::new();
     for is_v4 in [true, false] {
         let family = if is_v4 { Family::V4 } else { Family::V6 };
@@ -74,13 +38,10 @@ fn wanted(routes: &[Route]) -> BTreeMap<IpNet, nat::Route> {
         let entries = own.map(|route| {
             let next_hop =
                 route.gateway.map_or_else(|| Address::unspecified(family), Address::from);
-            (route.prefix, nat::Route { next_hop, interface: route.interface, mtu: route.mtu })
+            let (interface, mtu) = (route.interface, route.mtu);
+            (route.prefix, Raw(nat::Route { next_hop, interface, mtu }))
         });
         wanted.extend(entries.take(MAX_ROUTES as usize));
     }
     wanted
-}
-
-fn prefix(address: std::net::IpAddr, length: u32) -> Option<IpNet> {
-    IpNet::new(address, u8::try_from(length).ok()?).ok()
 }

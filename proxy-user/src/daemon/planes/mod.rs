@@ -15,9 +15,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use forecast::{Forecast, forecast};
-pub(super) use plan::{Plan, answer_ports, backends};
+pub(super) use plan::{Plan, backends};
 
-use self::plan::{Host, links, plan};
+use self::plan::{Host, answer_ports, links, plan};
 use super::{
     core::Core, datapath::Datapath, forwarding::TargetFailure, inbox::Message, phase::Phase,
 };
@@ -85,7 +85,7 @@ impl Planes {
 impl Core {
     /// What is to serve each service, as things are now.
     pub(super) fn plan(&self, config: &Config) -> BTreeMap<String, Plan> {
-        let network = self.network.borrow().clone();
+        let network = self.network.borrow();
         let mut host = Host::look(&network, self.relay.places());
         // Without programs there is no plane.
         host.unfit = host.unfit.or_else(|| self.kernel_fault.clone());
@@ -124,6 +124,19 @@ impl Core {
         self.relay.set_forwarded(&sessions);
     }
 
+    /// Makes ready for clients who are sent to these targets next: records can name them, and
+    /// their answers are looked for.
+    pub(super) fn expect_answers(
+        &self,
+        datapath: &mut Datapath,
+        config: &Config,
+        plans: &BTreeMap<String, Plan>,
+        forward: &BTreeMap<String, Backends>,
+    ) -> Result<()> {
+        self.inbox.tell(Message::Targets(datapath.name_targets(forward)?));
+        datapath.set_answer_ports(&answer_ports(config, plans))
+    }
+
     fn tell_planes(
         &self,
         datapath: &mut Datapath,
@@ -136,8 +149,7 @@ impl Core {
         if forward.is_empty() {
             return Ok(());
         }
-        self.inbox.tell(Message::Targets(datapath.name_targets(&forward)?));
-        datapath.set_answer_ports(&answer_ports(config, plans))?;
+        self.expect_answers(datapath, config, plans, &forward)?;
         forward.iter().try_for_each(|(service, backends)| datapath.set_backends(service, backends))
     }
 
