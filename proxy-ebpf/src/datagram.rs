@@ -55,7 +55,7 @@ pub fn begin(newcomer: &Newcomer<'_>) -> bool {
     let Newcomer { packet, key, admitted, .. } = newcomer;
     let Some(fresh) = fresh() else { return false };
     *fresh = FlowState::first_datagram(&packet.segment, precisely_now());
-    admitted.tell(fresh);
+    fresh.note(&admitted.judgement);
     fresh.serve(&admitted.listener, admitted.generation);
     plane::take_on(newcomer, fresh);
     if UDP_FLOWS.insert(*key, &*fresh, BPF_NOEXIST.into()).is_ok() {

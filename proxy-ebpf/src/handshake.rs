@@ -57,7 +57,7 @@ pub fn inbound(newcomer: &Newcomer<'_>) -> bool {
     } else {
         return false;
     }
-    admitted.tell(fresh);
+    fresh.note(&admitted.judgement);
     begin(key, fresh, &admitted.listener, admitted.generation);
     false
 }

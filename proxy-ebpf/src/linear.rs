@@ -19,8 +19,8 @@ use crate::frame::SkbFrame;
 /// Length of an Ethernet header.
 const ETHERNET: usize = 14;
 /// Lengths of IP headers without options or extensions.
-const V4: u32 = 20;
-const V6: u32 = 40;
+pub const V4: u32 = 20;
+pub const V6: u32 = 40;
 /// EtherTypes as they lie in memory.
 const IPV4: u16 = u16::from_ne_bytes([0x08, 0x00]);
 const IPV6: u16 = u16::from_ne_bytes([0x86, 0xdd]);
@@ -118,7 +118,7 @@ impl Plain {
 #[inline(always)]
 pub fn plain(ctx: &TcContext, link: Link) -> Option<Plain> {
     let network = network(ctx, link)?;
-    let header = header(ctx)?;
+    let header: [u8; V4 as usize] = load_network(ctx, 0)?;
     let is_v6 = header[0] >> 4 == 6;
     let (length, protocol, hops) =
         if is_v6 { (V6, header[6], header[7]) } else { (V4, header[9], header[8]) };
@@ -141,27 +141,31 @@ pub fn network(ctx: &TcContext, link: Link) -> Option<u32> {
     if is_typed && !matches!(bytes[0] >> 4, 4 | 6) {
         return Some(ETHERNET as u32);
     }
-    let mut there = MaybeUninit::<[u8; V4 as usize]>::uninit();
-    let (skb, room) = (ctx.skb.skb.cast(), there.as_mut_ptr().cast());
-    // SAFETY: the helper writes all of the room or fails.
-    let there = unsafe {
-        if bpf_skb_load_bytes(skb, ETHERNET as u32, room, V4) != 0 {
-            return Some(0);
-        }
-        there.assume_init()
-    };
-    if there == header(ctx)? { Some(ETHERNET as u32) } else { Some(0) }
+    let Some(there) = load::<{ V4 as usize }>(ctx, ETHERNET as u32) else { return Some(0) };
+    if there == load_network(ctx, 0)? { Some(ETHERNET as u32) } else { Some(0) }
 }
 
-/// The first bytes of IP's header.
+/// A copy of bytes from where the program's view of the buffer begins.
 #[inline(always)]
-fn header(ctx: &TcContext) -> Option<[u8; V4 as usize]> {
-    let mut header = MaybeUninit::<[u8; V4 as usize]>::uninit();
-    let (skb, room) = (ctx.skb.skb.cast(), header.as_mut_ptr().cast());
+pub fn load<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u8; N]> {
+    let mut room = MaybeUninit::<[u8; N]>::uninit();
+    let (skb, to) = (ctx.skb.skb.cast(), room.as_mut_ptr().cast());
     // SAFETY: the helper writes all of the room or fails.
     unsafe {
-        let read = bpf_skb_load_bytes_relative(skb, 0, room, V4, BPF_HDR_START_NET);
-        (read == 0).then(|| header.assume_init())
+        let read = bpf_skb_load_bytes(skb, at, to, N as u32);
+        (read == 0).then(|| room.assume_init())
+    }
+}
+
+/// A copy of bytes from IP's header on.
+#[inline(always)]
+pub fn load_network<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u8; N]> {
+    let mut room = MaybeUninit::<[u8; N]>::uninit();
+    let (skb, to) = (ctx.skb.skb.cast(), room.as_mut_ptr().cast());
+    // SAFETY: the helper writes all of the room or fails.
+    unsafe {
+        let read = bpf_skb_load_bytes_relative(skb, at, to, N as u32, BPF_HDR_START_NET);
+        (read == 0).then(|| room.assume_init())
     }
 }
 

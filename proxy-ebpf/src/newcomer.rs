@@ -8,7 +8,6 @@
 use aya_ebpf::bindings::__sk_buff;
 use proxy_common::{
     address::{FlowKey, PROTOCOL_UDP},
-    flow::FlowState,
     outcome::Outcome,
     packet::Packet,
     parse::Link,
@@ -26,21 +25,8 @@ pub struct Admitted {
     pub listener: Listener,
     /// By which it was admitted.
     pub generation: u32,
-    /// What an observing layer would have denied for, or 0.
-    observed: u8,
-    /// Whether country rules were asked and did not apply.
-    is_exempt: bool,
-}
-
-impl Admitted {
-    /// Tells a flow what was said of its client beside "pass".
-    #[inline(always)]
-    pub fn tell(&self, flow: &mut FlowState) {
-        flow.observed = self.observed;
-        if self.is_exempt {
-            flow.flags |= FlowState::COUNTRY_EXEMPT;
-        }
-    }
+    /// What was said of its client beside "pass".
+    pub judgement: Judgement,
 }
 
 /// An admitted packet that belongs to no flow.
@@ -56,14 +42,9 @@ pub struct Newcomer<'a> {
 #[inline(always)]
 pub fn note(key: &FlowKey, listener: &Listener, judgement: &Judgement, generation: u32) {
     let Some(room) = ADMITTED.get_ptr_mut(0) else { return };
-    let observed = match judgement.observed {
-        Some(reason) => reason as u8,
-        None => 0,
-    };
-    let is_exempt = judgement.country_exempt;
     // SAFETY: this CPU's own map value, which no other program uses meanwhile.
     unsafe {
-        *room = Admitted { key: *key, listener: *listener, generation, observed, is_exempt };
+        *room = Admitted { key: *key, listener: *listener, generation, judgement: *judgement };
     }
 }
 

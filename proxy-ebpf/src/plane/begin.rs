@@ -36,7 +36,7 @@ fn first(newcomer: &Newcomer<'_>) -> bool {
     let Some(target) = dial(newcomer) else { return false };
     let Some(fresh) = fresh() else { return false };
     *fresh = FlowState::opening(&packet.segment, precisely_now());
-    admitted.tell(fresh);
+    fresh.note(&admitted.judgement);
     fresh.forward(admitted.listener.service, target, admitted.generation);
     let noted = DIALS.insert(*key, &*fresh, 0).is_ok();
     if !noted {
@@ -57,7 +57,7 @@ fn again(newcomer: &Newcomer<'_>, half: &mut FlowState) -> bool {
         *half = FlowState::opening(syn, precisely_now());
         half.forward(admitted.listener.service, target, admitted.generation);
     }
-    admitted.tell(half);
+    half.note(&admitted.judgement);
     half.generation = admitted.generation;
     if is_translated(key) {
         return true;

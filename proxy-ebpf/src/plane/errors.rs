@@ -6,11 +6,8 @@
 //! goes the same way, and what it quotes is made what it was before.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_F_PSEUDO_HDR, bpf_hdr_start_off::BPF_HDR_START_NET},
-    helpers::{
-        bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_store_bytes,
-        generated::bpf_skb_load_bytes_relative,
-    },
+    bindings::__sk_buff,
+    helpers::{bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_store_bytes},
     programs::TcContext,
 };
 use proxy_common::{
@@ -20,17 +17,17 @@ use proxy_common::{
     parse::Link,
 };
 
-use super::translate::{BPF_F_IPV6, ports, send, v4};
-use crate::{linear, maps::NAT};
+use super::translate::{BPF_F_IPV6, ports, replace_addresses, send, v4};
+use crate::{
+    linear::{self, V4, V6, load_network},
+    maps::NAT,
+};
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 /// Length of the error before what it quotes.
 const ERROR: u32 = 8;
 const CHECKSUM: u32 = 2;
-/// Lengths of IP headers without options or extensions.
-const V4: u32 = 20;
-const V6: u32 = 40;
 
 /// Sends an error on, if it is one about a forwarded flow.
 #[inline(always)]
@@ -45,7 +42,7 @@ pub fn error(skb: *mut __sk_buff, link: Link) -> Option<Outcome> {
 fn plane_error(skb: *mut __sk_buff, link: u32) -> u32 {
     let link = if link == 0 { Link::None } else { Link::Ethernet };
     let ctx = TcContext::new(skb);
-    let sent = match read::<1>(&ctx, 0) {
+    let sent = match load_network::<1>(&ctx, 0) {
         Some([first]) if first >> 4 == 6 => error6(&ctx, link),
         Some([0x45]) => error4(&ctx, link),
         _ => None,
@@ -55,14 +52,14 @@ fn plane_error(skb: *mut __sk_buff, link: u32) -> u32 {
 
 #[inline(always)]
 fn error4(ctx: &TcContext, link: Link) -> Option<()> {
-    let outer: [u8; V4 as usize] = read(ctx, 0)?;
+    let outer: [u8; V4 as usize] = load_network(ctx, 0)?;
     let is_whole = outer[6] & 0x3f == 0 && outer[7] == 0;
     // Destination unreachable, time exceeded, parameter problem.
-    if outer[9] != ICMP || !is_whole || !matches!(read::<1>(ctx, V4)?, [3 | 11 | 12]) {
+    if outer[9] != ICMP || !is_whole || !matches!(load_network::<1>(ctx, V4)?, [3 | 11 | 12]) {
         return None;
     }
     let quoted = V4 + ERROR;
-    let inner: [u8; V4 as usize] = read(ctx, quoted)?;
+    let inner: [u8; V4 as usize] = load_network(ctx, quoted)?;
     // The ports are in a first fragment only.
     if inner[0] != 0x45 || inner[6] & 0x1f != 0 || inner[7] != 0 {
         return None;
@@ -95,14 +92,14 @@ fn error4(ctx: &TcContext, link: Link) -> Option<()> {
 
 #[inline(always)]
 fn error6(ctx: &TcContext, link: Link) -> Option<()> {
-    let [next] = read::<1>(ctx, 6)?;
+    let [next] = load_network::<1>(ctx, 6)?;
     // Destination unreachable, packet too big, time exceeded, parameter problem.
-    if next != ICMPV6 || !matches!(read::<1>(ctx, V6)?, [1..=4]) {
+    if next != ICMPV6 || !matches!(load_network::<1>(ctx, V6)?, [1..=4]) {
         return None;
     }
     let quoted = V6 + ERROR;
-    let [protocol] = read::<1>(ctx, quoted + 6)?;
-    let mut old: [[u8; 16]; 2] = read(ctx, quoted + 8).map(halves)?;
+    let [protocol] = load_network::<1>(ctx, quoted + 6)?;
+    let mut old: [[u8; 16]; 2] = load_network(ctx, quoted + 8).map(halves)?;
     let ends = (Address::v6(old[0]), Address::v6(old[1]));
     let (way, old_ports) = way(ctx, ends, protocol, quoted + V6)?;
     let network = linear::network(ctx, link)?;
@@ -114,17 +111,13 @@ fn error6(ctx: &TcContext, link: Link) -> Option<()> {
     // being side by side, and write within the packet or fail.
     unsafe {
         let inner = bpf_csum_diff(old.as_mut_ptr().cast(), 32, new.cast(), 32, 0);
-        old = read(ctx, 8).map(halves)?;
+        old = load_network(ctx, 8).map(halves)?;
         let outer = bpf_csum_diff(old.as_mut_ptr().cast(), 32, new.cast(), 32, 0);
         bpf_l4_csum_replace(skb, icmp + CHECKSUM, 0, inner as u64, 0);
         bpf_skb_store_bytes(skb, quoted + 8, (&raw const way.destination).cast(), 16, 0);
         bpf_skb_store_bytes(skb, quoted + 24, (&raw const way.source).cast(), 16, 0);
         rewrite_ports(skb, (icmp, quoted + V6), old_ports, way);
-        let pseudo = u64::from(BPF_F_PSEUDO_HDR);
-        // A kernel that does not know the flag refuses it.
-        if bpf_l4_csum_replace(skb, icmp + CHECKSUM, 0, outer as u64, pseudo | BPF_F_IPV6) < 0 {
-            bpf_l4_csum_replace(skb, icmp + CHECKSUM, 0, outer as u64, pseudo);
-        }
+        replace_addresses(skb, icmp + CHECKSUM, outer as u64, BPF_F_IPV6);
         bpf_skb_store_bytes(skb, network + 8, new.cast(), 32, 0);
     }
     send(skb, true, way);
@@ -148,7 +141,7 @@ fn way(
     if !matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP) {
         return None;
     }
-    let ports: [u8; 4] = read(ctx, at)?;
+    let ports: [u8; 4] = load_network(ctx, at)?;
     let key = FlowKey {
         client: ends.1,
         service: ends.0,
@@ -170,17 +163,5 @@ unsafe fn rewrite_ports(skb: *mut __sk_buff, (icmp, at): (u32, u32), old: u32, w
     unsafe {
         bpf_l4_csum_replace(skb, icmp + CHECKSUM, old.into(), new.into(), 4);
         bpf_skb_store_bytes(skb, at, (&raw const new).cast(), 4, 0);
-    }
-}
-
-/// Bytes from IP's header on.
-#[inline(always)]
-fn read<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u8; N]> {
-    let mut room = core::mem::MaybeUninit::<[u8; N]>::uninit();
-    let (skb, to) = (ctx.skb.skb.cast(), room.as_mut_ptr().cast());
-    // SAFETY: the helper writes all of the room or fails.
-    unsafe {
-        let read = bpf_skb_load_bytes_relative(skb, at, to, N as u32, BPF_HDR_START_NET);
-        (read == 0).then(|| room.assume_init())
     }
 }

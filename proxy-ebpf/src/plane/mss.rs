@@ -1,10 +1,12 @@
 //! The size of segments that a SYN asks for (RFC 9293, 3.7.1): no more than the way carries.
 
-use super::sessions::forget;
 use aya_ebpf::{
-    helpers::{bpf_l4_csum_replace, bpf_skb_store_bytes, generated::bpf_skb_load_bytes},
+    helpers::{bpf_l4_csum_replace, bpf_skb_store_bytes},
     programs::TcContext,
 };
+
+use super::sessions::forget;
+use crate::linear::load;
 
 /// Where the options begin.
 const OPTIONS: u32 = 20;
@@ -21,14 +23,14 @@ const MOST_OPTIONS: u32 = 20;
 /// Lowers the option to `most` where it asks for more. `transport`: where TCP's header is.
 #[inline(always)]
 pub fn clamp(ctx: &TcContext, transport: u32, most: u32) {
-    let Some([data_offset]) = read::<1>(ctx, transport + DATA_OFFSET) else { return };
+    let Some([data_offset]) = load::<1>(ctx, transport + DATA_OFFSET) else { return };
     let end = transport + u32::from(data_offset >> 4) * 4;
     let mut at = transport + OPTIONS;
     for _ in 0..MOST_OPTIONS {
         if at + 4 > end {
             return;
         }
-        let Some([kind, length, high, low]) = read::<4>(ctx, at) else { return };
+        let Some([kind, length, high, low]) = load::<4>(ctx, at) else { return };
         match kind {
             END => return,
             NOTHING => at += 1,
@@ -58,13 +60,4 @@ fn lower(ctx: &TcContext, transport: u32, at: u32, asked: [u8; 2], most: u32) {
         bpf_l4_csum_replace(skb, transport + CHECKSUM, word(asked), word(granted), 2);
         bpf_skb_store_bytes(skb, at, granted.as_ptr().cast(), 2, 0);
     }
-}
-
-#[inline(always)]
-fn read<const N: usize>(ctx: &TcContext, at: u32) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    // SAFETY: the helper writes N bytes or fails.
-    let read =
-        unsafe { bpf_skb_load_bytes(ctx.skb.skb.cast(), at, bytes.as_mut_ptr().cast(), N as u32) };
-    (read == 0).then_some(bytes)
 }

@@ -1,5 +1,6 @@
 //! How many sessions targets and services have.
 
+use aya_ebpf::maps::Array;
 use proxy_common::{
     balance::Sessions,
     flow::FlowState,
@@ -52,19 +53,20 @@ pub fn forget(value: u64) -> u64 {
 /// A forwarded flow began.
 #[inline(always)]
 pub fn began(flow: &FlowState) {
-    for counter in [u32::from(flow.target), of_service(flow.service)] {
-        if let Some(cell) = SESSIONS_OPENED.get_ptr_mut(counter) {
-            // SAFETY: a map value, valid for the program's run.
-            Shared::add(unsafe { &mut *cell }, 1);
-        }
-    }
+    count(&SESSIONS_OPENED, flow);
 }
 
 /// A forwarded flow is over.
 #[inline(always)]
 pub fn over(flow: &FlowState) {
+    count(&SESSIONS_CLOSED, flow);
+}
+
+/// Counts a flow at its target and at its service.
+#[inline(always)]
+fn count(cells: &Array<u64>, flow: &FlowState) {
     for counter in [u32::from(flow.target), of_service(flow.service)] {
-        if let Some(cell) = SESSIONS_CLOSED.get_ptr_mut(counter) {
+        if let Some(cell) = cells.get_ptr_mut(counter) {
             // SAFETY: a map value, valid for the program's run.
             Shared::add(unsafe { &mut *cell }, 1);
         }

@@ -181,17 +181,29 @@ fn transport(
     let checksum = plain.transport + if is_udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
     // No checksum at all is one of UDP's.
     let mangled = if is_udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
-    let pseudo = u64::from(BPF_F_PSEUDO_HDR) | mangled;
     let old = ports(packet.source_port, packet.destination_port);
     let new = ports(way.source_port, way.destination_port);
     // SAFETY: the helpers write within the packet or fail.
     unsafe {
-        // A kernel that does not know the flag refuses it.
-        if bpf_l4_csum_replace(skb, checksum, 0, addresses, pseudo | family) < 0 && family != 0 {
-            bpf_l4_csum_replace(skb, checksum, 0, addresses, pseudo);
-        }
+        replace_addresses(skb, checksum, addresses, family | mangled);
         bpf_l4_csum_replace(skb, checksum, old.into(), new.into(), 4 | mangled);
         bpf_skb_store_bytes(skb, plain.transport, (&raw const new).cast(), 4, 0);
+    }
+}
+
+/// Takes other addresses into a checksum over a pseudo-header.
+///
+/// # Safety
+/// The checksum of the transport is there.
+#[inline(always)]
+pub unsafe fn replace_addresses(skb: *mut __sk_buff, checksum: u32, addresses: u64, flags: u64) {
+    let flags = flags | u64::from(BPF_F_PSEUDO_HDR);
+    // SAFETY: the helper writes within the packet or fails.
+    unsafe {
+        // A kernel that does not know the flag refuses it.
+        if bpf_l4_csum_replace(skb, checksum, 0, addresses, flags) < 0 && flags & BPF_F_IPV6 != 0 {
+            bpf_l4_csum_replace(skb, checksum, 0, addresses, flags & !BPF_F_IPV6);
+        }
     }
 }
 
@@ -216,7 +228,7 @@ pub fn v4(address: &Address) -> u32 {
 #[inline(always)]
 pub fn send(skb: *mut __sk_buff, is_v6: bool, way: &Translation) {
     if way.has(Translation::BY_LINK) {
-        // SAFETY: within the Ethernet header, which such a way has been read from.
+        // SAFETY: the helpers write within the packet or fail.
         unsafe {
             bpf_skb_store_bytes(skb, 0, way.link.as_ptr().cast(), 12, 0);
             bpf_redirect(way.interface, 0);

@@ -9,8 +9,8 @@ use proxy_common::{
 
 use crate::maps::{ROUTES4, ROUTES6};
 
-/// What a link carries at least (RFC 8200, 5): where no route tells, segments are not made
-/// larger than that by anything said here.
+/// More than any link carries: where no route tells, what the other direction carries is the
+/// limit.
 const UNKNOWN_MTU: u32 = u16::MAX as u32;
 
 /// Fills in how packets reach `client`: by the host's route to it, else by the link and the
