@@ -163,6 +163,9 @@ impl Tracker {
     /// That one accounts for the attempts whose events did not come by now, too.
     pub fn hand_over(&mut self, table: &impl FlowTable, now: &Now) -> Unreported {
         self.flush_aggregates(now);
+        // The next one hears no more of these either.
+        let stale = std::mem::take(&mut self.stale);
+        self.committed(&stale);
         // Why they end is known here only.
         let ending: Vec<FlowId> = self.ending.keys().copied().collect();
         for flow in ending {

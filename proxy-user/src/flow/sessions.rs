@@ -128,7 +128,8 @@ impl Tracker {
     }
 
     /// Settles a relayed connection of which no report comes. What HTTP alone was spoken by
-    /// makes no record of its own: its requests made theirs.
+    /// makes no record of its own: its requests made theirs. Its entry goes when every event
+    /// of it was heard: should this daemon be killed before, the next one finds it again.
     pub(super) fn unreported(
         &mut self,
         key: FlowKey,
@@ -142,7 +143,7 @@ impl Tracker {
         }
         let flow = FlowId { key, started: state.started };
         if self.recorded.insert(flow) {
-            self.committed(&[flow]);
+            self.stale.push(flow);
         }
     }
 

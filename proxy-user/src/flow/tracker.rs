@@ -92,7 +92,7 @@ pub struct Tracker {
     pub(super) recorded: KeyedSet<FlowId>,
     /// Connections that the tracker ends, and when their record is due.
     pub(super) ending: KeyedMap<FlowId, (CloseReason, u64)>,
-    /// Flows of the daemon before, whose entries go with the next tick.
+    /// Flows of a daemon before, whose entries go when every event of them was heard.
     pub(super) stale: Vec<FlowId>,
     /// Flows whose entries are deleted. The ring buffer may still hold an event.
     deleted: Vec<FlowId>,
@@ -238,6 +238,8 @@ impl Tracker {
                 self.recorded.remove(&flow);
                 self.out.push(Output::Forget(flow));
             }
+            let stale = std::mem::take(&mut self.stale);
+            self.committed(&stale);
         }
         for count in counts.unwrap_or_default() {
             let lost = self.ledger.reconcile(*count);
@@ -246,8 +248,6 @@ impl Tracker {
         }
         self.expire_sessions(table, now);
         self.finish_ending(table, now);
-        let stale = std::mem::take(&mut self.stale);
-        self.committed(&stale);
     }
 
     /// Ends a guarded connection: the host resets it, the record follows.

@@ -73,6 +73,8 @@ fn what_a_killed_daemon_served_makes_no_record() {
     world.open(key(2, 5000, HTTP), HTTP, false);
     world.end(key(2, 5000, HTTP), false);
     world.crash();
+    // Nor if the next one is killed before it heard of the ends.
+    world.crash();
     assert_settled(&mut world);
 
     let mut world = connected();
