@@ -156,6 +156,12 @@ impl FlowState {
         self.flags & flags == flags
     }
 
+    /// Whether either end reset it.
+    #[inline(always)]
+    pub const fn is_reset(&self) -> bool {
+        self.flags & (Self::CLIENT_RESET | Self::SERVICE_RESET) != 0
+    }
+
     /// What an observing layer would have denied for.
     pub fn observed(&self) -> Option<Reason> {
         Reason::from_number(self.observed)

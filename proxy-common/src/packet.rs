@@ -65,6 +65,9 @@ pub struct Packet {
     pub destination_port: u16,
     /// IP protocol number.
     pub protocol: u8,
+    /// Hops that are left of a packet that can be sent on as it is: whole, its IP header
+    /// without options or extensions. Of others 0.
+    pub hops: u8,
     /// The transport's part.
     pub segment: Segment,
 }

@@ -123,6 +123,8 @@ fn ethernet<F: Frame>(frame: &F) -> Parsed {
 struct Transport {
     /// [`PROTOCOL_TCP`] or [`PROTOCOL_UDP`].
     protocol: u8,
+    /// [`Packet::hops`].
+    hops: u8,
     source: Address,
     destination: Address,
     at: u32,
@@ -155,10 +157,12 @@ fn ipv4<F: Frame>(frame: &F, at: u32) -> Parsed {
         return Parsed::LaterFragment;
     }
     let total = u32::from(header.be16(2));
+    let is_plain = header_length == 20 && fragment & 0x2000 == 0;
     transport(
         frame,
         &Transport {
             protocol,
+            hops: if is_plain { header.0[8] } else { 0 },
             source: header.v4(12),
             destination: header.v4(16),
             at: at + header_length,
@@ -220,6 +224,7 @@ fn ipv6<F: Frame>(frame: &F, at: u32) -> Parsed {
         frame,
         &Transport {
             protocol: next,
+            hops: if followed == 0 { header.0[7] } else { 0 },
             source: header.v6(8),
             destination: header.v6(24),
             at: here,
@@ -306,6 +311,7 @@ fn tcp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
         source_port: header.be16(0),
         destination_port: header.be16(2),
         protocol: PROTOCOL_TCP,
+        hops: transport.hops,
         segment: Segment {
             sequence: header.be32(4),
             acknowledgment: header.be32(8),
@@ -333,6 +339,7 @@ fn tiny<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
         source_port: start.be16(0),
         destination_port: start.be16(2),
         protocol: PROTOCOL_TCP,
+        hops: 0,
         segment: Segment { sequence: start.be32(4), packets: 1, ..Segment::default() },
     })
 }
@@ -372,6 +379,7 @@ fn udp<F: Frame>(frame: &F, transport: &Transport) -> Parsed {
         source_port: header.be16(0),
         destination_port: header.be16(2),
         protocol: PROTOCOL_UDP,
+        hops: transport.hops,
         segment: Segment { payload, packets, ..Segment::default() },
     })
 }

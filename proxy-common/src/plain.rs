@@ -19,7 +19,7 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 const TCP: usize = 20;
 /// The first byte of an IPv4 header without options: version 4, five words.
-pub const VERSION4_PLAIN: u8 = 0x45;
+const VERSION4_PLAIN: u8 = 0x45;
 
 /// What a glance at the first bytes of an IP packet tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub fn read4<F: Frame>(frame: &F, bytes: &[u8; HEADERS4], room: &mut Packet) -> 
         source_port,
         destination_port,
         protocol,
+        hops: bytes[8],
         segment: segment(frame, bytes, IPV4, protocol, transport4(bytes)),
     };
     true
@@ -89,6 +90,7 @@ pub fn read6<F: Frame>(frame: &F, bytes: &[u8; HEADERS6], room: &mut Packet) -> 
         source_port,
         destination_port,
         protocol,
+        hops: bytes[7],
         segment: segment(frame, bytes, IPV6, protocol, transport6(bytes)),
     };
     true

@@ -37,7 +37,7 @@ pub fn outbound(packet: &Packet) -> Outcome {
     };
     // SAFETY: a map value, valid memory for the program's run; see `ingress::inbound`.
     let flow: &mut FlowState = unsafe { &mut *flow };
-    if flow.has(FlowState::CUT | FlowState::FORWARDED) && !packet.segment.has(Segment::RST) {
+    if plane::is_cut(packet, flow) {
         plane::plead_cut(packet, &key, flow, true);
         return Outcome::Cut;
     }

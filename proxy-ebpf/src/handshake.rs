@@ -105,8 +105,12 @@ fn begin(key: &FlowKey, half: &mut FlowState, listener: &Listener, generation: u
 
 /// A further packet of the client's on a half-open flow.
 #[inline(always)]
-pub fn advance(segment: &Segment, key: &FlowKey, half: &mut FlowState) -> Step {
+pub fn advance(packet: &Packet, key: &FlowKey, half: &mut FlowState) -> Step {
+    let segment = &packet.segment;
     let forwarded = half.has(FlowState::FORWARDED);
+    if forwarded && let Some(outcome) = plane::stays(packet) {
+        return Step::Exit(outcome);
+    }
     if half.has(FlowState::PARTIAL) {
         half.on_segment::<Shared>(Direction::Up, segment, now());
     } else if half.completes(segment) {

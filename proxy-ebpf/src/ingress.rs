@@ -88,13 +88,16 @@ fn unknown(
     policy: &Policy,
     ended: Option<&mut FlowState>,
 ) -> Step {
+    if is_answer_to_client(packet, key, arrival, policy) {
+        return Step::Forward;
+    }
     let mut half =
         if arrival.follows && ended.is_none() { handshake::under_way(packet, key) } else { None };
     if let Some(half) = &mut half
         && half.generation == policy.generation
     {
         // Judged, by this policy, with the SYN.
-        return handshake::advance(&packet.segment, key, half);
+        return handshake::advance(packet, key, half);
     }
     let Some(listener) = destination(packet, policy.generation) else {
         return Step::Exit(Outcome::NotOurs);
@@ -120,10 +123,18 @@ fn unknown(
         return Step::Exit(Outcome::Flow);
     }
     if let Some(half) = half {
-        return handshake::advance(&packet.segment, key, half);
+        return handshake::advance(packet, key, half);
     }
     newcomer::note(key, listener, &judgement, policy.generation);
     Step::Begin
+}
+
+/// Whether a packet is what a target answers to a client that it sees by its own address,
+/// and whose port is a service's, too.
+#[inline(never)]
+fn is_answer_to_client(packet: &Packet, key: &FlowKey, arrival: &Arrival, policy: &Policy) -> bool {
+    let (from, to) = (packet.source_port, packet.destination_port);
+    arrival.follows && is_answer(policy.root, packet.protocol, from, to) && plane::is_of_target(key)
 }
 
 /// Who listens where a packet goes.
@@ -166,12 +177,17 @@ pub fn uncounted(
     generation: u32,
     arrival: &Arrival,
 ) -> Option<Outcome> {
-    if flow.has(FlowState::CUT) {
+    if flow.has(FlowState::CUT) || plane::is_cut(packet, flow) {
         plane::plead_cut(packet, key, flow, false);
         return Some(Outcome::Cut);
     }
     if !arrival.follows {
         return Some(Outcome::Flow);
+    }
+    if flow.has(FlowState::FORWARDED)
+        && let Some(outcome) = plane::stays(packet)
+    {
+        return Some(outcome);
     }
     if flow.generation == generation {
         return None;

@@ -4,20 +4,24 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::bpf_hdr_start_off::BPF_HDR_START_NET,
-    helpers::generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative},
+    helpers::{
+        bpf_skb_change_head, bpf_skb_store_bytes,
+        generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative},
+    },
     programs::TcContext,
 };
 use proxy_common::{
-    address::{PROTOCOL_TCP, PROTOCOL_UDP},
     packet::Packet,
     parse::Link,
-    plain::{Glance, HEADERS4, HEADERS6, VERSION4_PLAIN, glance4, glance6, read4, read6},
+    plain::{Glance, HEADERS4, HEADERS6, glance4, glance6, read4, read6},
 };
 
 use crate::frame::SkbFrame;
 
 /// Length of an Ethernet header.
 const ETHERNET: usize = 14;
+/// Where IP's header begins of a buffer that [`has_ethernet`].
+pub const NETWORK: u32 = ETHERNET as u32;
 /// Lengths of IP headers without options or extensions.
 pub const V4: u32 = 20;
 pub const V6: u32 = 40;
@@ -48,8 +52,7 @@ impl<'a> Headers<'a> {
     /// first four bits are then its version: a buffer that begins so is left alone.
     #[inline(always)]
     fn ethernet(ctx: &'a TcContext) -> Self {
-        // SAFETY: the context's skb is valid for the program's whole run.
-        let protocol = unsafe { (*ctx.skb.skb).protocol } as u16;
+        let protocol = protocol(ctx);
         let Some(link) = bytes::<ETHERNET>(ctx, 0) else {
             return Self::Unclear;
         };
@@ -94,55 +97,44 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Where the headers are of a packet that can be translated: IP without options or
-/// extension headers, TCP or UDP behind it, all in one piece.
-pub struct Plain {
-    /// Offset of IP's header.
-    pub network: u32,
-    /// Offset of TCP's or UDP's.
-    pub transport: u32,
-    /// Time to live, or hop limit.
-    pub hops: u8,
-    pub is_v6: bool,
-}
-
-impl Plain {
-    /// Of IP's header.
-    #[inline(always)]
-    pub fn header_length(&self) -> u32 {
-        self.transport - self.network
-    }
-}
-
-/// Finds the headers of a packet that was read, where they are plain.
+/// Has the program's view of the buffer begin with an Ethernet header: it does not on an
+/// interface that has none, and behind generic XDP (see [`SkbFrame`]). A buffer that is sent
+/// on must have one. Whether it has now.
 #[inline(always)]
-pub fn plain(ctx: &TcContext, link: Link) -> Option<Plain> {
-    let network = network(ctx, link)?;
-    let header: [u8; V4 as usize] = load_network(ctx, 0)?;
-    let is_v6 = header[0] >> 4 == 6;
-    let (length, protocol, hops) =
-        if is_v6 { (V6, header[6], header[7]) } else { (V4, header[9], header[8]) };
-    // Neither further fragments nor an offset.
-    let is_whole = header[0] == VERSION4_PLAIN && header[6] & 0x3f == 0 && header[7] == 0;
-    let is_plain = matches!(protocol, PROTOCOL_TCP | PROTOCOL_UDP) && (is_v6 || is_whole);
-    is_plain.then_some(Plain { network, transport: network + length, hops, is_v6 })
+pub fn has_ethernet(ctx: &TcContext, link: Link) -> bool {
+    begins_with_ethernet(ctx, link) || put_ethernet(ctx)
 }
 
-/// Where IP's header begins, in the program's view of the buffer: see [`SkbFrame`].
 #[inline(always)]
-pub fn network(ctx: &TcContext, link: Link) -> Option<u32> {
+fn begins_with_ethernet(ctx: &TcContext, link: Link) -> bool {
     if matches!(link, Link::None) {
-        return Some(0);
+        return false;
     }
-    // SAFETY: the context's skb is valid for the program's whole run.
-    let protocol = unsafe { (*ctx.skb.skb).protocol } as u16;
-    let bytes = bytes::<ETHERNET>(ctx, 0)?;
-    let is_typed = u16::from_ne_bytes([bytes[12], bytes[13]]) == protocol;
+    let Some(bytes) = bytes::<ETHERNET>(ctx, 0) else { return false };
+    let is_typed = u16::from_ne_bytes([bytes[12], bytes[13]]) == protocol(ctx);
     if is_typed && !matches!(bytes[0] >> 4, 4 | 6) {
-        return Some(ETHERNET as u32);
+        return true;
     }
-    let Some(there) = load::<{ V4 as usize }>(ctx, ETHERNET as u32) else { return Some(0) };
-    if there == load_network(ctx, 0)? { Some(ETHERNET as u32) } else { Some(0) }
+    let there: Option<[u8; V4 as usize]> = load(ctx, NETWORK);
+    there.is_some() && there == load_network(ctx, 0)
+}
+
+/// One without addresses.
+#[inline(always)]
+fn put_ethernet(ctx: &TcContext) -> bool {
+    let (skb, protocol) = (ctx.skb.skb, protocol(ctx));
+    // SAFETY: the helpers write within the buffer or fail; nothing of it is borrowed.
+    unsafe {
+        bpf_skb_change_head(skb, NETWORK, 0) == 0
+            && bpf_skb_store_bytes(skb, 12, (&raw const protocol).cast(), 2, 0) == 0
+    }
+}
+
+/// The EtherType, as it lies in memory.
+#[inline(always)]
+fn protocol(ctx: &TcContext) -> u16 {
+    // SAFETY: the context's skb is valid for the program's whole run.
+    unsafe { (*ctx.skb.skb).protocol as u16 }
 }
 
 /// A copy of bytes from where the program's view of the buffer begins.

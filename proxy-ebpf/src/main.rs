@@ -118,8 +118,13 @@ fn tc_inbound(ctx: &TcContext, link: Link) -> Outcome {
     let mut room = Room::uninit();
     let (found, packet) = read::skb(ctx, link, &mut room);
     if !matches!(found, Found::Packet | Found::TinyFragment) {
-        let error = if found == Found::Other { plane::error(ctx.skb.skb, link) } else { None };
-        return error.unwrap_or(found.unjudged());
+        if found == Found::Other
+            && !is_tagged(ctx)
+            && let Some(outcome) = plane::error(ctx.skb.skb, link)
+        {
+            return outcome;
+        }
+        return found.unjudged();
     }
     // SAFETY: the context's skb is valid for the program's whole run.
     let interface = unsafe { (*ctx.skb.skb).ifindex };

@@ -23,7 +23,10 @@ use proxy_common::{
     udp::Question,
 };
 
-use crate::{newcomer::Admitted, plane::Pair};
+use crate::{
+    newcomer::Admitted,
+    plane::{Pair, Pleas},
+};
 
 /// The generation in force, read once for each packet.
 #[map]
@@ -176,6 +179,10 @@ pub static ADMITTED: PerCpuArray<Admitted> = PerCpuArray::with_max_entries(1, 0)
 /// Where the two directions of a new flow are put together, as [`FRESH`].
 #[map]
 pub static PAIR: PerCpuArray<Pair> = PerCpuArray::with_max_entries(1, 0);
+
+/// How often the daemon was asked for answers of late.
+#[map]
+pub static PLEAS: PerCpuArray<Pleas> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where the verifier loses sight of a value.
 #[map]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
 use proxy_common::{
-    address::FlowKey,
+    address::{Address, FlowKey},
     balance::{Range, choose},
     nat::{Backends, BackendsKey, PORT_TRIES, Target, TargetSlot, Translation, of_service},
     outcome::Outcome,
@@ -10,11 +10,11 @@ use proxy_common::{
     parse::Link,
 };
 
-use super::{end::give_up, sessions::Counted, ways};
+use super::{end::give_up, sessions::Counted, translate::stays, ways};
 use crate::{
     atomics::fetch_add,
     exit::count,
-    lookup::{is_local, is_served, policy},
+    lookup::{Policy, is_local, is_served, policy},
     maps::{BACKENDS, CURSORS, NAT, NAT_PORTS, PAIR, TURNS},
     newcomer::Newcomer,
 };
@@ -32,6 +32,8 @@ pub struct Pair {
     back: FlowKey,
     /// Of what stood in the place of the second.
     old: FlowKey,
+    /// From where the target may be reached.
+    range: Range,
 }
 
 /// Takes a new flow on: gives it a target and a way there and back. `None`: the relay is to
@@ -55,12 +57,23 @@ pub fn dial(newcomer: &Newcomer<'_>) -> Option<TargetSlot> {
     }
 }
 
+/// Whether an address is one of a link, not of a route (RFC 4291, 2.5.6).
+#[inline(always)]
+fn is_link_local(address: &Address) -> bool {
+    const MASK: u64 = u64::from_ne_bytes([0xff, 0xc0, 0, 0, 0, 0, 0, 0]);
+    const PREFIX: u64 = u64::from_ne_bytes([0xfe, 0x80, 0, 0, 0, 0, 0, 0]);
+    address.words()[0] & MASK == PREFIX
+}
+
 /// [`dial`], verified by itself: a slot and one more, or 0.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn plane_dial(skb: *mut __sk_buff, packet: *const Packet, service: u32, link: u32) -> u32 {
     // SAFETY: made from a reference that is held for the call.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
+    if is_link_local(&packet.source) || stays(packet).is_some() {
+        return 0;
+    }
     let link = if link == 0 { Link::None } else { Link::Ethernet };
     match attempt(skb, link, packet, service as u16) {
         Some(slot) => u32::from(slot) + 1,
@@ -70,8 +83,7 @@ fn plane_dial(skb: *mut __sk_buff, packet: *const Packet, service: u32, link: u3
 
 #[inline(always)]
 fn attempt(skb: *mut __sk_buff, link: Link, packet: &Packet, service: u16) -> Option<TargetSlot> {
-    let policy = policy()?;
-    let key = BackendsKey::new(policy.generation, service, packet.source.family());
+    let key = BackendsKey::new(policy()?.generation, service, packet.source.family());
     // SAFETY: entries are replaced, never written in place, and what is removed stays
     // readable for the program's run.
     let backends = unsafe { BACKENDS.get(&key) }?;
@@ -91,7 +103,7 @@ fn attempt(skb: *mut __sk_buff, link: Link, packet: &Packet, service: u16) -> Op
         pair.up.source_port = packet.source_port;
         insert(packet.protocol.into(), pair)
     } else {
-        claim(backends, target, packet, policy.root.nat_ports, pair)
+        claim(backends, target, packet, pair)
     };
     claimed.then_some(target.slot)
 }
@@ -130,23 +142,20 @@ fn lay_out(packet: &Packet, target: &Target, pair: &mut Pair) {
 
 /// Takes the port that was taken longest ago, if it is free or its flow has ended.
 #[inline(always)]
-fn claim(
-    backends: &Backends,
-    target: &Target,
-    packet: &Packet,
-    ports: [u16; 2],
-    pair: &mut Pair,
-) -> bool {
+fn claim(backends: &Backends, target: &Target, packet: &Packet, pair: &mut Pair) -> bool {
+    // Read anew: the stack has no room to keep it.
+    let Some(Policy { root, .. }) = policy() else { return false };
     let Some(cursor) = CURSORS.get_ptr_mut(target.slot.into()) else { return false };
-    let range = Range { first: ports[0], last: ports[1], sources: backends.source_count };
+    let [first, last] = root.nat_ports;
+    pair.range = Range { first, last, sources: backends.source_count };
+    pair.up.source = target.source;
     for _ in 0..PORT_TRIES {
         // SAFETY: a map value, valid for the program's run.
-        let (port, source) = range.at(fetch_add(unsafe { &mut *cursor }, 1));
+        let (port, source) = pair.range.at(fetch_add(unsafe { &mut *cursor }, 1));
         if !may_be_used(port) || is_served(packet.protocol, port) {
             continue;
         }
-        pair.up.source = target.source;
-        if backends.source_count != 0
+        if pair.range.sources != 0
             && let Some(source) = backends.sources.get(source as usize)
         {
             pair.up.source = *source;

@@ -9,7 +9,7 @@ use proxy_common::{
     packet::{Packet, Segment},
 };
 
-use super::sessions;
+use super::{rate, sessions};
 use crate::{
     exit::count,
     lookup::{now, policy},
@@ -80,10 +80,22 @@ fn has_others(key: &FlowKey, half: &FlowState) -> bool {
     backends.is_some_and(|backends| backends.count > 1)
 }
 
+/// Whether a packet of a forwarded flow goes no further. After a reset nothing is counted
+/// any more: who sends payload all the same has not heard of it, or made it up.
+#[inline(always)]
+pub fn is_cut(packet: &Packet, flow: &FlowState) -> bool {
+    let after_reset = flow.is_reset() && packet.segment.payload > 0;
+    flow.has(FlowState::FORWARDED)
+        && !packet.segment.has(Segment::RST)
+        && (flow.has(FlowState::CUT) || after_reset)
+}
+
 /// A packet of a forwarded flow that is cut: whoever sent it is to be told.
 #[inline(always)]
 pub fn plead_cut(packet: &Packet, key: &FlowKey, flow: &FlowState, down: bool) {
-    if flow.has(FlowState::FORWARDED) && !packet.segment.has(Segment::RST) {
+    let may_plead =
+        flow.has(FlowState::FORWARDED) && !packet.segment.has(Segment::RST) && rate::may_plead();
+    if may_plead {
         plead(Plea::Cut, key, &packet.segment, down);
     }
 }

@@ -19,7 +19,7 @@ use proxy_common::{
 
 use super::translate::{BPF_F_IPV6, ports, replace_addresses, send, v4};
 use crate::{
-    linear::{self, V4, V6, load_network},
+    linear::{NETWORK, V4, V6, has_ethernet, load_network},
     maps::NAT,
 };
 
@@ -67,8 +67,10 @@ fn error4(ctx: &TcContext, link: Link) -> Option<()> {
     let [a, b, c, d, e, f, g, h] = *inner.last_chunk()?;
     let ends = (Address::v4([a, b, c, d]), Address::v4([e, f, g, h]));
     let (way, old_ports) = way(ctx, ends, inner[9], quoted + V4)?;
-    let network = linear::network(ctx, link)?;
-    let (icmp, quoted) = (network + V4, network + quoted);
+    if !has_ethernet(ctx, link) {
+        return None;
+    }
+    let (icmp, quoted) = (NETWORK + V4, NETWORK + quoted);
     let mut old = [v4(&ends.0), v4(&ends.1)];
     let mut new = [v4(&way.destination), v4(&way.source)];
     let mut old_outer: [u8; 8] = *outer.last_chunk()?;
@@ -83,10 +85,10 @@ fn error4(ctx: &TcContext, link: Link) -> Option<()> {
         bpf_l3_csum_replace(skb, quoted + 10, 0, inner as u64, 0);
         bpf_skb_store_bytes(skb, quoted + 12, new.as_ptr().cast(), 8, 0);
         rewrite_ports(skb, (icmp, quoted + V4), old_ports, way);
-        bpf_l3_csum_replace(skb, network + 10, 0, outer as u64, 0);
-        bpf_skb_store_bytes(skb, network + 12, new_outer.as_ptr().cast(), 8, 0);
+        bpf_l3_csum_replace(skb, NETWORK + 10, 0, outer as u64, 0);
+        bpf_skb_store_bytes(skb, NETWORK + 12, new_outer.as_ptr().cast(), 8, 0);
     }
-    send(skb, false, way);
+    send(skb, way);
     Some(())
 }
 
@@ -102,8 +104,10 @@ fn error6(ctx: &TcContext, link: Link) -> Option<()> {
     let mut old: [[u8; 16]; 2] = load_network(ctx, quoted + 8).map(halves)?;
     let ends = (Address::v6(old[0]), Address::v6(old[1]));
     let (way, old_ports) = way(ctx, ends, protocol, quoted + V6)?;
-    let network = linear::network(ctx, link)?;
-    let (icmp, quoted) = (network + V6, network + quoted);
+    if !has_ethernet(ctx, link) {
+        return None;
+    }
+    let (icmp, quoted) = (NETWORK + V6, NETWORK + quoted);
     let skb = ctx.skb.skb;
     // A checksum does not tell in which order words stand.
     let new = (&raw const way.source).cast_mut();
@@ -118,9 +122,9 @@ fn error6(ctx: &TcContext, link: Link) -> Option<()> {
         bpf_skb_store_bytes(skb, quoted + 24, (&raw const way.source).cast(), 16, 0);
         rewrite_ports(skb, (icmp, quoted + V6), old_ports, way);
         replace_addresses(skb, icmp + CHECKSUM, outer as u64, BPF_F_IPV6);
-        bpf_skb_store_bytes(skb, network + 8, new.cast(), 32, 0);
+        bpf_skb_store_bytes(skb, NETWORK + 8, new.cast(), 32, 0);
     }
-    send(skb, true, way);
+    send(skb, way);
     Some(())
 }
 

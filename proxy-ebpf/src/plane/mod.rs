@@ -10,13 +10,15 @@ mod dial;
 mod end;
 mod errors;
 mod mss;
+mod rate;
 mod sessions;
 mod translate;
 mod ways;
 
 pub use begin::{answered_anew, dialled, open, replaced, take_on};
 pub use dial::Pair;
-pub use end::{ended, established, give_up, plead_cut, refused};
+pub use end::{ended, established, give_up, is_cut, plead_cut, refused};
 pub use errors::error;
+pub use rate::Pleas;
 pub use sessions::began;
-pub use translate::{is_translated, translate};
+pub use translate::{is_of_target, is_translated, stays, translate};

@@ -12,7 +12,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use proxy_common::{
-    address::{Address, FlowKey, PROTOCOL_UDP},
+    address::{Address, Family, FlowKey, PROTOCOL_UDP},
     event::{KIND_PLANE, PlaneEvent, Plea},
     nat::Translation,
     outcome::Outcome,
@@ -20,10 +20,10 @@ use proxy_common::{
     parse::Link,
 };
 
-use super::mss::clamp;
+use super::{mss::clamp, rate};
 use crate::{
     exit::count,
-    linear::{self, Plain},
+    linear::{NETWORK, V4, V6, has_ethernet},
     maps::{EVENTS, NAT, QUIETLY},
 };
 
@@ -45,14 +45,33 @@ pub fn is_translated(key: &FlowKey) -> bool {
     unsafe { NAT.get(key) }.is_some()
 }
 
+/// Whether packets of this 5-tuple are what a target answers.
+#[inline(always)]
+pub fn is_of_target(key: &FlowKey) -> bool {
+    // SAFETY: a map value, valid for the program's run.
+    unsafe { NAT.get(key) }.is_some_and(|way| way.has(Translation::DOWN))
+}
+
+/// Why a packet cannot be sent on, if so.
+#[inline(always)]
+pub fn stays(packet: &Packet) -> Option<Outcome> {
+    match packet.hops {
+        0 => Some(Outcome::Untranslatable),
+        1 => Some(Outcome::Expired),
+        _ => None,
+    }
+}
+
 /// Rewrites a packet of a forwarded flow and sends it on.
 #[inline(always)]
 pub fn translate(skb: *mut __sk_buff, link: Link, packet: &Packet) -> Outcome {
+    if let Some(outcome) = stays(packet) {
+        return outcome;
+    }
     let link = matches!(link, Link::Ethernet).into();
     match plane_translate(skb, packet, link) {
         Sent::On => Outcome::Forwarded,
         Sent::TooBig => Outcome::TooBig,
-        Sent::Expired => Outcome::Expired,
         Sent::Untranslatable => Outcome::Untranslatable,
         Sent::Unknown => Outcome::NotOurs,
     }
@@ -64,7 +83,6 @@ pub fn translate(skb: *mut __sk_buff, link: Link, packet: &Packet) -> Outcome {
 enum Sent {
     On,
     TooBig,
-    Expired,
     Untranslatable,
     /// Its flow is no longer translated.
     Unknown,
@@ -80,40 +98,48 @@ fn plane_translate(skb: *mut __sk_buff, packet: *const Packet, link: u32) -> Sen
     // SAFETY: a map value, valid for the program's run.
     let Some(way) = (unsafe { NAT.get(&packet.key_inbound()) }) else { return Sent::Unknown };
     let ctx = TcContext::new(skb);
-    let Some(plain) = linear::plain(&ctx, link) else { return Sent::Untranslatable };
-    if plain.hops <= 1 {
-        return Sent::Expired;
+    if !has_ethernet(&ctx, link) {
+        return Sent::Untranslatable;
     }
-    if is_too_big(skb, packet, &plain, way) {
+    let is_v6 = matches!(packet.source.family(), Family::V6);
+    let transport = NETWORK + if is_v6 { V6 } else { V4 };
+    if is_too_big(skb, packet, transport, way) {
         tell_too_big(packet, way);
         return Sent::TooBig;
     }
     if packet.protocol != PROTOCOL_UDP && packet.segment.has(Segment::SYN) {
-        clamp(&ctx, plain.transport, way.mtu - plain.header_length() - TCP_HEADER);
+        clamp(&ctx, transport, way.mtu - (transport - NETWORK) - TCP_HEADER);
     }
-    if plain.is_v6 {
-        rewrite6(skb, packet, &plain, way);
+    if is_v6 {
+        rewrite6(skb, packet, way);
     } else {
-        rewrite4(skb, packet, &plain, way);
+        rewrite4(skb, packet, way);
     }
-    send(skb, plain.is_v6, way);
+    send(skb, way);
     Sent::On
 }
 
 /// Whether some segment is larger than the link on its way. What is small is not even
 /// looked at twice.
 #[inline(always)]
-fn is_too_big(skb: *mut __sk_buff, packet: &Packet, plain: &Plain, way: &Translation) -> bool {
-    if plain.header_length() + TCP_HEADER * 3 + packet.segment.payload <= way.mtu {
+fn is_too_big(skb: *mut __sk_buff, packet: &Packet, transport: u32, way: &Translation) -> bool {
+    if transport - NETWORK + TCP_HEADER * 3 + packet.segment.payload <= way.mtu {
         return false;
     }
-    let mut length = 0;
-    // SAFETY: the helper reads the context and writes one word.
-    unsafe { bpf_check_mtu(skb.cast(), way.interface, &mut length, 0, BPF_MTU_CHK_SEGS.into()) > 0 }
+    // SAFETY: the helper reads the context and one word, which it writes.
+    unsafe {
+        // Without a length of IP's it takes the frame's, and an interface without a link
+        // layer would seem to carry less.
+        let mut length = (*skb).len - NETWORK;
+        bpf_check_mtu(skb.cast(), way.interface, &mut length, 0, BPF_MTU_CHK_SEGS.into()) > 0
+    }
 }
 
 #[inline(never)]
 fn tell_too_big(packet: &Packet, way: &Translation) {
+    if !rate::may_plead() {
+        return;
+    }
     let Some(mut event) = EVENTS.reserve::<PlaneEvent>(0) else {
         count(Outcome::RingFull);
         return;
@@ -131,54 +157,53 @@ fn tell_too_big(packet: &Packet, way: &Translation) {
 }
 
 #[inline(always)]
-fn rewrite4(skb: *mut __sk_buff, packet: &Packet, plain: &Plain, way: &Translation) {
+fn rewrite4(skb: *mut __sk_buff, packet: &Packet, way: &Translation) {
     let mut old = [v4(&packet.source), v4(&packet.destination)];
     let mut new = [v4(&way.source), v4(&way.destination)];
     // SAFETY: two words each.
     let addresses = unsafe { bpf_csum_diff(old.as_mut_ptr(), 8, new.as_mut_ptr(), 8, 0) };
-    let hops = u16::from_ne_bytes([plain.hops, packet.protocol]);
-    let fewer = u16::from_ne_bytes([plain.hops - 1, packet.protocol]);
-    let checksum = plain.network + 10;
-    transport(skb, packet, plain, way, addresses as u64, 0);
+    let fewer = packet.hops - 1;
+    let old_word = u16::from_ne_bytes([packet.hops, packet.protocol]);
+    let new_word = u16::from_ne_bytes([fewer, packet.protocol]);
+    let checksum = NETWORK + 10;
+    transport(skb, packet, NETWORK + V4, way, (addresses as u64, 0));
     // SAFETY: the helpers write within the packet or fail; new headers are on the stack.
     unsafe {
         bpf_l3_csum_replace(skb, checksum, 0, addresses as u64, 0);
-        bpf_l3_csum_replace(skb, checksum, hops.into(), fewer.into(), 2);
-        let from = new.as_ptr().cast();
-        bpf_skb_store_bytes(skb, plain.network + 12, from, 8, 0);
-        let hops = plain.hops - 1;
-        bpf_skb_store_bytes(skb, plain.network + 8, (&raw const hops).cast(), 1, 0);
+        bpf_l3_csum_replace(skb, checksum, old_word.into(), new_word.into(), 2);
+        bpf_skb_store_bytes(skb, NETWORK + 12, new.as_ptr().cast(), 8, 0);
+        bpf_skb_store_bytes(skb, NETWORK + 8, (&raw const fewer).cast(), 1, 0);
     }
 }
 
 #[inline(always)]
-fn rewrite6(skb: *mut __sk_buff, packet: &Packet, plain: &Plain, way: &Translation) {
+fn rewrite6(skb: *mut __sk_buff, packet: &Packet, way: &Translation) {
     let mut old = [packet.source, packet.destination];
     let mut new = [way.source, way.destination];
     let (from, to) = (old.as_mut_ptr().cast(), new.as_mut_ptr().cast());
     // SAFETY: eight words each.
     let addresses = unsafe { bpf_csum_diff(from, 32, to, 32, 0) };
-    transport(skb, packet, plain, way, addresses as u64, BPF_F_IPV6);
+    let fewer = packet.hops - 1;
+    transport(skb, packet, NETWORK + V6, way, (addresses as u64, BPF_F_IPV6));
     // SAFETY: the helpers write within the packet or fail; new headers are on the stack.
     unsafe {
-        bpf_skb_store_bytes(skb, plain.network + 8, new.as_ptr().cast(), 32, 0);
-        let hops = plain.hops - 1;
-        bpf_skb_store_bytes(skb, plain.network + 7, (&raw const hops).cast(), 1, 0);
+        bpf_skb_store_bytes(skb, NETWORK + 8, new.as_ptr().cast(), 32, 0);
+        bpf_skb_store_bytes(skb, NETWORK + 7, (&raw const fewer).cast(), 1, 0);
     }
 }
 
-/// The ports, and the checksum over them and the addresses.
+/// The ports, and the checksum over them and the addresses: what these change of it, and
+/// with which flag. `at`: where the header is.
 #[inline(always)]
 fn transport(
     skb: *mut __sk_buff,
     packet: &Packet,
-    plain: &Plain,
+    at: u32,
     way: &Translation,
-    addresses: u64,
-    family: u64,
+    (addresses, family): (u64, u64),
 ) {
     let is_udp = packet.protocol == PROTOCOL_UDP;
-    let checksum = plain.transport + if is_udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
+    let checksum = at + if is_udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
     // No checksum at all is one of UDP's.
     let mangled = if is_udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
     let old = ports(packet.source_port, packet.destination_port);
@@ -187,7 +212,7 @@ fn transport(
     unsafe {
         replace_addresses(skb, checksum, addresses, family | mangled);
         bpf_l4_csum_replace(skb, checksum, old.into(), new.into(), 4 | mangled);
-        bpf_skb_store_bytes(skb, plain.transport, (&raw const new).cast(), 4, 0);
+        bpf_skb_store_bytes(skb, at, (&raw const new).cast(), 4, 0);
     }
 }
 
@@ -224,9 +249,9 @@ pub fn v4(address: &Address) -> u32 {
     word as u32
 }
 
-/// Has the packet leave by its way.
+/// Has the packet leave by its way. It begins with an Ethernet header.
 #[inline(always)]
-pub fn send(skb: *mut __sk_buff, is_v6: bool, way: &Translation) {
+pub fn send(skb: *mut __sk_buff, way: &Translation) {
     if way.has(Translation::BY_LINK) {
         // SAFETY: the helpers write within the packet or fail.
         unsafe {
@@ -238,7 +263,8 @@ pub fn send(skb: *mut __sk_buff, is_v6: bool, way: &Translation) {
     let mut hop: bpf_redir_neigh =
         // SAFETY: zeros are one.
         unsafe { core::mem::zeroed() };
-    if is_v6 {
+    // A router may be of the other family (RFC 5549).
+    if matches!(way.next_hop.family(), Family::V6) {
         hop.nh_family = AF_INET6;
         // SAFETY: an address has the size of what it is written to.
         unsafe { hop.__bindgen_anon_1.ipv6_nh = core::mem::transmute(way.next_hop) };

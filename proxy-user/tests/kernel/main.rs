@@ -13,6 +13,7 @@ mod network;
 mod odd;
 mod peers;
 mod plane;
+mod plane_edges;
 mod plane_random;
 mod policies;
 mod rows;
