@@ -129,7 +129,8 @@ pub fn assign(namespace: &Namespace, interface: &str, addresses: &[&str]) -> Res
     Ok(())
 }
 
-const fn v4(octets: [u8; 4]) -> IpAddr {
+/// An IPv4 address.
+pub const fn v4(octets: [u8; 4]) -> IpAddr {
     let [a, b, c, d] = octets;
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
 }
@@ -138,6 +139,7 @@ const fn unique_local(host: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, host))
 }
 
-const fn v6(network: u16, host: u16) -> IpAddr {
+/// An address of the lab, in the network of this number.
+pub const fn v6(network: u16, host: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, network, 0, 0, 0, 0, host))
 }

@@ -35,6 +35,7 @@ pub mod talk;
 pub mod tls;
 pub mod tmpfs;
 pub mod trusting;
+pub mod tunnel;
 pub mod udp;
 pub mod wait;
 pub mod web;

@@ -1,24 +1,19 @@
 //! Kinds of interfaces that services are reached by: each is watched, and what comes by
 //! it is judged and recorded like any other.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::Path,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tempfile::TempDir;
 use weir_tests::{
     client::{self, Refusal},
     lab::{Lab, assign},
-    names,
     ns::{Namespace, link},
-    program::Program,
     scenario::{self, BRIEF, PLANES, Servers},
     server::Behaviour,
     skip::skip,
-    wait::{SOON, holds},
+    tunnel::{TUNNEL, Tunnel},
+    wait::SOON,
     weir::Weir,
 };
 
@@ -98,30 +93,10 @@ fn a_bridge_of_containers() -> Result<()> {
 #[test]
 fn a_tunnel_without_a_link_layer() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
-    if !Path::new("/dev/net/tun").exists() {
-        skip("this kernel has no tun devices");
-        return Ok(());
-    }
-    // Both ends of a VPN as WireGuard makes one, its packets carried in UDP.
-    let dir = TempDir::with_prefix(names::prefix())?;
-    let end = |namespace, near: &str, far: &str| {
-        let arguments = [
-            // Not connected: else the first end gives up on hearing that the other is not
-            // there yet.
-            format!("UDP4-DATAGRAM:{far}:9999,bind={near}:9999"),
-            "TUN,tun-type=tun,iff-no-pi,iff-up,tun-name=tun0".to_owned(),
-        ];
-        Program::spawn(namespace, "socat", &arguments, &dir.path().join(near))
-    };
-    let _ends = (
-        end(&lab.server, "198.18.0.1", "198.18.0.2")?,
-        end(&lab.neighbours, "198.18.0.2", "198.18.0.1")?,
-    );
-    let is_up = |namespace: &Namespace| namespace.ip("link show tun0").is_ok();
-    assert!(holds(SOON, || is_up(&lab.server) && is_up(&lab.neighbours)));
-    assign_both(&lab.server, "tun0", SERVER)?;
-    assign_clients(&lab.neighbours, "tun0")?;
-    judged_and_recorded(&lab, &lab.neighbours, "tun0")
+    let Some(_tunnel) = Tunnel::for_test(&lab)? else { return Ok(()) };
+    assign_both(&lab.server, TUNNEL, SERVER)?;
+    assign_clients(&lab.neighbours, TUNNEL)?;
+    judged_and_recorded(&lab, &lab.neighbours, TUNNEL)
 }
 
 #[test]

@@ -91,8 +91,7 @@ fn read(to: IpAddr, answer: &[u8]) -> Egress {
             let metrics = find(attributes, RTA_METRICS);
             let mtu = metrics.and_then(|metrics| find(metrics, RTAX_MTU)).and_then(word);
             let source = find(attributes, RTA_PREFSRC).and_then(ip_of);
-            // A neighbour of the other family is none that packets are sent to by address.
-            match source.filter(|_| next_hop.is_ipv4() == to.is_ipv4()) {
+            match source {
                 Some(source) => Egress::Link { interface, next_hop, source, mtu },
                 None => Egress::None,
             }
