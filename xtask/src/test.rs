@@ -155,6 +155,9 @@ fn climb(rung: &Rung) -> Result<Counts> {
         Tests::Asked(arguments) => {
             let mut command = cargo();
             command.args(["test", "--no-fail-fast"]).args(arguments);
+            // Many wait, for a timeout of TCP's or of a provider's.
+            let threads = 2 * thread::available_parallelism()?.get();
+            command.env("RUST_TEST_THREADS", threads.to_string());
             tested(object_from_here(&mut command))
         }
         Tests::Of(package) => in_lanes(&programs::of(package)?, 1),
