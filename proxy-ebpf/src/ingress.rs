@@ -18,8 +18,7 @@ use crate::{
     handshake, log,
     lookup::{Policy, is_answer, is_local, is_served, listener, now, policy, verdict},
     maps::{EVENTS, FLOWS, PARKED, QUIETLY},
-    newcomer,
-    plane::{self, is_translated},
+    newcomer, plane,
 };
 
 /// Where a packet came in.
@@ -36,7 +35,7 @@ pub struct Arrival {
 pub enum Step {
     /// Leave.
     Exit(Outcome),
-    /// Rewrite it and send it on: [`crate::plane::translate`].
+    /// Rewrite it and send it on, where its flow is forwarded: [`crate::plane::translate`].
     Forward,
     /// Begin a flow with it: [`crate::newcomer::begin`].
     Begin,
@@ -53,10 +52,7 @@ pub fn inbound(packet: &Packet, arrival: Arrival) -> Step {
     if !is_served(packet.protocol, packet.destination_port) {
         let (from, to) = (packet.source_port, packet.destination_port);
         let answers = arrival.follows && is_answer(policy.root, packet.protocol, from, to);
-        if answers && is_translated(&key) {
-            return Step::Forward;
-        }
-        return Step::Exit(Outcome::NotOurs);
+        return if answers { Step::Forward } else { Step::Exit(Outcome::NotOurs) };
     }
     if packet.protocol == PROTOCOL_UDP {
         return match datagram::flow(&key) {

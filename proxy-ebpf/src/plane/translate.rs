@@ -6,8 +6,7 @@ use aya_ebpf::{
         bpf_redir_neigh,
     },
     helpers::{
-        bpf_check_mtu, bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect,
-        bpf_redirect_neigh, bpf_skb_store_bytes,
+        bpf_check_mtu, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -23,7 +22,7 @@ use proxy_common::{
 use super::{mss::clamp, rate};
 use crate::{
     exit::count,
-    linear::{NETWORK, V4, V6, has_ethernet},
+    linear::{NETWORK, V4, V6, has_ethernet, load},
     maps::{EVENTS, NAT, QUIETLY},
 };
 
@@ -62,61 +61,44 @@ pub fn stays(packet: &Packet) -> Option<Outcome> {
     }
 }
 
-/// Rewrites a packet of a forwarded flow and sends it on.
+/// Rewrites a packet of a forwarded flow and sends it on. One of no such flow is not Weir's.
 #[inline(always)]
 pub fn translate(skb: *mut __sk_buff, link: Link, packet: &Packet) -> Outcome {
-    if let Some(outcome) = stays(packet) {
-        return outcome;
-    }
-    let link = matches!(link, Link::Ethernet).into();
-    match plane_translate(skb, packet, link) {
-        Sent::On => Outcome::Forwarded,
-        Sent::TooBig => Outcome::TooBig,
-        Sent::Untranslatable => Outcome::Untranslatable,
-        Sent::Unknown => Outcome::NotOurs,
-    }
-}
-
-/// What became of a packet.
-#[repr(u8)]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    On,
-    TooBig,
-    Untranslatable,
-    /// Its flow is no longer translated.
-    Unknown,
+    plane_translate(skb, packet, matches!(link, Link::Ethernet).into())
 }
 
 /// [`translate`], verified by itself.
 #[inline(never)]
 #[unsafe(no_mangle)]
-fn plane_translate(skb: *mut __sk_buff, packet: *const Packet, link: u32) -> Sent {
+fn plane_translate(skb: *mut __sk_buff, packet: *const Packet, link: u32) -> Outcome {
     // SAFETY: made from a reference that is held for the call.
-    let Some(packet) = (unsafe { packet.as_ref() }) else { return Sent::Unknown };
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return Outcome::NotOurs };
     let link = if link == 0 { Link::None } else { Link::Ethernet };
     // SAFETY: a map value, valid for the program's run.
-    let Some(way) = (unsafe { NAT.get(&packet.key_inbound()) }) else { return Sent::Unknown };
+    let Some(way) = (unsafe { NAT.get(&packet.key_inbound()) }) else { return Outcome::NotOurs };
+    if let Some(outcome) = stays(packet) {
+        return outcome;
+    }
     let ctx = TcContext::new(skb);
     if !has_ethernet(&ctx, link) {
-        return Sent::Untranslatable;
+        return Outcome::Untranslatable;
     }
     let is_v6 = matches!(packet.source.family(), Family::V6);
     let transport = NETWORK + if is_v6 { V6 } else { V4 };
     if is_too_big(skb, packet, transport, way) {
         tell_too_big(packet, way);
-        return Sent::TooBig;
+        return Outcome::TooBig;
     }
     if packet.protocol != PROTOCOL_UDP && packet.segment.has(Segment::SYN) {
         clamp(&ctx, transport, way.mtu - (transport - NETWORK) - TCP_HEADER);
     }
     if is_v6 {
-        rewrite6(skb, packet, way);
+        rewrite6(&ctx, packet, way);
     } else {
-        rewrite4(skb, packet, way);
+        rewrite4(&ctx, packet, way);
     }
     send(skb, way);
-    Sent::On
+    Outcome::Forwarded
 }
 
 /// Whether some segment is larger than the link on its way. What is small is not even
@@ -156,51 +138,82 @@ fn tell_too_big(packet: &Packet, way: &Translation) {
     event.submit(QUIETLY);
 }
 
+/// From the hops to the ports of an IPv4 header without options. Its own checksum is made up
+/// for by hand (RFC 1624): one write in place of four.
 #[inline(always)]
-fn rewrite4(skb: *mut __sk_buff, packet: &Packet, way: &Translation) {
-    let mut old = [v4(&packet.source), v4(&packet.destination)];
-    let mut new = [v4(&way.source), v4(&way.destination)];
-    // SAFETY: two words each.
-    let addresses = unsafe { bpf_csum_diff(old.as_mut_ptr(), 8, new.as_mut_ptr(), 8, 0) };
+fn rewrite4(ctx: &TcContext, packet: &Packet, way: &Translation) {
+    let changes = difference(packet, way);
+    transport(ctx.skb.skb, packet, NETWORK + V4, way, (changes, 0));
+    let Some(checksum) = load(ctx, NETWORK + 10) else { return };
     let fewer = packet.hops - 1;
-    let old_word = u16::from_ne_bytes([packet.hops, packet.protocol]);
-    let new_word = u16::from_ne_bytes([fewer, packet.protocol]);
-    let checksum = NETWORK + 10;
-    transport(skb, packet, NETWORK + V4, way, (addresses as u64, 0));
-    // SAFETY: the helpers write within the packet or fail; new headers are on the stack.
+    let hops = u16::from_ne_bytes([packet.hops, packet.protocol]);
+    let hops = u32::from(u16::from_ne_bytes([fewer, packet.protocol])) + u32::from(!hops);
+    let sum = u64::from(!u16::from_ne_bytes(checksum)) + u64::from(hops) + u64::from(changes);
+    let [high, low] = (!fold16(sum)).to_ne_bytes();
+    let [a, b, c, d] = v4(&way.source).to_ne_bytes();
+    let [e, f, g, h] = v4(&way.destination).to_ne_bytes();
+    let [i, j, k, l] = ports(way.source_port, way.destination_port).to_ne_bytes();
+    let new = [fewer, packet.protocol, high, low, a, b, c, d, e, f, g, h, i, j, k, l];
+    write(ctx, NETWORK + 8, &new);
+}
+
+/// From the hops to the ports of an IPv6 header without extensions.
+#[inline(always)]
+fn rewrite6(ctx: &TcContext, packet: &Packet, way: &Translation) {
+    #[repr(C, packed)]
+    struct New(u8, [Address; 2], u32);
+    let changes = difference(packet, way);
+    transport(ctx.skb.skb, packet, NETWORK + V6, way, (changes, BPF_F_IPV6));
+    let ports = ports(way.source_port, way.destination_port);
+    write(ctx, NETWORK + 7, &New(packet.hops - 1, [way.source, way.destination], ports));
+}
+
+/// Writes into a header.
+#[inline(always)]
+fn write<T>(ctx: &TcContext, at: u32, new: &T) {
+    // SAFETY: the helper reads what is borrowed, and writes within the packet or fails.
     unsafe {
-        bpf_l3_csum_replace(skb, checksum, 0, addresses as u64, 0);
-        bpf_l3_csum_replace(skb, checksum, old_word.into(), new_word.into(), 2);
-        bpf_skb_store_bytes(skb, NETWORK + 12, new.as_ptr().cast(), 8, 0);
-        bpf_skb_store_bytes(skb, NETWORK + 8, (&raw const fewer).cast(), 1, 0);
-    }
+        bpf_skb_store_bytes(ctx.skb.skb, at, (&raw const *new).cast(), size_of::<T>() as u32, 0)
+    };
+}
+
+/// What other addresses change of a sum over them (RFC 1624).
+#[inline(always)]
+fn difference(packet: &Packet, way: &Translation) -> u32 {
+    let sum = add(&way.source, false) + add(&way.destination, false);
+    fold32(sum + add(&packet.source, true) + add(&packet.destination, true))
+}
+
+/// The sum of an address's words, or of their complements.
+#[inline(always)]
+fn add(address: &Address, complement: bool) -> u64 {
+    let flip = if complement { u64::MAX } else { 0 };
+    let [a, b] = address.words().map(|word| word ^ flip);
+    (a >> 32) + (a & u64::from(u32::MAX)) + (b >> 32) + (b & u64::from(u32::MAX))
 }
 
 #[inline(always)]
-fn rewrite6(skb: *mut __sk_buff, packet: &Packet, way: &Translation) {
-    let mut old = [packet.source, packet.destination];
-    let mut new = [way.source, way.destination];
-    let (from, to) = (old.as_mut_ptr().cast(), new.as_mut_ptr().cast());
-    // SAFETY: eight words each.
-    let addresses = unsafe { bpf_csum_diff(from, 32, to, 32, 0) };
-    let fewer = packet.hops - 1;
-    transport(skb, packet, NETWORK + V6, way, (addresses as u64, BPF_F_IPV6));
-    // SAFETY: the helpers write within the packet or fail; new headers are on the stack.
-    unsafe {
-        bpf_skb_store_bytes(skb, NETWORK + 8, new.as_ptr().cast(), 32, 0);
-        bpf_skb_store_bytes(skb, NETWORK + 7, (&raw const fewer).cast(), 1, 0);
-    }
+fn fold32(sum: u64) -> u32 {
+    let sum = (sum >> 32) + (sum & u64::from(u32::MAX));
+    ((sum >> 32) + sum) as u32
 }
 
-/// The ports, and the checksum over them and the addresses: what these change of it, and
-/// with which flag. `at`: where the header is.
+#[inline(always)]
+fn fold16(sum: u64) -> u16 {
+    let sum = fold32(sum);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    ((sum >> 16) + sum) as u16
+}
+
+/// The checksum over the ports and addresses: what these change of it, and with which flag.
+/// `at`: where the header is.
 #[inline(always)]
 fn transport(
     skb: *mut __sk_buff,
     packet: &Packet,
     at: u32,
     way: &Translation,
-    (addresses, family): (u64, u64),
+    (addresses, family): (u32, u64),
 ) {
     let is_udp = packet.protocol == PROTOCOL_UDP;
     let checksum = at + if is_udp { UDP_CHECKSUM } else { TCP_CHECKSUM };
@@ -210,9 +223,8 @@ fn transport(
     let new = ports(way.source_port, way.destination_port);
     // SAFETY: the helpers write within the packet or fail.
     unsafe {
-        replace_addresses(skb, checksum, addresses, family | mangled);
+        replace_addresses(skb, checksum, addresses.into(), family | mangled);
         bpf_l4_csum_replace(skb, checksum, old.into(), new.into(), 4 | mangled);
-        bpf_skb_store_bytes(skb, at, (&raw const new).cast(), 4, 0);
     }
 }
 
