@@ -15,6 +15,7 @@
 pub mod address;
 pub mod attempt;
 pub mod balance;
+pub mod classes;
 pub mod country;
 pub mod event;
 pub mod flow;
@@ -23,7 +24,6 @@ pub mod outcome;
 pub mod packet;
 pub mod parse;
 pub mod plain;
-pub mod policy;
 pub mod reason;
 pub mod tables;
 pub mod tcp;
@@ -32,4 +32,4 @@ pub mod verdict;
 
 /// Version of every layout in this crate. Part of the pin path, so that a daemon
 /// never reads maps that another layout wrote.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;

@@ -1,23 +1,17 @@
 //! Keys and values of the kernel maps that the daemon fills.
 
-use crate::{
-    address::{Address, Family, PROTOCOL_UDP},
-    policy::TableId,
-};
+use crate::address::{Address, Family, PROTOCOL_UDP};
 
 /// How many services one set of maps can name, over its life.
 pub const MAX_SERVICES: u32 = 1024;
-/// Prefixes that each of the longest-prefix maps holds.
-pub const MAX_PREFIXES: u32 = 4_194_304;
 /// Entries that the listener map holds: two generations, for a moment.
 pub const MAX_LISTENERS: u32 = 65_536;
 /// Handshakes under way that are remembered; further ones push the oldest out.
 pub const MAX_HALF_OPEN: u32 = 65_536;
 /// What the host itself asks over UDP and is remembered; further ones push the oldest out.
 pub const MAX_QUESTIONS: u32 = 32_768;
-/// Slots for [`crate::policy::Rules`]: two generations of every service's own
-/// layer and the global one.
-pub const MAX_RULES: u32 = 2 * (MAX_SERVICES + 1);
+/// Tables of verdicts: of the generation in force, and of the one that comes next.
+pub const SETS: u32 = 2;
 
 /// A service's number in the kernel, below [`MAX_SERVICES`]: stable for the life
 /// of the pinned maps, so counters keep their meaning over reloads and restarts.
@@ -116,13 +110,11 @@ pub struct Listener {
     pub flags: u16,
     /// The service that listens; meaningless without [`Listener::SERVES`].
     pub service: ServiceSlot,
-    /// Slot of the service's own rules.
-    pub own_rules: u32,
-    /// Slot of the global rules of the same generation.
-    pub global_rules: u32,
+    /// Where the service's verdicts begin: there is one for each class.
+    pub verdicts: u32,
 }
 
-const _: () = assert!(size_of::<Listener>() == 12);
+const _: () = assert!(size_of::<Listener>() == 8);
 
 impl Listener {
     /// A service listens here (a wildcard entry may be there only for
@@ -140,36 +132,26 @@ impl Listener {
     /// The kernel plane forwards what comes here, as far as it can; the relay serves the
     /// rest.
     pub const FORWARDED: u16 = 1 << 5;
+    /// Of an odd generation: which of the two sets of tables is its own.
+    pub const ODD: u16 = 1 << 6;
 
     /// Whether every flag is set.
     #[inline(always)]
     pub const fn has(&self, flags: u16) -> bool {
         self.flags & flags == flags
     }
+
+    /// Which set of tables is its generation's, below [`SETS`].
+    #[inline(always)]
+    pub const fn set(&self) -> u32 {
+        self.has(Self::ODD) as u32
+    }
 }
 
-/// Data of an IPv4 longest-prefix key: prefix length 32 + n.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prefix4 {
-    /// The table, exact. In memory order it stands before the address.
-    pub table: TableId,
-    /// Network byte order.
-    pub address: [u8; 4],
+/// Which set of tables is a generation's, below [`SETS`].
+pub const fn set_of(generation: u32) -> u32 {
+    generation % SETS
 }
-
-/// Data of an IPv6 longest-prefix key: prefix length 32 + n.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prefix6 {
-    /// The table, exact. In memory order it stands before the address.
-    pub table: TableId,
-    /// Network byte order.
-    pub address: [u8; 16],
-}
-
-/// Bits of the table number before the address in a longest-prefix key.
-pub const TABLE_BITS: u32 = 32;
 
 /// Denials of one service for one reason, on one CPU.
 #[repr(C)]

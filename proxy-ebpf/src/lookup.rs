@@ -6,15 +6,15 @@ use aya_ebpf::{
 };
 use proxy_common::{
     address::Address,
-    country::Country,
+    classes::VERDICTS as VERDICTS_OF_CHUNK,
     packet::Packet,
-    policy::{CidrFlags, TableId},
-    tables::{Listener, ListenerKey, PORT_WORDS, Prefix4, Prefix6, Root, TABLE_BITS, port_bit},
-    verdict::{Judgement, Tables, admit},
+    tables::{Listener, ListenerKey, PORT_WORDS, Root, port_bit},
+    verdict::{Judgement, Verdict},
 };
 
-use crate::maps::{
-    CIDRS4, CIDRS6, COUNTRIES4, COUNTRIES6, LISTENERS, LOCALS4, LOCALS6, PORTS, ROOT, RULES,
+use crate::{
+    classes::class,
+    maps::{LISTENERS, LOCALS4, LOCALS6, PORTS, ROOT, VERDICTS},
 };
 
 /// Coarse monotonic clock, nanoseconds.
@@ -101,39 +101,16 @@ pub fn is_local(address: &Address) -> bool {
     }
 }
 
-/// Judges a packet's source for a listener. Rules that are missing deny nothing
+/// Judges a packet's source for a listener. Tables that are missing deny nothing
 /// here: the relay stands behind, and a generation is complete before it is named.
 #[inline(always)]
 pub fn verdict(packet: &Packet, listener: &Listener) -> Option<Judgement> {
     if listener.has(Listener::BY_NAME) {
         return Some(Judgement::default());
     }
-    let global = RULES.get(listener.global_rules)?;
-    let own = RULES.get(listener.own_rules)?;
-    Some(admit(&KernelTables, global, own, &packet.source))
-}
-
-struct KernelTables;
-
-impl Tables for KernelTables {
-    #[inline(always)]
-    fn cidr(&self, table: TableId, address: &Address) -> CidrFlags {
-        let flags = match address.as_v4() {
-            Some(address) => CIDRS4.get(Key::new(TABLE_BITS + 32, Prefix4 { table, address })),
-            None => {
-                CIDRS6.get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets() }))
-            }
-        };
-        flags.map_or(CidrFlags::NONE, |flags| CidrFlags(*flags))
-    }
-
-    #[inline(always)]
-    fn country(&self, table: TableId, address: &Address) -> Option<Country> {
-        let stored = match address.as_v4() {
-            Some(address) => COUNTRIES4.get(Key::new(TABLE_BITS + 32, Prefix4 { table, address })),
-            None => COUNTRIES6
-                .get(Key::new(TABLE_BITS + 128, Prefix6 { table, address: address.octets() })),
-        };
-        Country::from_stored(*stored? as u16)
-    }
+    let set = listener.set();
+    let class = class(set, &packet.source)?;
+    let place = listener.verdicts + u32::from(class);
+    let chunk = VERDICTS.get_value(set, &(place / VERDICTS_OF_CHUNK as u32))?;
+    Some(Verdict(chunk[place as usize % VERDICTS_OF_CHUNK]).peer())
 }

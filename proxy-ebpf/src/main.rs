@@ -12,6 +12,7 @@
 mod atomics;
 #[cfg(feature = "bench")]
 mod bench;
+mod classes;
 mod datagram;
 mod deny;
 mod egress;
@@ -46,10 +47,7 @@ use crate::{
 /// Verdict and counting on the way in, Ethernet.
 #[classifier]
 pub fn weir_ingress(ctx: TcContext) -> i32 {
-    if passes_by(&ctx, Link::Ethernet, Side::Destination) {
-        return tc_exit(Outcome::NotOurs);
-    }
-    tc_exit(inbound_ethernet(ctx.skb.skb))
+    ingress(&ctx)
 }
 
 /// Verdict and counting on the way in, for interfaces without a link layer.
@@ -64,10 +62,7 @@ pub fn weir_ingress_l3(ctx: TcContext) -> i32 {
 /// Counting on the way out, Ethernet.
 #[classifier]
 pub fn weir_egress(ctx: TcContext) -> i32 {
-    if passes_by(&ctx, Link::Ethernet, Side::Source) {
-        return tc_exit(Outcome::NotOurs);
-    }
-    tc_exit(outbound_ethernet(ctx.skb.skb))
+    egress(&ctx)
 }
 
 /// Counting on the way out, for interfaces without a link layer.
@@ -89,6 +84,22 @@ pub fn weir_xdp(ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn weir_xdp_frags(ctx: XdpContext) -> u32 {
     xdp_exit(xdp_inbound(&ctx))
+}
+
+#[inline(always)]
+fn ingress(ctx: &TcContext) -> i32 {
+    if passes_by(ctx, Link::Ethernet, Side::Destination) {
+        return tc_exit(Outcome::NotOurs);
+    }
+    tc_exit(inbound_ethernet(ctx.skb.skb))
+}
+
+#[inline(always)]
+fn egress(ctx: &TcContext) -> i32 {
+    if passes_by(ctx, Link::Ethernet, Side::Source) {
+        return tc_exit(Outcome::NotOurs);
+    }
+    tc_exit(outbound_ethernet(ctx.skb.skb))
 }
 
 // Functions of their own: what passes by meets none of their code, and the stack is left

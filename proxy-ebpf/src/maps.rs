@@ -1,24 +1,25 @@
 //! The maps. Sizes that the configuration sets are overridden on loading.
 
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
-    macros::map,
+    bindings::{BPF_F_INNER_MAP, BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
+    btf_maps,
+    macros::{btf_map, map},
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use proxy_common::{
     address::FlowKey,
     attempt,
+    classes::{Chunk4, Chunk6, ChunkVerdicts, Root6, Roots4},
     flow::{FlowId, FlowState},
     nat::{
         Backends, BackendsKey, MAX_BACKENDS, MAX_DIALS, MAX_ROUTES, MAX_TARGET_SLOTS, Route,
         SESSION_COUNTERS, TargetName, Translation,
     },
     outcome::OUTCOMES,
-    policy::Rules,
     reason::KERNEL_REASONS,
     tables::{
-        DenialCount, Listener, ListenerKey, MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES,
-        MAX_QUESTIONS, MAX_RULES, MAX_SERVICES, PORT_WORDS, Prefix4, Prefix6, Root, ServiceName,
+        DenialCount, Listener, ListenerKey, MAX_HALF_OPEN, MAX_LISTENERS, MAX_QUESTIONS,
+        MAX_SERVICES, PORT_WORDS, Root, SETS, ServiceName,
     },
     udp::Question,
 };
@@ -43,25 +44,29 @@ pub static PORTS: Array<u64> = Array::with_max_entries(2 * PORT_WORDS, 0);
 pub static LISTENERS: HashMap<ListenerKey, Listener> =
     HashMap::with_max_entries(MAX_LISTENERS, BPF_F_NO_PREALLOC);
 
-/// Layers of restrictions; two generations use different slots.
+/// Where the search for the class of an IPv4 address begins, for two generations.
 #[map]
-pub static RULES: Array<Rules> = Array::with_max_entries(MAX_RULES, 0);
+pub static ROOTS4: Array<Roots4> = Array::with_max_entries(SETS, 0);
 
-/// CIDR tables, IPv4.
+/// Where that of an IPv6 address begins.
 #[map]
-pub static CIDRS4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
+pub static ROOTS6: Array<Root6> = Array::with_max_entries(SETS, 0);
 
-/// CIDR tables, IPv6.
-#[map]
-pub static CIDRS6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
+/// Ranges of IPv4, for two generations: each has as many chunks as it needs.
+#[btf_map]
+pub static CLASSES4: InSets<Chunk4> = InSets::new();
 
-/// Country tables, IPv4.
-#[map]
-pub static COUNTRIES4: LpmTrie<Prefix4, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
+/// Ranges of IPv6.
+#[btf_map]
+pub static CLASSES6: InSets<Chunk6> = InSets::new();
 
-/// Country tables, IPv6.
-#[map]
-pub static COUNTRIES6: LpmTrie<Prefix6, u32> = LpmTrie::with_max_entries(MAX_PREFIXES, 0);
+/// Verdicts on classes, service by service.
+#[btf_map]
+pub static VERDICTS: InSets<ChunkVerdicts> = InSets::new();
+
+/// An array of a size of its own for each of two generations.
+type InSets<T> =
+    btf_maps::ArrayOfMaps<btf_maps::Array<T, 1, { BPF_F_INNER_MAP as usize }>, { SETS as usize }>;
 
 /// Prefixes local to this host, from its routing table, IPv4.
 #[map]

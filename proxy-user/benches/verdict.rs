@@ -1,147 +1,126 @@
-//! The verdict's cost in nanoseconds a packet, net of an empty program.
-//!
-//! `BPF_PROG_TEST_RUN` repeats an XDP program on one buffer; the programs write the
-//! next of 2^32 sources into it each time. Rounds of both programs alternate, so
-//! that a machine that slows down slows both. Prints one JSON object a case.
+//! What packets cost in the kernel, in nanoseconds each, net of an empty program in the same
+//! place; and how long a policy takes to come in force. Prints one JSON object a figure.
 
-use std::{collections::HashSet, env, error::Error, fs, path::Path, sync::Arc, time::Duration};
+#[path = "../tests/kernel/frames.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod frames;
+#[path = "verdict/kernel.rs"]
+mod kernel;
+#[path = "verdict/policies.rs"]
+mod policies;
 
-use aya::programs::{TestRun, TestRunOptions};
-use ipnet::{IpNet, Ipv4Net};
-use proxy_common::{
-    address::PROTOCOL_TCP,
-    country::{Country, CountrySet},
-    policy::{CidrFlags, Rules},
+use std::{env, error::Error, fs, path::Path, time::Instant};
+
+use proxy_common::packet::Segment;
+use proxy_user::geo::Database;
+use serde_json::{Value, json};
+
+use crate::{
+    frames::syn,
+    kernel::{Client, Kernel, PACKETS, TC, XDP},
+    policies::{Family, Places, allowing_nobody, generation, telling},
 };
-use proxy_user::{
-    config::{Listen, ListenAddress},
-    datapath::{CountryTable, Generation, Maps, Programs, ServiceEntry, load_other},
-    geo::Database,
-};
 
-const PACKETS: u32 = 100_000;
-const ROUNDS: usize = 15;
-const PROGRAMS: [&str; 2] = ["weir_bench_verdict", "weir_bench_empty"];
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::var_os("WEIR_BENCH_OBJECT")
-        .ok_or("WEIR_BENCH_OBJECT: `cargo xtask bench verdict` sets it")?;
+/// As many clients as the fast caches have room for, and more; as exponents of two.
+const FEW: u32 = 10;
+const MANY: u32 = 15;
+
+fn main() -> Result {
+    let place = |name: &str| {
+        env::var_os(name).ok_or(format!("{name}: `cargo xtask bench verdict` sets it"))
+    };
     // The loader wants 8-byte alignment, which Vec gives at this size.
-    let object = fs::read(path)?;
-    let database = env::var_os("WEIR_BENCH_DATABASE")
-        .ok_or("WEIR_BENCH_DATABASE: `cargo xtask bench verdict` sets it")?;
-    let countries = Countries::read(Path::new(&database))?;
-    for prefixes in [10, 1_000, 100_000] {
-        for countries in [None, Some(&countries)] {
-            case(&object, prefixes, countries)?;
+    let object = fs::read(place("WEIR_BENCH_OBJECT")?)?;
+    let database = place("WEIR_BENCH_DATABASE")?;
+    known(&object)?;
+    denied(&object)?;
+    let began = Instant::now();
+    let opened = Database::open(Path::new(&database))?;
+    let opening = began.elapsed();
+    let began = Instant::now();
+    let places = Places::read(&opened);
+    let reading = began.elapsed();
+    let of = json!({ "open_ms": opening.as_millis(), "prefixes_ms": reading.as_millis() });
+    sizes(&object, &places, &of)
+}
+
+/// Packets of established flows.
+fn known(object: &[u8]) -> Result {
+    let mut kernel = Kernel::new(object)?;
+    kernel.install(&generation(Family::V4, 10, None)?)?;
+    for clients in [FEW, MANY] {
+        let client = Client::v4(&syn("10.0.0.7", "192.0.2.1"), clients);
+        kernel.open(&client)?;
+        let data = client.sends(&client.frame.segment(Segment::ACK, 8, 101, 40));
+        let figure = kernel.warm(&TC, &data, PACKETS)?;
+        let cold = kernel.cold(&TC, &data)?;
+        say(&json!({
+            "figure": "established", "hook": "tc", "flows": 1 << clients, "warm": figure, "cold": cold,
+        }));
+    }
+    Ok(())
+}
+
+/// Packets of clients that are denied, with few prefixes.
+fn denied(object: &[u8]) -> Result {
+    let mut kernel = Kernel::new(object)?;
+    kernel.install(&allowing_nobody()?)?;
+    let v4 = syn("10.0.0.7", "192.0.2.1");
+    let v6 = syn("2001:db8:1::7", "2001:db8::1");
+    for hook in [&TC, &XDP] {
+        let again = Client::v4(&v4, FEW);
+        // Each attempt once, so that all are known.
+        kernel.run(hook.judges, &again, 1 << FEW)?;
+        for (kind, client) in
+            [("repeat", again), ("new", Client::v4(&v4, 32)), ("new", Client::v6(&v6))]
+        {
+            let figure = kernel.warm(hook, &client, PACKETS)?;
+            let cold = kernel.cold(hook, &client)?;
+            let family = if client.frame.from.is_ipv4() { 4 } else { 6 };
+            say(&json!({
+                "figure": kind, "hook": hook.name, "family": family, "warm": figure, "cold": cold,
+            }));
         }
     }
     Ok(())
 }
 
-fn case(object: &[u8], prefixes: u32, countries: Option<&Countries>) -> Result<(), Box<dyn Error>> {
-    let (mut programs, mut maps) = load_other(object)?;
-    maps.tables.set_locals(&["192.0.2.1/32".parse()?])?;
-    maps.tables.install(&generation(prefixes, countries)?)?;
-    let mut figures: [Vec<u64>; 2] = Default::default();
-    for _ in 0..ROUNDS {
-        for (program, figures) in PROGRAMS.into_iter().zip(&mut figures) {
-            figures.push(round(&mut programs, program)?);
+/// Verdicts by tables of every size, and how long these take to come in force.
+fn sizes(object: &[u8], places: &Places, read: &Value) -> Result {
+    let clients = [
+        (Family::V4, Client::v4(&syn("10.0.0.7", "192.0.2.1"), 32)),
+        (Family::V6, Client::v6(&syn("2001:db8:1::7", "2001:db8::1"))),
+    ];
+    for (family, client) in clients {
+        for prefixes in [10, 1_000, 100_000, 1_000_000] {
+            for everywhere in [None, Some(places)] {
+                let mut kernel = Kernel::new(object)?;
+                let input = telling(family, prefixes, everywhere)?;
+                let began = Instant::now();
+                let generation = input.compiled()?;
+                let compiling = began.elapsed();
+                let began = Instant::now();
+                kernel.install(&generation)?;
+                let installing = began.elapsed();
+                let figure = kernel.warm(&XDP, &client, PACKETS)?;
+                let cold = kernel.cold(&XDP, &client)?;
+                let size = generation.classes.size();
+                say(&json!({
+                    "figure": "verdict", "hook": "xdp", "family": family.number(), "cidrs": prefixes,
+                    "countries": everywhere.map_or(0, Places::count), "warm": figure, "cold": cold,
+                    "ranges_v4": size.ranges4, "ranges_v6": size.ranges6,
+                    "classes": size.classes, "bytes": size.bytes,
+                    "compile_ms": compiling.as_millis(), "install_ms": installing.as_millis(),
+                    "database": everywhere.map(|_| read),
+                }));
+            }
         }
-        drain(&mut maps);
     }
-    let [verdict, empty] = figures.map(|mut rounds| {
-        rounds.sort_unstable();
-        (rounds[ROUNDS / 2], rounds[0], rounds[ROUNDS - 1])
-    });
-    println!(
-        "{{\"bench\":\"verdict\",\"cidrs\":{prefixes},\"countries\":{},\
-         \"net_ns\":{},\"verdict_ns\":{{\"median\":{},\"min\":{},\"max\":{}}},\
-         \"empty_ns\":{{\"median\":{},\"min\":{},\"max\":{}}},\"rounds\":{ROUNDS},\"packets\":{PACKETS}}}",
-        countries.map_or(0, |countries| countries.prefixes.len()),
-        verdict.0.saturating_sub(empty.0),
-        verdict.0,
-        verdict.1,
-        verdict.2,
-        empty.0,
-        empty.1,
-        empty.2,
-    );
     Ok(())
 }
 
-fn round(programs: &mut Programs, program: &'static str) -> Result<u64, Box<dyn Error>> {
-    let frame = frame();
-    let mut options = TestRunOptions::new();
-    options.data_in = Some(&frame);
-    options.repeat = PACKETS;
-    let took: Duration = programs.xdp(program)?.test_run(options)?.duration;
-    Ok(u64::try_from(took.as_nanos())?)
-}
-
-fn drain(maps: &mut Maps) {
-    while maps.events.take().is_some() {}
-}
-
-/// An allow list that holds every source, so that none is denied, over as many
-/// prefixes as the case wants; with countries, all of the database's, of which a
-/// block list names one that it does not have.
-fn generation(prefixes: u32, countries: Option<&Countries>) -> Result<Generation, Box<dyn Error>> {
-    let mut rules = Rules { cidrs: 1, flags: Rules::ALLOWED_CIDRS, ..Rules::OPEN };
-    let mut cidrs = vec![(1, "0.0.0.0/0".parse()?, CidrFlags::ALLOWED)];
-    for index in 1..prefixes {
-        // Spread by Knuth's multiplicative hash; /24s and /28s alternate.
-        let length = if index % 2 == 0 { 24 } else { 28 };
-        let net = Ipv4Net::new(index.wrapping_mul(2_654_435_761).into(), length)?.trunc();
-        cidrs.push((1, net.into(), CidrFlags::ALLOWED));
-    }
-    let table = countries.map(|countries| {
-        rules.flags |= Rules::BLOCKED_COUNTRIES;
-        rules.countries = 2;
-        rules.blocked_countries.insert(countries.absent);
-        CountryTable { id: 2, prefixes: countries.prefixes.clone() }
-    });
-    Ok(Generation {
-        global: Rules::OPEN,
-        services: vec![ServiceEntry {
-            name: "bench".to_owned(),
-            transport: PROTOCOL_TCP,
-            rules,
-            listen: vec![Listen { address: ListenAddress::Any, port: 22 }],
-            relayed: false,
-            by_request: false,
-            reset: false,
-            forward: None,
-        }],
-        cidrs,
-        countries: table,
-    })
-}
-
-/// Every prefix of a real database.
-struct Countries {
-    prefixes: Arc<[(IpNet, Country)]>,
-    absent: Country,
-}
-
-impl Countries {
-    fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let every = || (0..Country::COUNT).filter_map(Country::from_number);
-        let mut all = CountrySet::EMPTY;
-        every().for_each(|country| all.insert(country));
-        let prefixes: Arc<[_]> = Database::open(path)?.prefixes_of(&all).into();
-        let present: HashSet<Country> = prefixes.iter().map(|(_, country)| *country).collect();
-        let absent = every().find(|country| !present.contains(country));
-        Ok(Self { prefixes, absent: absent.ok_or("a database with every code")? })
-    }
-}
-
-/// A SYN to 192.0.2.1, port 22.
-fn frame() -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([
-        0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 203, 0, 113, 9, 192, 0, 2, 1,
-    ]);
-    frame.extend([0x9c, 0x40, 0, 22, 0, 0, 0, 7, 0, 0, 0, 0, 5 << 4, 2, 0xff, 0xff, 0, 0, 0, 0]);
-    frame
+fn say(figure: &Value) {
+    println!("{figure}");
 }

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Host, Mode, Service, host_checks, sockets_of},
     daemon::{Forecast, forecast, relay_limits},
     geo::Database,
-    policy::{Policy, TableIds, compile},
+    policy::{Policy, PolicyError, compile},
     relay::limits::hard_limit,
 };
 
@@ -32,7 +32,14 @@ pub(super) fn run(place: &Place) -> Result<u8> {
     for fault in &found.faults {
         tell(fault);
     }
-    for warning in notes(&loaded.config, &network.gateways) {
+    let notes = match notes(&loaded.config, &network.gateways) {
+        Ok(notes) => notes,
+        Err(error) => {
+            tell(format_args!("{}: {error}", place.config.display()));
+            return Ok(WRONG);
+        }
+    };
+    for warning in notes {
         tell(format_args!("{}: {warning} (warning)", place.config.display()));
     }
     let (mut serves, mut trouble) = (Vec::new(), Vec::new());
@@ -65,7 +72,7 @@ fn own_sockets(client: &Client) -> Result<BTreeSet<u64>> {
 }
 
 /// What depends on more than the file.
-fn notes(config: &Config, gateways: &[IpAddr]) -> Vec<String> {
+fn notes(config: &Config, gateways: &[IpAddr]) -> Result<Vec<String>, PolicyError> {
     let mut notes = Vec::new();
     let mut database = None;
     if let Some(geoip) = &config.geoip {
@@ -74,12 +81,12 @@ fn notes(config: &Config, gateways: &[IpAddr]) -> Vec<String> {
             Err(error) => notes.push(format!("{error}; country rules will deny")),
         }
     }
+    let policy = compile(config, database, gateways, None)?;
     if let Some(client) = ssh::client() {
-        let policy = compile(config, database, gateways, &mut TableIds::from(1), None);
         notes.extend(lock_outs(config, &policy, client));
     }
     notes.extend(too_few_files(config, hard_limit()));
-    notes
+    Ok(notes)
 }
 
 /// Services that would deny whoever runs this.
@@ -127,7 +134,7 @@ mod tests {
             "[service.ssh]\nmode = \"tcp\"\nlisten = 2222\ntarget = \"host\"\n\
              allow = [\"198.51.100.0/24\"]\n",
         );
-        let policy = compile(&config, None, &[], &mut TableIds::from(1), None);
+        let policy = compile(&config, None, &[], None).expect("it is small");
         let told = |address: [u8; 4], port| {
             lock_outs(&config, &policy, SshClient { address: address.into(), port })
         };

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     geo::Database,
     http::lead,
-    policy::{Explanation, TableIds, compile},
+    policy::{Explanation, compile},
 };
 
 pub(super) fn run(place: &Place, options: &Explain) -> Result<u8> {
@@ -45,7 +45,7 @@ fn judge_file(place: &Place, options: &Explain) -> Result<Explanation> {
         None => None,
     };
     let gateways = network::now().gateways;
-    let policy = compile(&config, database, &gateways, &mut TableIds::from(1), None);
+    let policy = compile(&config, database, &gateways, None)?;
     let lead = options.url.as_deref().map(|url| lead(&config.services, url));
     let lead = lead.transpose().map_err(Wrong)?;
     let service = lead.as_ref().map(|lead| lead.service.as_str()).or(options.service.as_deref());

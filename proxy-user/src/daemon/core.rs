@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 use anyhow::Result;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
-use proxy_common::policy::TableId;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::{
@@ -27,7 +26,7 @@ use crate::{
     flow::ServiceInfo,
     geo::{Database, Holder},
     http::{Http, auth::Authenticator, tls::Certificates},
-    policy::{Policy, TableIds, compile},
+    policy::{Policy, compile},
     record::Timestamp,
     relay::{Intake, ListenError, Listeners},
     store::{Audit, Store, Tokens, Writer},
@@ -73,7 +72,6 @@ pub(super) struct Core {
 
 /// What only one change at a time may touch.
 pub(super) struct Changes {
-    pub(super) ids: TableIds,
     /// The country database's file, where one is configured.
     pub(super) holder: Option<Holder>,
     /// Those that the policy in force was compiled with.
@@ -83,12 +81,8 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn new(
-        first_table: TableId,
-        holder: Option<Holder>,
-        descriptors: DescriptorStore,
-    ) -> Self {
-        Self { ids: TableIds::from(first_table), holder, gateways: Vec::new(), descriptors }
+    pub(super) fn new(holder: Option<Holder>, descriptors: DescriptorStore) -> Self {
+        Self { holder, gateways: Vec::new(), descriptors }
     }
 }
 
@@ -177,7 +171,7 @@ impl Core {
     ) -> Result<()> {
         let gateways = self.network.borrow().gateways.clone();
         let before = self.gate.0.load_full();
-        let policy = compile(config, geo, &gateways, &mut changes.ids, Some(&before));
+        let policy = compile(config, geo, &gateways, Some(&before))?;
         let policy = Arc::new(policy);
         let mut slots = Vec::new();
         let plans = self.plan(config);

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
-use proxy_common::{nat::TargetSlot, policy::TableId, tables::ServiceSlot};
+use proxy_common::{nat::TargetSlot, tables::ServiceSlot};
 
 use super::{coverage::Coverage, interfaces, kernel::Kernel};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         self, AnswerPorts, Attached, Attacher, Backends, Claim, Generation, HalfOpen, Loaded,
         Network, Pins, Tables, TcAttachment,
     },
+    policy::Size,
 };
 
 /// Tables, programs and where they are pinned.
@@ -33,8 +34,7 @@ pub(super) struct Datapath {
 /// How full the maps are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fill {
-    pub(super) cidrs: usize,
-    pub(super) countries: usize,
+    pub(super) policy: Size,
     pub(super) listeners: usize,
     pub(super) half_open: usize,
     /// For which there is room, of TCP and of UDP each.
@@ -121,11 +121,6 @@ impl Datapath {
         self.pins.maps()
     }
 
-    /// A number for the next prefix table.
-    pub(super) fn next_table(&self) -> TableId {
-        self.tables.next_table()
-    }
-
     /// Brings a generation in force.
     pub(super) fn install(&mut self, generation: &Generation) -> Result<()> {
         self.tables.install(generation).context("the kernel's tables cannot be written")
@@ -184,9 +179,8 @@ impl Datapath {
     }
 
     pub(super) fn fill(&self) -> Fill {
-        let (cidrs, countries) = self.tables.fill();
         let (listeners, half_open) = (self.tables.listeners(), self.half_open.count());
-        Fill { cidrs, countries, listeners, half_open, most_flows: self.most_flows }
+        Fill { policy: self.tables.size(), listeners, half_open, most_flows: self.most_flows }
     }
 
     pub(super) fn attached(&self) -> Vec<Attached> {

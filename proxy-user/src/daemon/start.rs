@@ -164,7 +164,6 @@ pub(super) async fn start(
         .context("the relay cannot be started")?;
     relay.inherit(heritage.listeners);
     let descriptors = DescriptorStore::of_process(heritage.held);
-    let first_table = datapath.as_ref().map_or(1, Datapath::next_table);
     let core = Arc::new(Core {
         config_path: path.to_owned(),
         started_at: Timestamp::now(),
@@ -190,7 +189,7 @@ pub(super) async fn start(
         sinks: Sinks::of(&config),
         phase: Mutex::new(Phase::Starting),
         unconfirmed: AsyncMutex::default(),
-        changes: AsyncMutex::new(Changes::new(first_table, database.holder, descriptors)),
+        changes: AsyncMutex::new(Changes::new(database.holder, descriptors)),
         accepted: Mutex::default(),
     });
     let digest = hex(&config.digest);

@@ -6,7 +6,7 @@ use proxy_common::{
     address::{FlowKey, PROTOCOL_UDP},
     flow::FlowState,
     outcome::Outcome,
-    tables::{MAX_HALF_OPEN, MAX_LISTENERS, MAX_PREFIXES, MAX_SERVICES},
+    tables::{MAX_HALF_OPEN, MAX_LISTENERS, MAX_SERVICES},
 };
 
 use super::{
@@ -25,6 +25,7 @@ use crate::{
     config::{Config, Hook},
     datapath::Attached,
     flow::RequestCounts,
+    policy::{MAX_BYTES, MAX_CLASSES},
     record::{Protocol, Timestamp},
 };
 
@@ -259,17 +260,18 @@ fn maps(
     names: &BTreeMap<u16, String>,
     fill: super::datapath::Fill,
 ) -> Vec<MapStatus> {
-    let map = |name: &str, entries: usize, capacity: u32| MapStatus {
+    let bounded = |name: &str, entries: usize, capacity: usize| MapStatus {
         name: name.to_owned(),
         entries: entries as u64,
-        capacity: capacity.into(),
+        capacity: capacity as u64,
     };
+    let map = |name: &str, entries, capacity: u32| bounded(name, entries, capacity as usize);
     let udp = snapshot.flows.iter().filter(|(key, _)| is_udp(key)).count();
     vec![
         map("flows", snapshot.flows.len() - udp, fill.most_flows),
         map("udp_flows", udp, fill.most_flows),
-        map("cidrs", fill.cidrs, MAX_PREFIXES),
-        map("countries", fill.countries, MAX_PREFIXES),
+        bounded("policy_classes", fill.policy.classes, MAX_CLASSES),
+        bounded("policy_bytes", fill.policy.bytes, MAX_BYTES),
         map("listeners", fill.listeners, MAX_LISTENERS),
         map("half_open", fill.half_open, MAX_HALF_OPEN),
         map("services", names.len(), MAX_SERVICES),

@@ -12,7 +12,7 @@ use proxy_common::{
     tables::ServiceSlot,
 };
 
-use super::{DatapathError, forwarded::SessionCounts, prefixes::absent_is_removed, raw::Raw};
+use super::{DatapathError, error::absent_is_removed, forwarded::SessionCounts, raw::Raw};
 use crate::config::{Balance, SourceAddress};
 
 /// The targets of a service that clients are sent to, and how.

@@ -14,28 +14,36 @@ use std::{
 
 use aya::Pod;
 
+use super::raw::Layout;
+
 /// `include/uapi/linux/bpf.h`
 const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_MAP_LOOKUP_AND_DELETE_ELEM: libc::c_int = 21;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
 
-/// An array of one word.
-pub(super) fn array() -> io::Result<OwnedFd> {
-    create(BPF_MAP_TYPE_ARRAY, 0)
+/// Flag of an array that may be of another size than others in the same map of maps.
+pub(super) const INNER: u32 = 1 << 12;
+
+/// An array of so many elements, of zeros.
+pub(super) fn array<T: Layout>(entries: u32, flags: u32) -> io::Result<OwnedFd> {
+    let size = u32::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    create([BPF_MAP_TYPE_ARRAY, 4, size, entries, flags, 0])
 }
 
 /// An array of one map, which is to be like `inner`. aya makes those only from an
 /// object.
 pub(super) fn array_of_maps(inner: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    create(BPF_MAP_TYPE_ARRAY_OF_MAPS, inner.as_raw_fd().cast_unsigned())
+    create([BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1, 0, inner.as_raw_fd().cast_unsigned()])
 }
 
-fn create(kind: u32, inner: u32) -> io::Result<OwnedFd> {
-    // Type, sizes of key and value, entries, flags.
-    let attributes = [kind, 4, 4, 1, 0, inner].map(u32::to_ne_bytes);
+/// Type, sizes of key and value, entries, flags, an inner map.
+fn create(attributes: [u32; 6]) -> io::Result<OwnedFd> {
+    let attributes = attributes.map(u32::to_ne_bytes);
     // SAFETY: there is no pointer among them, and the result is a descriptor.
     unsafe { Ok(OwnedFd::from_raw_fd(call(BPF_MAP_CREATE, attributes.as_flattened())?)) }
 }
@@ -67,6 +75,40 @@ pub(super) fn take_element<K: Pod, V: Pod>(map: BorrowedFd<'_>, key: &K) -> io::
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Sets an element of an array, of values of this type. aya copies each value, of which some
+/// here are too large for a stack.
+pub(super) fn set_element<T: Layout>(map: BorrowedFd<'_>, index: u32, value: &T) -> io::Result<()> {
+    let value = ptr::from_ref(value) as u64;
+    // SAFETY: callers hold maps whose values are of this type.
+    unsafe { element(BPF_MAP_UPDATE_ELEM, map, &index, value) }
+}
+
+/// Empties an element of an array of maps, or finds it empty.
+pub(super) fn remove_element(map: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    // SAFETY: there is no value.
+    match unsafe { element(BPF_MAP_DELETE_ELEM, map, &index, 0) } {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// # Safety
+/// The value is as large as the map's are.
+unsafe fn element(
+    command: libc::c_int,
+    map: BorrowedFd<'_>,
+    index: &u32,
+    value: u64,
+) -> io::Result<()> {
+    // Map, key, value, flags.
+    let mut attributes = [0; 32];
+    attributes[..4].copy_from_slice(&map.as_raw_fd().to_ne_bytes());
+    attributes[8..16].copy_from_slice(&(ptr::from_ref(index) as u64).to_ne_bytes());
+    attributes[16..24].copy_from_slice(&value.to_ne_bytes());
+    // SAFETY: the key lives until after the call, and the caller answers for the value.
+    unsafe { call(command, &attributes) }.map(drop)
 }
 
 /// # Safety

@@ -8,7 +8,7 @@ use aya::{
 };
 use ipnet::IpNet;
 
-use super::{DatapathError, prefixes::absent_is_removed};
+use super::{DatapathError, error::absent_is_removed};
 
 /// A value for each prefix, in a map for each family.
 pub(super) struct ByPrefix<V: Pod> {

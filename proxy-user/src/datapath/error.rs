@@ -79,3 +79,14 @@ pub enum DatapathError {
         source: io::Error,
     },
 }
+
+/// As [`aya::maps::LpmTrie::remove`] says it.
+pub(super) fn absent_is_removed(removed: Result<(), MapError>) -> Result<(), DatapathError> {
+    match removed {
+        Ok(()) | Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

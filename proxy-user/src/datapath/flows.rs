@@ -9,7 +9,7 @@ use proxy_common::{
     udp::Question,
 };
 
-use super::{DatapathError, bpf, prefixes::absent_is_removed, raw::Raw};
+use super::{DatapathError, bpf, error::absent_is_removed, raw::Raw};
 
 type FlowMap = HashMap<MapData, Raw<FlowKey>, Raw<FlowState>>;
 

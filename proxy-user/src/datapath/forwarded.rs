@@ -10,7 +10,7 @@ use proxy_common::{
     tables::ServiceSlot,
 };
 
-use super::{DatapathError, prefixes::absent_is_removed, raw::Raw};
+use super::{DatapathError, error::absent_is_removed, raw::Raw};
 
 /// Translations and handshakes under way.
 pub struct ForwardedFlows {

@@ -2,16 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ipnet::IpNet;
-use proxy_common::{
-    country::Country,
-    policy::{CidrFlags, Rules, TableId},
-};
-
 use super::Backends;
 use crate::{
     config::{Config, Denial, Listen, Service},
-    policy::Policy,
+    policy::{Classes, Policy},
 };
 
 /// Whose slot flows of listeners have that services share by name: of no service yet. No
@@ -19,16 +13,12 @@ use crate::{
 pub const SHARED: &str = "*";
 
 /// A policy and its services in the form that the kernel takes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Generation {
-    /// The global layer.
-    pub global: Rules,
     /// Every service.
     pub services: Vec<ServiceEntry>,
-    /// Prefixes of the CIDR tables that the layers name.
-    pub cidrs: Vec<(TableId, IpNet, CidrFlags)>,
-    /// The country table that the layers name.
-    pub countries: Option<CountryTable>,
+    /// The verdicts on every address at each of them.
+    pub classes: Arc<Classes>,
 }
 
 /// One service of a generation.
@@ -38,8 +28,8 @@ pub struct ServiceEntry {
     pub name: String,
     /// IP protocol number.
     pub transport: u8,
-    /// Its own layer.
-    pub rules: Rules,
+    /// Its place among those that the verdicts are of.
+    pub place: usize,
     /// Where it listens. Services that share a listener are told apart by name: there the
     /// kernel lets everyone in.
     pub listen: Vec<Listen>,
@@ -54,30 +44,17 @@ pub struct ServiceEntry {
     pub forward: Option<Backends>,
 }
 
-/// Countries of prefixes; kept over generations that name the same table.
-#[derive(Clone, Debug)]
-pub struct CountryTable {
-    /// Its number.
-    pub id: TableId,
-    /// Disjoint prefixes.
-    pub prefixes: Arc<[(IpNet, Country)]>,
-}
-
 impl Generation {
     /// Puts `policy`, compiled from `config`, together with where its services listen, and
     /// with what the kernel plane forwards of them.
     pub fn of(config: &Config, policy: &Policy, forward: &BTreeMap<String, Backends>) -> Self {
         Self {
-            global: *policy.global(),
             services: config
                 .services
                 .iter()
                 .map(|service| entry(service, policy, forward))
                 .collect(),
-            cidrs: policy.cidrs().to_vec(),
-            countries: policy
-                .countries()
-                .map(|(id, prefixes)| CountryTable { id, prefixes: prefixes.clone() }),
+            classes: Arc::clone(policy.classes()),
         }
     }
 }
@@ -86,7 +63,7 @@ fn entry(service: &Service, policy: &Policy, forward: &BTreeMap<String, Backends
     ServiceEntry {
         name: service.name.clone(),
         transport: service.mode.transport(),
-        rules: *policy.rules(&service.name),
+        place: policy.place(&service.name),
         listen: service.listen.clone(),
         relayed: !service.is_guard(),
         by_request: service.web().is_some(),

@@ -21,7 +21,7 @@ pub(super) struct Grace {
 impl Grace {
     pub(super) fn new() -> Result<Self, DatapathError> {
         let failed = |source| DatapathError::System { call: "bpf(BPF_MAP_CREATE)", source };
-        let inner = MapData::from_fd(bpf::array().map_err(failed)?)?;
+        let inner = MapData::from_fd(bpf::array::<u32>(1, 0).map_err(failed)?)?;
         let outer = bpf::array_of_maps(inner.fd().as_fd()).map_err(failed)?;
         let outer = Map::ArrayOfMaps(MapData::from_fd(outer)?);
         Ok(Self { outer: outer.try_into()?, inner })

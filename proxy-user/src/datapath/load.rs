@@ -8,8 +8,8 @@ use super::{
     forwarded::SessionCounts,
     locals::Locals,
     ports::Ports,
-    prefixes::PrefixMaps,
     routes::Routes,
+    sets::Sets,
     slots::{self, Slots},
     tables::TableMaps,
 };
@@ -27,11 +27,11 @@ const MAPS: [&str; 32] = [
     "ROOT",
     "PORTS",
     "LISTENERS",
-    "RULES",
-    "CIDRS4",
-    "CIDRS6",
-    "COUNTRIES4",
-    "COUNTRIES6",
+    "ROOTS4",
+    "ROOTS6",
+    "CLASSES4",
+    "CLASSES6",
+    "VERDICTS",
     "LOCALS4",
     "LOCALS6",
     "FLOWS",
@@ -122,13 +122,13 @@ pub fn load(pins: Option<&Path>, max_flows: u32) -> Result<Loaded, DatapathError
     Ok(Loaded { ebpf })
 }
 
-/// Opens another object with Weir's maps, unpinned: the benchmark's, which varies its
-/// packets.
+/// Opens another object with Weir's maps, unpinned, with room for `max_flows`: the benchmark's,
+/// which varies its packets.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_other(object: &[u8]) -> Result<(Programs, Maps), DatapathError> {
-    Loaded { ebpf: open(object, None, 1)? }.take()
+pub fn load_other(object: &[u8], max_flows: u32) -> Result<(Programs, Maps), DatapathError> {
+    Loaded { ebpf: open(object, None, max_flows)? }.take()
 }
 
 fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<Ebpf, DatapathError> {
@@ -190,9 +190,10 @@ impl Maps {
             root: Array::try_from(take(ebpf, "ROOT")?)?,
             ports: Ports::read(Array::try_from(take(ebpf, "PORTS")?)?)?,
             listeners: HashMap::try_from(take(ebpf, "LISTENERS")?)?,
-            rules: Array::try_from(take(ebpf, "RULES")?)?,
-            cidrs: PrefixMaps::new(lpm(ebpf, "CIDRS4")?, lpm(ebpf, "CIDRS6")?),
-            countries: PrefixMaps::new(lpm(ebpf, "COUNTRIES4")?, lpm(ebpf, "COUNTRIES6")?),
+            sets: Sets::new(
+                [take(ebpf, "ROOTS4")?, take(ebpf, "ROOTS6")?],
+                [take(ebpf, "CLASSES4")?, take(ebpf, "CLASSES6")?, take(ebpf, "VERDICTS")?],
+            )?,
             locals: Locals::read(lpm(ebpf, "LOCALS4")?, lpm(ebpf, "LOCALS6")?)?,
             slots: Slots::read(Array::try_from(take(ebpf, "SERVICE_NAMES")?)?)?,
             backends: BackendMap::read(

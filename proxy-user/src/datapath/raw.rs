@@ -2,10 +2,10 @@
 
 use proxy_common::{
     address::FlowKey,
+    classes::{Root4, Root6},
     flow::{FlowId, FlowState},
     nat::{Backends, BackendsKey, Route, TargetName, Translation},
-    policy::Rules,
-    tables::{DenialCount, Listener, ListenerKey, Prefix4, Prefix6, Root},
+    tables::{DenialCount, Listener, ListenerKey, Root},
     udp::Question,
 };
 
@@ -16,17 +16,14 @@ pub(super) struct Raw<T>(pub(super) T);
 
 /// Layouts that are `repr(C)`, hold integers only and have no implicit padding
 /// (each asserts its size beside its definition).
-trait Layout: Copy + 'static {}
+pub(super) trait Layout: 'static {}
 
 impl Layout for FlowKey {}
 impl Layout for FlowId {}
 impl Layout for FlowState {}
-impl Layout for Rules {}
 impl Layout for DenialCount {}
 impl Layout for Listener {}
 impl Layout for ListenerKey {}
-impl Layout for Prefix4 {}
-impl Layout for Prefix6 {}
 impl Layout for Root {}
 impl Layout for Question {}
 impl Layout for Backends {}
@@ -34,6 +31,13 @@ impl Layout for BackendsKey {}
 impl Layout for Route {}
 impl Layout for TargetName {}
 impl Layout for Translation {}
+impl Layout for Root4 {}
+impl Layout for Root6 {}
+impl Layout for u16 {}
+impl Layout for u32 {}
+impl Layout for u64 {}
+impl Layout for i32 {}
+impl<T: Layout, const N: usize> Layout for [T; N] {}
 
 // SAFETY: every bit pattern is a value of a `Layout`, and it has no padding.
-unsafe impl<T: Layout> aya::Pod for Raw<T> {}
+unsafe impl<T: Layout + Copy> aya::Pod for Raw<T> {}

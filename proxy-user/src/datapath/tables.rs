@@ -1,44 +1,43 @@
 //! Policy in the kernel, one generation at a time.
 //!
 //! A new generation is written beside the one in force: its listeners carry its
-//! number, its prefix tables have numbers of their own, its rules lie in the other
-//! half of their array. One store of the root's number then brings it in force,
-//! whole, and after a grace period the old entries go. Nothing can fail any more
-//! once the number is stored: what cannot go then goes before the next generation.
-
-use std::collections::BTreeSet;
+//! number, its verdicts lie in the other one of two sets of tables. One store of the
+//! root's number then brings it in force, whole, and after a grace period the old
+//! entries go. Nothing can fail any more once the number is stored: what cannot go
+//! then goes before the next generation.
 
 use aya::maps::{Array, HashMap, MapData};
 use ipnet::IpNet;
 use proxy_common::{
     address::{Address, Family},
     nat::BackendsKey,
-    policy::{Rules, TableId},
-    tables::{Listener, ListenerKey, MAX_RULES, MAX_SERVICES, Root, ServiceSlot},
+    tables::{Listener, ListenerKey, MAX_SERVICES, Root, ServiceSlot, set_of},
 };
 
 use super::{
-    CountryTable, DatapathError, Generation, SHARED, ServiceEntry,
+    DatapathError, Generation, SHARED, ServiceEntry,
     backends::BackendMap,
+    error::absent_is_removed,
     forwarded::SessionCounts,
     grace::Grace,
     locals::Locals,
     ports::{Ports, Whose},
-    prefixes::{PrefixMaps, TablePrefix, absent_is_removed},
     raw::Raw,
     routes::Routes,
+    sets::Sets,
     slots::Slots,
 };
-use crate::config::{Listen, ListenAddress};
+use crate::{
+    config::{Listen, ListenAddress},
+    policy::Size,
+};
 
 /// The tables that packets are judged by.
 pub struct Tables {
     pub(super) root: Array<MapData, Raw<Root>>,
     pub(super) ports: Ports,
     listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
-    rules: Array<MapData, Raw<Rules>>,
-    cidrs: PrefixMaps,
-    countries: PrefixMaps,
+    sets: Sets,
     locals: Locals,
     pub(super) slots: Slots,
     pub(super) backends: BackendMap,
@@ -48,8 +47,9 @@ pub struct Tables {
     grace: Grace,
     /// Of the generation in force.
     pub(super) held: Held,
+    size: Size,
     /// Of no generation in force, and not removed yet.
-    left: Held,
+    left: Left,
     pub(super) current: Root,
 }
 
@@ -57,25 +57,26 @@ pub struct Tables {
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) listeners: Vec<ListenerKey>,
-    cidrs: Vec<TablePrefix>,
-    countries: Vec<TablePrefix>,
     pub(super) backends: Vec<BackendsKey>,
 }
 
 impl Held {
     fn extend(&mut self, more: Self) {
         self.listeners.extend(more.listeners);
-        self.cidrs.extend(more.cidrs);
-        self.countries.extend(more.countries);
         self.backends.extend(more.backends);
     }
 
     fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
-            && self.cidrs.is_empty()
-            && self.countries.is_empty()
-            && self.backends.is_empty()
+        self.listeners.is_empty() && self.backends.is_empty()
     }
+}
+
+/// What no packet reads any more, or none reads yet.
+#[derive(Default)]
+struct Left {
+    entries: Held,
+    /// Which set of tables may hold something.
+    set: Option<u32>,
 }
 
 /// The maps of [`Tables`].
@@ -83,9 +84,7 @@ pub(super) struct TableMaps {
     pub(super) root: Array<MapData, Raw<Root>>,
     pub(super) ports: Ports,
     pub(super) listeners: HashMap<MapData, Raw<ListenerKey>, Raw<Listener>>,
-    pub(super) rules: Array<MapData, Raw<Rules>>,
-    pub(super) cidrs: PrefixMaps,
-    pub(super) countries: PrefixMaps,
+    pub(super) sets: Sets,
     pub(super) locals: Locals,
     pub(super) slots: Slots,
     pub(super) backends: BackendMap,
@@ -107,19 +106,17 @@ impl Tables {
             maps.backends.keys().into_iter().partition(|key| key.generation == current.generation);
         let mut tables = Self {
             grace: Grace::new()?,
-            held: Held {
-                listeners,
-                cidrs: maps.cidrs.all()?,
-                countries: maps.countries.all()?,
-                backends,
+            held: Held { listeners, backends },
+            size: Size::default(),
+            left: Left {
+                entries: Held { listeners: stray, backends: stray_backends },
+                // A crash may have left a set half written, or not yet given back.
+                set: Some(set_of(current.generation.wrapping_add(1))),
             },
-            left: Held { listeners: stray, backends: stray_backends, ..Held::default() },
             root: maps.root,
             ports: maps.ports,
             listeners: maps.listeners,
-            rules: maps.rules,
-            cidrs: maps.cidrs,
-            countries: maps.countries,
+            sets: maps.sets,
             locals: maps.locals,
             slots: maps.slots,
             backends: maps.backends,
@@ -158,24 +155,15 @@ impl Tables {
         self.slots.all()
     }
 
-    /// A number above every table's: tables made from here on take it and the ones
-    /// after it.
-    pub fn next_table(&self) -> TableId {
-        let known = [&self.held, &self.left];
-        let tables = known.iter().flat_map(|held| held.cidrs.iter().chain(&held.countries));
-        tables.map(|(table, _)| *table).max().unwrap_or(0) + 1
-    }
-
-    /// Entries in the prefix maps: CIDRs, countries.
-    pub fn fill(&self) -> (usize, usize) {
-        let known = [&self.held, &self.left];
-        let sum = |of: fn(&Held) -> usize| known.iter().map(|held| of(held)).sum();
-        (sum(|held| held.cidrs.len()), sum(|held| held.countries.len()))
+    /// How large the verdicts are that are in force. Of those that an earlier daemon wrote
+    /// nothing is known.
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// Entries in the listener map.
     pub fn listeners(&self) -> usize {
-        self.held.listeners.len() + self.left.listeners.len()
+        self.held.listeners.len() + self.left.entries.listeners.len()
     }
 
     /// Makes the host's own prefixes known.
@@ -190,11 +178,14 @@ impl Tables {
         let number = self.current.generation.wrapping_add(1).max(1);
         let mut written = Held::default();
         let switched = self.write(next, number, &mut written).and_then(|()| self.switch_to(number));
-        let outdated = match switched {
-            Ok(()) => std::mem::replace(&mut self.held, written),
-            Err(_) => written,
+        let (outdated, generation) = if switched.is_ok() {
+            self.size = next.classes.size();
+            (std::mem::replace(&mut self.held, written), number.wrapping_add(1))
+        } else {
+            (written, number)
         };
-        self.left.extend(outdated);
+        self.left.set = Some(set_of(generation));
+        self.left.entries.extend(outdated);
         if let Err(error) = self.clear() {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "old entries stay in the kernel's tables until the next change");
@@ -215,37 +206,13 @@ impl Tables {
         number: u32,
         held: &mut Held,
     ) -> Result<(), DatapathError> {
-        let half = if number.is_multiple_of(2) { 0 } else { MAX_RULES / 2 };
-        self.rules.set(half, Raw(next.global), 0)?;
-        for (table, prefix, flags) in &next.cidrs {
-            held.cidrs.push((*table, *prefix));
-            self.cidrs.insert((*table, *prefix), flags.0)?;
-        }
-        if let Some(table) = &next.countries {
-            self.write_countries(table, held)?;
-        }
         if next.services.len() > MAX_SERVICES as usize {
             return Err(DatapathError::ServicesExhausted(MAX_SERVICES));
         }
-        for (slot, service) in (half + 1..).zip(&next.services) {
-            self.rules.set(slot, Raw(service.rules), 0)?;
-            self.write_listeners(service, number, (half, slot), held)?;
-        }
-        Ok(())
-    }
-
-    fn write_countries(
-        &mut self,
-        table: &CountryTable,
-        held: &mut Held,
-    ) -> Result<(), DatapathError> {
-        let known = self.held.countries.first().is_some_and(|(id, _)| *id == table.id)
-            && self.held.countries.len() == table.prefixes.len();
-        for (prefix, country) in table.prefixes.iter() {
-            held.countries.push((table.id, *prefix));
-            if !known {
-                self.countries.insert((table.id, *prefix), u32::from(country.to_stored()))?;
-            }
+        self.sets.write(set_of(number), &next.classes)?;
+        for service in &next.services {
+            let verdicts = next.classes.verdicts_of(service.place);
+            self.write_listeners(service, number, verdicts, held)?;
         }
         Ok(())
     }
@@ -254,7 +221,7 @@ impl Tables {
         &mut self,
         service: &ServiceEntry,
         number: u32,
-        (global_rules, own_rules): (u32, u32),
+        verdicts: u32,
         held: &mut Held,
     ) -> Result<(), DatapathError> {
         let mut flags = Listener::SERVES;
@@ -262,9 +229,11 @@ impl Tables {
         if service.by_request {
             (flags, slot) = (flags | Listener::BY_NAME, self.slots.assign(SHARED)?);
         }
-        for (wanted, flag) in
-            [(service.relayed, Listener::RELAYED), (service.reset, Listener::RESET)]
-        {
+        for (wanted, flag) in [
+            (service.relayed, Listener::RELAYED),
+            (service.reset, Listener::RESET),
+            (set_of(number) == 1, Listener::ODD),
+        ] {
             if wanted {
                 flags |= flag;
             }
@@ -274,7 +243,7 @@ impl Tables {
             let written = self.backends.write((number, slot), backends, &self.sessions)?;
             held.backends.extend(written);
         }
-        let serving = Listener { flags, service: slot, own_rules, global_rules };
+        let serving = Listener { flags, service: slot, verdicts };
         for listen in &service.listen {
             for (key, single) in keys(*listen, service.transport, number) {
                 if single {
@@ -310,7 +279,7 @@ impl Tables {
     fn mark_port(&mut self, key: &ListenerKey, held: &mut Held) -> Result<(), DatapathError> {
         let address = Address::unspecified(key.address.family());
         let wildcard = ListenerKey { address, ..*key };
-        let none = Listener { flags: 0, service: 0, own_rules: 0, global_rules: 0 };
+        let none = Listener { flags: 0, service: 0, verdicts: 0 };
         let known = self.listener(&wildcard)?.unwrap_or(none);
         self.put(wildcard, Listener { flags: known.flags | Listener::HAS_ADDRESSES, ..known }, held)
     }
@@ -336,34 +305,24 @@ impl Tables {
 
     /// Removes what is left, once no packet can still be reading it.
     fn clear(&mut self) -> Result<(), DatapathError> {
-        if self.left.is_empty() {
+        if self.left.entries.is_empty() && self.left.set.is_none() {
             return Ok(());
         }
         self.grace.wait()?;
-        for key in &self.left.listeners {
+        for key in &self.left.entries.listeners {
             absent_is_removed(self.listeners.remove(&Raw(*key)))?;
         }
         let ports = self.held.listeners.iter().map(|key| (key.protocol, key.port));
         self.ports.keep(Whose::Services, ports)?;
-        for key in &self.left.backends {
+        for key in &self.left.entries.backends {
             self.backends.remove(*key)?;
         }
-        // Generations may share tables.
-        let stays = tables_of(&self.held.cidrs);
-        for prefix in self.left.cidrs.iter().filter(|(table, _)| !stays.contains(table)) {
-            self.cidrs.remove(*prefix)?;
+        if let Some(set) = self.left.set {
+            self.sets.clear(set)?;
         }
-        let stays = tables_of(&self.held.countries);
-        for prefix in self.left.countries.iter().filter(|(table, _)| !stays.contains(table)) {
-            self.countries.remove(*prefix)?;
-        }
-        self.left = Held::default();
+        self.left = Left::default();
         Ok(())
     }
-}
-
-fn tables_of(prefixes: &[TablePrefix]) -> BTreeSet<TableId> {
-    prefixes.iter().map(|(table, _)| *table).collect()
 }
 
 /// The keys of one `listen` entry of a protocol, and whether each is of a single address.

@@ -6,41 +6,26 @@ use ipnet::IpNet;
 use proxy_common::{
     address::Address,
     country::{Country, CountrySet},
-    policy::{CidrFlags, Rules, TableId},
-    verdict::{self, Judgement, Tables},
+    verdict::{Judgement, Verdict},
 };
 
-use super::{ranges::Ranges, union::union};
+use super::{
+    classes::Classes,
+    error::PolicyError,
+    rules::{CidrFlags, Layer, Rules},
+    union::union,
+};
 use crate::{
     config::{Access, AccessMode, Config, GlobalAccess, Matching},
     geo::Database,
 };
 
-/// Hands out table numbers, each once.
-#[derive(Debug)]
-pub struct TableIds(TableId);
-
-impl TableIds {
-    /// From `first` on.
-    pub const fn from(first: TableId) -> Self {
-        Self(first)
-    }
-
-    fn next(&mut self) -> TableId {
-        let id = self.0;
-        // 0 stands for no table.
-        self.0 = self.0.checked_add(1).unwrap_or(1);
-        id
-    }
-}
-
 /// One generation's restrictions.
 #[derive(Default)]
 pub struct Policy {
-    global: Option<Rules>,
-    services: BTreeMap<String, Rules>,
-    cidrs: Vec<(TableId, IpNet, CidrFlags)>,
-    ranges: BTreeMap<TableId, Ranges>,
+    classes: Arc<Classes>,
+    /// Places among those that `classes` knows. The first is of whom it does not know.
+    services: BTreeMap<String, usize>,
     countries: Option<Countries>,
     pub(super) geo: Option<Arc<Database>>,
     pub(super) gateways: Vec<IpAddr>,
@@ -48,48 +33,55 @@ pub struct Policy {
     pub(super) accesses: Vec<(String, Access)>,
 }
 
-/// Disjoint prefixes and where they are.
-type Located = Arc<[(IpNet, Country)]>;
-
 /// The prefixes of the countries that some rule names.
+#[derive(Clone)]
 struct Countries {
-    id: TableId,
     database: u64,
     set: CountrySet,
-    prefixes: Located,
+    /// Disjoint.
+    prefixes: Arc<[(IpNet, Country)]>,
 }
 
 /// Compiles the restrictions of `config`. `gateways` are never exempt from country
-/// rules. The country table of the policy `before` is kept where it is the same.
+/// rules. What the policy `before` read of the country database is kept where it is the same.
+///
+/// # Errors
+/// They are more than the kernel's tables hold.
 pub fn compile(
     config: &Config,
     geo: Option<Arc<Database>>,
     gateways: &[IpAddr],
-    ids: &mut TableIds,
     before: Option<&Policy>,
-) -> Policy {
-    let mut policy = Policy {
-        countries: geo.as_deref().and_then(|geo| countries(config, geo, ids, before)),
-        geo,
-        gateways: gateways.to_vec(),
-        global_access: Some(config.global.clone()),
-        ..Policy::default()
+) -> Result<Policy, PolicyError> {
+    let global = Layer {
+        rules: rules_of(&config.global.access),
+        cidrs: global_entries(&config.global, gateways),
     };
-    let global = policy.add(global_entries(&config.global, gateways), ids);
-    policy.global = Some(policy.rules_of(&config.global.access, global));
-    for service in &config.services {
+    let own = config.services.iter().map(|service| {
         let proxies = &service.proxy_protocol.accept_from;
-        let mut all = entries(&service.access);
-        all.extend(proxies.iter().map(|net| (*net, CidrFlags::PROXY)));
-        let table = policy.add(union(all), ids);
-        let mut rules = policy.rules_of(&service.access, table);
+        let mut entries = entries(&service.access);
+        entries.extend(proxies.iter().map(|net| (*net, CidrFlags::PROXY)));
+        let mut rules = rules_of(&service.access);
         if !proxies.is_empty() {
             rules.flags |= Rules::PROXIES;
         }
-        policy.services.insert(service.name.clone(), rules);
-        policy.accesses.push((service.name.clone(), service.access.clone()));
-    }
-    policy
+        Layer { rules, cidrs: union(entries) }
+    });
+    let layers: Vec<Layer> = [Layer::OPEN].into_iter().chain(own).collect();
+    let countries = geo.as_deref().and_then(|geo| countries(config, geo, before));
+    let located = countries.as_ref().map(|countries| &*countries.prefixes);
+    let classes = Classes::of(&global, &layers, located)?;
+    let names = config.services.iter().map(|service| service.name.clone());
+    let accesses = config.services.iter().map(|service| service.access.clone());
+    Ok(Policy {
+        classes: classes.into(),
+        services: names.clone().zip(1..).collect(),
+        countries,
+        geo,
+        gateways: gateways.to_vec(),
+        global_access: Some(config.global.clone()),
+        accesses: names.zip(accesses).collect(),
+    })
 }
 
 fn entries(access: &Access) -> Vec<(IpNet, CidrFlags)> {
@@ -113,118 +105,78 @@ fn global_entries(global: &GlobalAccess, gateways: &[IpAddr]) -> Vec<(IpNet, Cid
     all
 }
 
-/// The countries that rules name, where a rule names one.
-fn countries(
-    config: &Config,
-    geo: &Database,
-    ids: &mut TableIds,
-    before: Option<&Policy>,
-) -> Option<Countries> {
-    let mut set = CountrySet::EMPTY;
+fn rules_of(access: &Access) -> Rules {
+    let flags = [
+        (access.allowed_cidrs.is_some(), Rules::ALLOWED_CIDRS),
+        (access.allowed_countries.is_some(), Rules::ALLOWED_COUNTRIES),
+        (!access.blocked_countries.is_empty(), Rules::BLOCKED_COUNTRIES),
+        (access.matching == Matching::Any, Rules::MATCH_ANY),
+        (access.mode == AccessMode::Observe, Rules::OBSERVE),
+    ];
+    let set = flags.iter().filter(|(wanted, _)| *wanted);
+    Rules {
+        flags: set.fold(0, |flags, (_, flag)| flags | flag),
+        allowed_countries: access.allowed_countries.unwrap_or_default(),
+        blocked_countries: access.blocked_countries,
+    }
+}
+
+/// The countries that rules name, where a rule names one: whether an address is in another
+/// country or in none makes no difference to any rule.
+fn countries(config: &Config, geo: &Database, before: Option<&Policy>) -> Option<Countries> {
     let services = config.services.iter().map(|service| &service.access);
-    let layers = services.chain([&config.global.access]);
-    let mut asked = false;
-    for access in layers.filter(|access| access.asks_country()) {
-        asked = true;
+    let mut asking =
+        services.chain([&config.global.access]).filter(|access| access.asks_country()).peekable();
+    asking.peek()?;
+    let mut set = CountrySet::EMPTY;
+    for access in asking {
         set.extend(&access.allowed_countries.unwrap_or_default());
         set.extend(&access.blocked_countries);
     }
     let known = before
         .and_then(|before| before.countries.as_ref())
         .filter(|known| known.database == geo.identity() && known.set == set);
-    let (id, prefixes) = match known {
-        Some(known) => (known.id, Arc::clone(&known.prefixes)),
-        None if asked => (ids.next(), geo.prefixes_of(&set).into()),
-        None => return None,
-    };
-    asked.then_some(Countries { id, database: geo.identity(), set, prefixes })
+    Some(known.cloned().unwrap_or_else(|| {
+        let prefixes = geo.prefixes_of(&set).into();
+        Countries { database: geo.identity(), set, prefixes }
+    }))
 }
 
 impl Policy {
-    fn add(&mut self, entries: Vec<(IpNet, CidrFlags)>, ids: &mut TableIds) -> TableId {
-        if entries.is_empty() {
-            return 0;
+    /// The tables.
+    pub fn classes(&self) -> &Arc<Classes> {
+        &self.classes
+    }
+
+    /// The place of a service among those that the tables know.
+    pub fn place(&self, service: &str) -> usize {
+        self.services.get(service).copied().unwrap_or(0)
+    }
+
+    /// What the tables say of an address, v4-mapped ones unwrapped.
+    pub fn verdict(&self, service: &str, address: IpAddr) -> Verdict {
+        let address = Address::from(address.to_canonical());
+        self.classes.verdict(self.place(service), &address)
+    }
+
+    /// Whether both hold one reading of one country database.
+    #[cfg(test)]
+    pub(super) fn reads_the_same(&self, other: &Self) -> bool {
+        let prefixes = |policy: &Self| policy.countries.as_ref().map(|c| Arc::clone(&c.prefixes));
+        match (prefixes(self), prefixes(other)) {
+            (Some(own), Some(others)) => Arc::ptr_eq(&own, &others),
+            _ => false,
         }
-        let id = ids.next();
-        self.ranges.insert(id, Ranges::of(&entries));
-        self.cidrs.extend(entries.into_iter().map(|(net, flags)| (id, net, flags)));
-        id
-    }
-
-    fn rules_of(&self, access: &Access, cidrs: TableId) -> Rules {
-        let flags = [
-            (access.allowed_cidrs.is_some(), Rules::ALLOWED_CIDRS),
-            (access.allowed_countries.is_some(), Rules::ALLOWED_COUNTRIES),
-            (!access.blocked_countries.is_empty(), Rules::BLOCKED_COUNTRIES),
-            (access.matching == Matching::Any, Rules::MATCH_ANY),
-            (access.mode == AccessMode::Observe, Rules::OBSERVE),
-        ];
-        let set = flags.iter().filter(|(wanted, _)| *wanted);
-        Rules {
-            flags: set.fold(0, |flags, (_, flag)| flags | flag),
-            cidrs,
-            countries: self.countries.as_ref().map_or(0, |countries| countries.id),
-            allowed_countries: access.allowed_countries.unwrap_or_default(),
-            blocked_countries: access.blocked_countries,
-            ..Rules::OPEN
-        }
-    }
-
-    /// The global layer.
-    pub fn global(&self) -> &Rules {
-        self.global.as_ref().unwrap_or(&Rules::OPEN)
-    }
-
-    /// A service's own layer.
-    pub fn rules(&self, service: &str) -> &Rules {
-        self.services.get(service).unwrap_or(&Rules::OPEN)
-    }
-
-    /// Every entry of the CIDR tables.
-    pub fn cidrs(&self) -> &[(TableId, IpNet, CidrFlags)] {
-        &self.cidrs
-    }
-
-    /// The country table, where a rule needs one and a database is loaded.
-    pub fn countries(&self) -> Option<(TableId, &Located)> {
-        self.countries.as_ref().map(|countries| (countries.id, &countries.prefixes))
     }
 
     /// Judges a client of a service by both layers.
     pub fn judge(&self, service: &str, client: IpAddr) -> Judgement {
-        let address = Address::from(client.to_canonical());
-        verdict::judge(self, self.global(), self.rules(service), &address)
+        self.verdict(service, client).client()
     }
 
     /// As [`Self::judge`], for an address that others stand behind: it is never exempt from
     /// country rules.
     pub fn judge_proxy(&self, service: &str, proxy: IpAddr) -> Judgement {
-        let address = Address::from(proxy.to_canonical());
-        verdict::judge(&NotExempt(self), self.global(), self.rules(service), &address)
-    }
-}
-
-/// A policy that exempts nobody from its country rules.
-struct NotExempt<'a>(&'a Policy);
-
-impl Tables for NotExempt<'_> {
-    fn cidr(&self, table: TableId, address: &Address) -> CidrFlags {
-        self.0.cidr(table, address).without(CidrFlags::EXEMPT)
-    }
-
-    fn country(&self, table: TableId, address: &Address) -> Option<Country> {
-        self.0.country(table, address)
-    }
-}
-
-impl Tables for Policy {
-    fn cidr(&self, table: TableId, address: &Address) -> CidrFlags {
-        self.ranges.get(&table).map_or(CidrFlags::NONE, |ranges| ranges.get(address))
-    }
-
-    /// The database itself, which says the same as the table: a country that no
-    /// rule names makes no difference.
-    fn country(&self, _: TableId, address: &Address) -> Option<Country> {
-        self.geo.as_ref()?.country(IpAddr::from(*address))
+        self.verdict(service, proxy).proxy()
     }
 }

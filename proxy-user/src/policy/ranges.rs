@@ -1,82 +1,92 @@
-//! Prefixes as sorted ranges, for look-ups in the daemon.
+//! Prefixes as ranges: where each run of equal answers begins.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use proxy_common::{
-    address::{Address, Family},
-    policy::CidrFlags,
-};
 
-/// One table's answer for every address of both families.
-#[derive(Debug, Default)]
-pub(super) struct Ranges {
-    v4: Vec<(u128, CidrFlags)>,
-    v6: Vec<(u128, CidrFlags)>,
+/// An address of one family as a number.
+pub(super) trait Place: Copy + Ord {
+    /// The family's first.
+    const FIRST: Self;
+    /// The address after this one, if there is one.
+    fn after(self) -> Option<Self>;
 }
 
-impl Ranges {
-    /// From entries as [`super::union::union`] gives them.
-    pub(super) fn of(entries: &[(IpNet, CidrFlags)]) -> Self {
-        let family = |v4: bool| {
-            let own = entries.iter().filter(move |(net, _)| matches!(net, IpNet::V4(_)) == v4);
-            flatten(own)
-        };
-        Self { v4: family(true), v6: family(false) }
-    }
+impl Place for u32 {
+    const FIRST: Self = 0;
 
-    /// The flags of the longest prefix that contains `address`.
-    pub(super) fn get(&self, address: &Address) -> CidrFlags {
-        let ranges = match address.family() {
-            Family::V4 => &self.v4,
-            Family::V6 => &self.v6,
-        };
-        let place = number(IpAddr::from(*address));
-        match ranges.partition_point(|(start, _)| *start <= place) {
-            0 => CidrFlags::NONE,
-            after => ranges[after - 1].1,
+    fn after(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+impl Place for u128 {
+    const FIRST: Self = 0;
+
+    fn after(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+/// Runs of equal answers, 0 where there is none: where each begins. The first begins at the
+/// family's first address.
+pub(super) type Runs<P> = Vec<(P, u16)>;
+
+/// The answers for every address of both families, from prefixes as [`super::union::union`]
+/// gives them: of several that contain an address, the longest one's.
+pub(super) fn runs(entries: impl Iterator<Item = (IpNet, u16)>) -> (Runs<u32>, Runs<u128>) {
+    let (mut v4, mut v6) = (Flattening::new(), Flattening::new());
+    for (net, answer) in entries {
+        match (net.network(), net.broadcast()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => v4.add(first.into(), last.into(), answer),
+            (IpAddr::V6(first), IpAddr::V6(last)) => v6.add(first.into(), last.into(), answer),
+            _ => {}
         }
     }
+    (v4.done(), v6.done())
 }
 
-/// Where each run of equal answers begins.
-fn flatten<'a>(entries: impl Iterator<Item = &'a (IpNet, CidrFlags)>) -> Vec<(u128, CidrFlags)> {
-    let mut ranges: Vec<(u128, CidrFlags)> = Vec::new();
-    // Prefixes that are open, with their last address.
-    let mut around: Vec<(u128, CidrFlags)> = Vec::new();
-    for (net, flags) in entries {
-        let (first, last) = (number(net.network()), number(net.broadcast()));
-        close(&mut around, Some(first), &mut ranges);
-        ranges.push((first, *flags));
-        around.push((last, *flags));
+struct Flattening<P> {
+    runs: Runs<P>,
+    /// Prefixes that are open, with their last address.
+    around: Vec<(P, u16)>,
+}
+
+impl<P: Place> Flattening<P> {
+    fn new() -> Self {
+        Self { runs: vec![(P::FIRST, 0)], around: Vec::new() }
     }
-    close(&mut around, None, &mut ranges);
-    // Where several begin at one address, the innermost was pushed last.
-    ranges.reverse();
-    ranges.dedup_by_key(|(start, _)| *start);
-    ranges.reverse();
-    ranges
-}
 
-/// Ends prefixes that end before `next`: what is around them holds again.
-fn close(
-    around: &mut Vec<(u128, CidrFlags)>,
-    next: Option<u128>,
-    ranges: &mut Vec<(u128, CidrFlags)>,
-) {
-    while let Some((last, _)) = around.last().copied() {
-        if next.is_some_and(|next| last >= next) {
-            return;
+    fn add(&mut self, first: P, last: P, answer: u16) {
+        self.close(Some(first));
+        self.begin(first, answer);
+        self.around.push((last, answer));
+    }
+
+    /// Ends prefixes that end before `next`: what is around them holds again.
+    fn close(&mut self, next: Option<P>) {
+        while let Some((last, _)) = self.around.last().copied() {
+            if next.is_some_and(|next| last >= next) {
+                return;
+            }
+            self.around.pop();
+            let Some(after) = last.after() else { continue };
+            self.begin(after, self.around.last().map_or(0, |(_, answer)| *answer));
         }
-        around.pop();
-        let Some(after) = last.checked_add(1) else { continue };
-        ranges.push((after, around.last().map_or(CidrFlags::NONE, |(_, flags)| *flags)));
     }
-}
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => v6.into(),
+    /// What was said last of where this begins is of a prefix around.
+    fn begin(&mut self, first: P, answer: u16) {
+        if self.runs.last().is_some_and(|(known, _)| *known == first) {
+            self.runs.pop();
+        }
+        if self.runs.last().is_none_or(|(_, before)| *before != answer) {
+            self.runs.push((first, answer));
+        }
+    }
+
+    fn done(mut self) -> Runs<P> {
+        self.close(None);
+        self.runs
     }
 }

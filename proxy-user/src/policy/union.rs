@@ -1,8 +1,8 @@
 //! The union of flags over nested prefixes: a longest-prefix match finds only one
 //! entry, so that one must say what all that contain the address say.
 
+use super::rules::CidrFlags;
 use ipnet::IpNet;
-use proxy_common::policy::CidrFlags;
 
 /// Sorts, merges equal prefixes, and gives each the flags of all that contain it.
 pub(super) fn union(mut entries: Vec<(IpNet, CidrFlags)>) -> Vec<(IpNet, CidrFlags)> {

@@ -4,11 +4,11 @@ use aya::programs::{TestRun, TestRunOptions};
 use proxy_common::{
     address::{PROTOCOL_TCP, PROTOCOL_UDP},
     outcome::Outcome,
-    policy::{CidrFlags, Rules},
 };
 use proxy_user::{
     config::{Listen, ListenAddress},
     datapath::{Event, Generation, Maps, Programs, ServiceEntry, load},
+    policy::{CidrFlags, Classes, Layer, Rules},
 };
 
 use crate::frames::Frame;
@@ -111,27 +111,23 @@ impl Kernel {
     }
 }
 
-/// Two guarded services with `rules`, whose table is 1: `ssh` on TCP port 22 and `dns` on UDP
+/// Two guarded services with `rules` and these prefixes: `ssh` on TCP port 22 and `dns` on UDP
 /// port 53.
 pub(crate) fn generation(rules: &Rules, cidrs: &[(&str, CidrFlags)]) -> Result<Generation> {
-    let cidrs = cidrs.iter().map(|(prefix, flags)| Ok((1, prefix.parse()?, *flags)));
+    let cidrs = cidrs.iter().map(|(prefix, flags)| Ok((prefix.parse()?, *flags)));
+    let own = Layer { rules: *rules, cidrs: cidrs.collect::<Result<_>>()? };
     Ok(Generation {
-        global: Rules::OPEN,
-        services: vec![
-            guard("ssh", PROTOCOL_TCP, 22, rules),
-            guard("dns", PROTOCOL_UDP, 53, rules),
-        ],
-        cidrs: cidrs.collect::<Result<_>>()?,
-        countries: None,
+        services: vec![guard("ssh", PROTOCOL_TCP, 22), guard("dns", PROTOCOL_UDP, 53)],
+        classes: Classes::of(&Layer::OPEN, &[own], None)?.into(),
     })
 }
 
 /// A service of the host's on every address.
-pub(crate) fn guard(name: &str, transport: u8, port: u16, rules: &Rules) -> ServiceEntry {
+pub(crate) fn guard(name: &str, transport: u8, port: u16) -> ServiceEntry {
     ServiceEntry {
         name: name.to_owned(),
         transport,
-        rules: *rules,
+        place: 0,
         listen: vec![Listen { address: ListenAddress::Any, port }],
         relayed: false,
         by_request: false,

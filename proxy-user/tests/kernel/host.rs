@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use proxy_common::policy::{CidrFlags, Rules};
+use proxy_user::policy::{CidrFlags, Rules};
 use proxy_user::{
     config::Hook,
     datapath::{Attached, Attacher, Claim, Interface, LinkLayer, Maps, Pins, TcAttachment, load},
@@ -59,9 +59,8 @@ impl Host {
             let (pins, claim) = Pins::prepare(&kernel::pins(&self.namespace))?;
             let (programs, mut maps) = load(Some(&pins.maps()), 1024)?.take()?;
             maps.tables.set_locals(&["192.0.2.1/32".parse()?])?;
-            let rules = Rules { cidrs: 1, ..Rules::OPEN };
             let blocked = format!("{BLOCKED}/32");
-            maps.tables.install(&generation(&rules, &[(&blocked, CidrFlags::BLOCKED)])?)?;
+            maps.tables.install(&generation(&Rules::OPEN, &[(&blocked, CidrFlags::BLOCKED)])?)?;
             let attacher = Attacher::new(programs, &pins, by);
             Ok(Daemon { attacher, maps, pins, _claim: claim })
         };

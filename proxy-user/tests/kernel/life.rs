@@ -4,9 +4,11 @@ use proxy_common::{
     flow::{FlowId, FlowState},
     outcome::Outcome,
     packet::Segment,
+};
+use proxy_user::{
+    datapath::Event,
     policy::{CidrFlags, Rules},
 };
-use proxy_user::datapath::Event;
 
 use crate::{
     frames::{Frame, syn},
@@ -193,7 +195,7 @@ fn a_routed_answer_is_nobodys_flow() -> Result {
 #[test]
 fn a_flow_that_the_host_opened_is_judged_all_the_same() -> Result {
     let blocked = [("198.51.100.0/24", CidrFlags::BLOCKED)];
-    let mut kernel = Kernel::new(&Rules { cidrs: 1, ..Rules::OPEN }, &blocked)?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &blocked)?;
     let client = syn("198.51.100.5", HOST4);
     kernel.send(&client.reply().segment(Segment::SYN | ACK, 100, 8, 0))?;
     kernel.send(&client.reply().segment(ACK, 101, 8, 20))?;
@@ -208,8 +210,10 @@ fn what_follows_an_ended_flow_is_judged_by_the_policy_of_now() -> Result {
     let client = syn("198.51.100.5", HOST4);
     handshake(&mut kernel, &client)?;
     kernel.send(&client.reply().segment(Segment::RST, 101, 0, 0))?;
-    let rules = Rules { cidrs: 1, ..Rules::OPEN };
-    kernel.maps.tables.install(&generation(&rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
+    kernel
+        .maps
+        .tables
+        .install(&generation(&Rules::OPEN, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
     assert_eq!(kernel.receive(&Frame { sequence: 900, ..client.clone() })?, Action::Drop);
     assert_eq!(kernel.receive(&client.segment(ACK, 901, 1, 5))?, Action::Drop);
     Ok(())
@@ -238,8 +242,10 @@ fn a_new_policy_cuts_exactly_the_flows_that_it_denies() -> Result {
     let (denied, kept) = (syn("198.51.100.5", HOST4), syn("203.0.113.5", HOST4));
     handshake(&mut kernel, &denied)?;
     handshake(&mut kernel, &kept)?;
-    let rules = Rules { cidrs: 1, ..Rules::OPEN };
-    kernel.maps.tables.install(&generation(&rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
+    kernel
+        .maps
+        .tables
+        .install(&generation(&Rules::OPEN, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?)?;
     for _ in 0..2 {
         assert_eq!(kernel.receive(&denied.segment(ACK, 8, 101, 10))?, Action::Drop);
         assert_eq!(kernel.receive(&kept.segment(ACK, 8, 101, 10))?, Action::Pass);

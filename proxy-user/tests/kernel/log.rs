@@ -2,12 +2,11 @@
 
 use std::{fs, sync::Mutex};
 
-use proxy_common::{
-    packet::Segment,
-    policy::{CidrFlags, Rules},
-};
+use proxy_common::packet::Segment;
 use tempfile::NamedTempFile;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use proxy_user::policy::{CidrFlags, Rules};
 
 use crate::{
     frames::{Frame, datagram, syn},
@@ -20,8 +19,7 @@ fn lines(program: &'static str, frame: &Frame) -> Result<String> {
     let log = tracing_subscriber::fmt().with_env_filter("weir_ebpf=debug").without_time();
     let log = log.with_ansi(false).with_writer(Mutex::new(file.reopen()?));
     let _here = log.set_default();
-    let rules = Rules { cidrs: 1, ..Rules::OPEN };
-    let mut kernel = Kernel::new(&rules, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?;
+    let mut kernel = Kernel::new(&Rules::OPEN, &[("198.51.100.0/24", CidrFlags::BLOCKED)])?;
     kernel.run(program, &frame_for(program, frame))?;
     kernel.maps.log.flush();
     Ok(fs::read_to_string(file.path())?)

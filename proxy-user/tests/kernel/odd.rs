@@ -1,9 +1,8 @@
 //! Odd frames, each with its outcome, at each hook.
 
-use proxy_common::{
-    outcome::Outcome,
-    policy::{CidrFlags, Rules},
-};
+use proxy_common::outcome::Outcome;
+
+use proxy_user::policy::{CidrFlags, Rules};
 
 use crate::{
     frames::{Frame, syn},
@@ -12,7 +11,7 @@ use crate::{
 
 fn everything_blocked() -> Result<Kernel> {
     let all = [("0.0.0.0/0", CidrFlags::BLOCKED), ("::/0", CidrFlags::BLOCKED)];
-    Kernel::new(&Rules { cidrs: 1, ..Rules::OPEN }, &all)
+    Kernel::new(&Rules::OPEN, &all)
 }
 
 #[test]

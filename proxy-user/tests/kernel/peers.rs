@@ -4,11 +4,11 @@ use proxy_common::{
     address::{FlowKey, PROTOCOL_TCP},
     flow::FlowState,
     packet::Segment,
-    policy::{CidrFlags, Rules},
 };
 use proxy_user::{
     config::{Listen, ListenAddress},
     datapath::{Event, Generation},
+    policy::{CidrFlags, Rules},
 };
 
 use crate::{
@@ -40,7 +40,7 @@ fn a_peer_in_accept_from_passes_and_nobody_else_does() -> Result {
         ("198.51.100.7/32", blocked.with(CidrFlags::PROXY)),
         ("2001:db8:bad::/48", blocked.with(CidrFlags::PROXY)),
     ];
-    let rules = Rules { cidrs: 1, flags: Rules::PROXIES, ..Rules::OPEN };
+    let rules = Rules { flags: Rules::PROXIES, ..Rules::OPEN };
     let mut kernel = Kernel::new(&rules, &cidrs)?;
     for hook in HOOKS {
         for (from, to, action) in [
@@ -68,7 +68,7 @@ fn nothing_is_noted_of_a_peer_in_accept_from() -> Result {
         ("198.51.100.8/32", CidrFlags::BLOCKED),
     ];
     let flags = Rules::PROXIES | Rules::OBSERVE;
-    let mut kernel = Kernel::new(&Rules { cidrs: 1, flags, ..Rules::OPEN }, &cidrs)?;
+    let mut kernel = Kernel::new(&Rules { flags, ..Rules::OPEN }, &cidrs)?;
     assert_eq!(connect(&mut kernel, &syn("198.51.100.7", HOST4))?.observed(), None);
     assert!(connect(&mut kernel, &syn("198.51.100.8", HOST4))?.observed().is_some());
     Ok(())
@@ -76,10 +76,8 @@ fn nothing_is_noted_of_a_peer_in_accept_from() -> Result {
 
 /// `tls` services `a` and `b`, which share port 443; `a` has port 8443 to itself.
 fn shared(cidrs: &[(&str, CidrFlags)]) -> Result<Generation> {
-    let rules = Rules { cidrs: 1, ..Rules::OPEN };
-    let mut shared = generation(&rules, cidrs)?;
-    shared.services =
-        vec![guard("a", PROTOCOL_TCP, 443, &rules), guard("b", PROTOCOL_TCP, 443, &rules)];
+    let mut shared = generation(&Rules::OPEN, cidrs)?;
+    shared.services = vec![guard("a", PROTOCOL_TCP, 443), guard("b", PROTOCOL_TCP, 443)];
     shared.services[0].listen.push(Listen { address: ListenAddress::Any, port: 8443 });
     for service in &mut shared.services {
         service.relayed = true;
@@ -117,7 +115,7 @@ fn on_a_shared_listener_everyone_is_let_in_and_followed() -> Result {
 #[test]
 fn a_listener_named_twice_by_one_service_is_not_shared() -> Result {
     let blocked = [("198.51.100.0/24", CidrFlags::BLOCKED)];
-    let mut twice = generation(&Rules { cidrs: 1, ..Rules::OPEN }, &blocked)?;
+    let mut twice = generation(&Rules::OPEN, &blocked)?;
     twice.services[0].listen.push(Listen { address: ListenAddress::AnyV4, port: 22 });
     let mut kernel = Kernel::of(&twice, 16)?;
     assert_eq!(kernel.receive(&syn("198.51.100.7", HOST4))?, Action::Drop);

@@ -5,7 +5,6 @@ use proxy_common::{
     address::{FlowKey, PROTOCOL_TCP, PROTOCOL_UDP},
     outcome::Outcome,
     packet::Segment,
-    policy::Rules,
 };
 use proxy_user::{
     config::{Balance, SourceAddress},
@@ -68,15 +67,13 @@ fn generation(targets: Vec<TargetWay>, source: SourceAddress) -> Generation {
         targets,
     };
     let service = |name, transport, port| {
-        let mut entry = guard(name, transport, port, &Rules::OPEN);
+        let mut entry = guard(name, transport, port);
         (entry.relayed, entry.forward) = (true, Some(backends.clone()));
         entry
     };
     Generation {
-        global: Rules::OPEN,
         services: vec![service("db", PROTOCOL_TCP, 22), service("dns", PROTOCOL_UDP, 53)],
-        cidrs: Vec::new(),
-        countries: None,
+        classes: std::sync::Arc::default(),
     }
 }
 

@@ -7,9 +7,11 @@ use proxy_common::{
     flow::{FlowId, FlowState},
     outcome::Outcome,
     packet::Segment,
+};
+use proxy_user::{
+    datapath::Event,
     policy::{CidrFlags, Rules},
 };
-use proxy_user::datapath::Event;
 
 use crate::{
     frames::{Frame, datagram, syn},
@@ -19,7 +21,7 @@ use crate::{
 const CLIENTS: [(&str, &str); 2] = [("198.51.100.7", HOST4), ("2001:db8:bad::7", HOST6)];
 const BLOCKED: [(&str, CidrFlags); 2] =
     [("198.51.100.0/24", CidrFlags::BLOCKED), ("2001:db8:bad::/48", CidrFlags::BLOCKED)];
-const BLOCKING: Rules = Rules { cidrs: 1, ..Rules::OPEN };
+const BLOCKING: Rules = Rules::OPEN;
 
 fn open() -> Result<Kernel> {
     Kernel::new(&Rules::OPEN, &[])

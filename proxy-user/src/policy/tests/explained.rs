@@ -5,7 +5,7 @@ use proxy_common::country::{Country, CountrySet};
 use super::strategy::{Input, config};
 use crate::{
     config::{Access, GlobalAccess, Matching},
-    policy::{Policy, TableIds, compile},
+    policy::{Policy, compile},
 };
 
 /// `allow = ["DE", "203.0.113.7"]`, with the defaults of private addresses.
@@ -32,7 +32,7 @@ fn ssh() -> Policy {
         ]),
         gateways: vec!["10.0.0.1".parse().unwrap()],
     };
-    compile(&input.config, input.database(), &input.gateways, &mut TableIds::from(1), None)
+    compile(&input.config, input.database(), &input.gateways, None).unwrap()
 }
 
 fn told(address: &str) -> String {

@@ -5,17 +5,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
-use proxy_common::{
-    country::Country,
-    reason::Reason,
-    verdict::{Judgement, admit},
-};
+use proxy_common::{country::Country, reason::Reason, verdict::Judgement};
 
 use super::strategy::{Input, address, input, probes};
 use crate::{
     config::{Access, AccessMode, Matching},
     geo::Database,
-    policy::{TableIds, compile},
+    policy::compile,
 };
 
 fn holds(nets: &[IpNet], address: IpAddr) -> bool {
@@ -105,7 +101,7 @@ proptest! {
     #[test]
     fn the_policy_says_what_the_lists_say(input in input(), more in prop::collection::vec(address(), 20)) {
         let geo = input.database();
-        let policy = compile(&input.config, geo.clone(), &input.gateways, &mut TableIds::from(1), None);
+        let policy = compile(&input.config, geo.clone(), &input.gateways, None).unwrap();
         for address in probes(&input).into_iter().chain(more) {
             let judgement = policy.judge("s", address);
             let expected = reference(&input, geo.as_deref(), address);
@@ -128,9 +124,9 @@ proptest! {
 
     #[test]
     fn the_kernel_admits_listed_proxies_and_judges_everyone_else(input in input()) {
-        let policy = compile(&input.config, input.database(), &input.gateways, &mut TableIds::from(1), None);
+        let policy = compile(&input.config, input.database(), &input.gateways, None).unwrap();
         for address in probes(&input) {
-            let admitted = admit(&policy, policy.global(), policy.rules("s"), &address.into());
+            let admitted = policy.verdict("s", address).peer();
             let proxies = &input.config.services[0].proxy_protocol.accept_from;
             let listed = holds(proxies, address);
             let expected = if listed { Judgement::default() } else { policy.judge("s", address) };
@@ -140,7 +136,7 @@ proptest! {
 
     #[test]
     fn mapped_addresses_are_what_they_hold(input in input(), bits in any::<u32>()) {
-        let policy = compile(&input.config, input.database(), &input.gateways, &mut TableIds::from(1), None);
+        let policy = compile(&input.config, input.database(), &input.gateways, None).unwrap();
         let v4 = std::net::Ipv4Addr::from(bits);
         prop_assert_eq!(policy.judge("s", v4.into()), policy.judge("s", v4.to_ipv6_mapped().into()));
     }

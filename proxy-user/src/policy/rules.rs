@@ -1,12 +1,12 @@
 //! Restrictions in the form that the verdict reads.
 
-use crate::country::CountrySet;
+use ipnet::IpNet;
+use proxy_common::country::CountrySet;
 
-/// What the prefixes of one CIDR table say of an address: the union over every
-/// prefix that contains it, since a longest-prefix match finds only one.
-#[repr(transparent)]
+/// What the prefixes of one layer say of an address: the union over every prefix that
+/// contains it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CidrFlags(pub u32);
+pub struct CidrFlags(pub u16);
 
 impl CidrFlags {
     /// No prefix contains the address.
@@ -23,49 +23,33 @@ impl CidrFlags {
     pub const PROXY: Self = Self(1 << 4);
 
     /// Whether every flag of `other` is set.
-    #[inline(always)]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// The flags of both.
-    #[inline(always)]
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// These flags less `other`.
-    #[inline(always)]
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 }
 
-/// Number of one CIDR table inside the shared longest-prefix maps: never reused,
-/// so tables of two generations stand side by side. 0: no table.
-pub type TableId = u32;
-
-/// One layer of restrictions: the global one, or a service's own.
-#[repr(C)]
+/// One layer of restrictions, but for its prefixes: the global one, or a service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// See the constants of this type.
     pub flags: u32,
-    /// The CIDR table that holds this layer's prefixes; 0 where it has none.
-    pub cidrs: TableId,
-    /// The country table to ask; 0 where no country database is loaded.
-    pub countries: TableId,
-    /// Zero.
-    pub pad: u32,
     /// `allowed_countries`.
     pub allowed_countries: CountrySet,
     /// `blocked_countries`.
     pub blocked_countries: CountrySet,
 }
-
-const _: () = assert!(size_of::<Rules>() == 272);
 
 impl Rules {
     /// `allowed_cidrs` is set.
@@ -84,22 +68,31 @@ impl Rules {
     /// Restricts nothing.
     pub const OPEN: Self = Self {
         flags: 0,
-        cidrs: 0,
-        countries: 0,
-        pad: 0,
         allowed_countries: CountrySet::EMPTY,
         blocked_countries: CountrySet::EMPTY,
     };
 
     /// Whether any of `flags` is set.
-    #[inline(always)]
     pub const fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
 
     /// Whether a country list is set.
-    #[inline(always)]
     pub const fn asks_country(&self) -> bool {
         self.has(Self::ALLOWED_COUNTRIES | Self::BLOCKED_COUNTRIES)
     }
+}
+
+/// A layer whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// What it asks.
+    pub rules: Rules,
+    /// Its prefixes, in any order. Of several that contain an address the longest one answers.
+    pub cidrs: Vec<(IpNet, CidrFlags)>,
+}
+
+impl Layer {
+    /// Restricts nothing.
+    pub const OPEN: Self = Self { rules: Rules::OPEN, cidrs: Vec::new() };
 }
