@@ -30,11 +30,31 @@ pub(super) fn measure() -> Result<Value> {
         .map(|line| serde_json::from_str(line).context("the benchmark's output"))
         .collect();
     let cases = cases?;
-    println!("{:>9}  {:>9}  net ns a packet", "CIDRs", "countries");
-    for case in &cases {
-        println!("{:>9}  {:>9}  {}", case["cidrs"], case["countries"], case["net_ns"]);
-    }
+    println!(
+        "{:<12} {:<5} {:>4} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8}",
+        "packet", "hook", "IPv", "CIDRs", "countries", "warm, ns", "cold, ns", "MiB", "load, ms"
+    );
+    cases.iter().for_each(show);
     Ok(cases.into())
+}
+
+/// One figure, net of the empty program.
+fn show(case: &Value) {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let text = |value: &Value| value.as_u64().map_or_else(String::new, |n| n.to_string());
+    let load = case["compile_ms"].as_u64().map(|ms| ms + number(&case["install_ms"]));
+    println!(
+        "{:<12} {:<5} {:>4} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8}",
+        case["figure"].as_str().unwrap_or_default(),
+        case["hook"].as_str().unwrap_or_default(),
+        text(&case["family"]),
+        text(&case["cidrs"]),
+        text(&case["countries"]),
+        text(&case["warm"]["net_ns"]),
+        text(&case["cold"]["net_ns"]),
+        case["bytes"].as_u64().map_or_else(String::new, |bytes| (bytes >> 20).to_string()),
+        load.map_or_else(String::new, |ms| ms.to_string()),
+    );
 }
 
 /// Fetches the database once.
