@@ -11,7 +11,7 @@ use proxy_common::{
 
 use super::{
     classes::Classes,
-    error::PolicyError,
+    error::{Excess, PolicyError},
     rules::{CidrFlags, Layer, Rules},
     union::union,
 };
@@ -70,7 +70,8 @@ pub fn compile(
     let layers: Vec<Layer> = [Layer::OPEN].into_iter().chain(own).collect();
     let countries = geo.as_deref().and_then(|geo| countries(config, geo, before));
     let located = countries.as_ref().map(|countries| &*countries.prefixes);
-    let classes = Classes::of(&global, &layers, located)?;
+    let classes = Classes::of(&global, &layers, located)
+        .map_err(|excess| refused(excess, config, &global, &layers[1..]))?;
     let names = config.services.iter().map(|service| service.name.clone());
     let accesses = config.services.iter().map(|service| service.access.clone());
     Ok(Policy {
@@ -82,6 +83,16 @@ pub fn compile(
         global_access: Some(config.global.clone()),
         accesses: names.zip(accesses).collect(),
     })
+}
+
+/// Says where most of a policy stands.
+fn refused(excess: Excess, config: &Config, global: &Layer, own: &[Layer]) -> PolicyError {
+    let services = config.services.iter().zip(own);
+    let tables = services.map(|(service, layer)| (format!("service.{}", service.name), layer));
+    let all = [("global_access".to_owned(), global)].into_iter().chain(tables);
+    let all = all.map(|(table, layer)| (layer.cidrs.len(), table));
+    let (prefixes, table) = all.max().unwrap_or_default();
+    PolicyError { excess, table, prefixes }
 }
 
 fn entries(access: &Access) -> Vec<(IpNet, CidrFlags)> {

@@ -7,9 +7,22 @@ pub(super) const MAX_BYTES4: usize = 32 << 20;
 /// Classes of addresses that can be told apart.
 pub const MAX_CLASSES: usize = 1 << 16;
 
-/// Why a policy is not taken.
+/// Why a policy is not taken, and where most of it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{excess}; most prefixes are in [{table}]: {prefixes}")]
+pub struct PolicyError {
+    /// What is too much.
+    #[source]
+    pub(super) excess: Excess,
+    /// The table of the configuration that has most prefixes.
+    pub(super) table: String,
+    /// How many.
+    pub(super) prefixes: usize,
+}
+
+/// What of a policy is more than the kernel's tables hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
+pub enum Excess {
     /// It is too large.
     #[error(
         "the restrictions take {total} MiB of the kernel's memory, of at most {}: {ranges4} \
@@ -35,8 +48,18 @@ pub enum PolicyError {
     },
     /// It tells too many kinds of addresses apart.
     #[error(
-        "the restrictions tell {0} classes of addresses apart, each with another verdict at some \
-         service, of at most {MAX_CLASSES}"
+        "the restrictions tell more than {MAX_CLASSES} classes of addresses apart, each with \
+         another verdict at some service"
     )]
-    Classes(usize),
+    Classes,
+    /// To find out would take too much.
+    #[error(
+        "the restrictions overlap in too many ways: what {lists} lists say of addresses, one \
+         with the others, takes more than {} MiB",
+        MAX_BYTES >> 20
+    )]
+    Overlaps {
+        /// Lists of prefixes, the country database among them.
+        lists: usize,
+    },
 }

@@ -16,6 +16,6 @@ mod verdict;
 
 pub use classes::{Classes, Size};
 pub use compile::{Policy, compile};
-pub use error::{MAX_BYTES, MAX_CLASSES, PolicyError};
+pub use error::{Excess, MAX_BYTES, MAX_CLASSES, PolicyError};
 pub use explain::{Answer, Explanation, Lead};
 pub use rules::{CidrFlags, Layer, Rules};

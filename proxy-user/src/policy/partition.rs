@@ -2,7 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::ranges::{Place, Runs};
+use super::{
+    error::{Excess, MAX_BYTES},
+    ranges::{Place, Runs},
+};
+
+/// Answers that are kept at a time: for more, a policy could take all of the memory before its
+/// size is known.
+const MAX_ANSWERS: usize = MAX_BYTES / size_of::<u16>();
 
 /// Every address of a family, and what each of several tables says of it.
 pub(super) struct Partition<P> {
@@ -15,35 +22,44 @@ pub(super) struct Partition<P> {
 
 impl<P: Place> Partition<P> {
     /// By one table.
-    fn of(runs: Runs<P>) -> Self {
-        let mut numbers = Numbers::default();
-        let ranges =
-            runs.into_iter().map(|(first, answer)| (first, numbers.of(answer, || [answer].into())));
-        Self { ranges: ranges.collect(), answers: numbers.answers }
+    fn of(runs: Runs<P>) -> Result<Self, Excess> {
+        let mut numbers = Numbers::of_tables(1);
+        let ranges = runs
+            .into_iter()
+            .map(|(first, answer)| Ok((first, numbers.of(answer, || [answer].into())?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { ranges, answers: numbers.answers })
     }
 
     /// By several tables. They are joined in pairs, and pairs of these: so the ranges of one
     /// table are gone through as often as the number of tables has digits, not for each.
-    pub(super) fn by(tables: Vec<Runs<P>>) -> Self {
-        let mut parts: Vec<Self> = tables.into_iter().map(Self::of).collect();
+    ///
+    /// # Errors
+    /// The tables' answers differ in too many ways.
+    pub(super) fn by(tables: Vec<Runs<P>>) -> Result<Self, Excess> {
+        let mut parts: Vec<Self> = tables.into_iter().map(Self::of).collect::<Result<_, _>>()?;
         while parts.len() > 1 {
             let mut joined = Vec::with_capacity(parts.len().div_ceil(2));
             let mut rest = parts.into_iter();
             while let Some(first) = rest.next() {
                 joined.push(match rest.next() {
-                    Some(second) => first.joined(&second),
+                    Some(second) => first.joined(&second)?,
                     None => first,
                 });
             }
             parts = joined;
         }
-        parts
-            .pop()
-            .unwrap_or_else(|| Self { ranges: vec![(P::FIRST, 0)], answers: vec![[].into()] })
+        let none = || Self { ranges: vec![(P::FIRST, 0)], answers: vec![[].into()] };
+        Ok(parts.pop().unwrap_or_else(none))
     }
 
-    fn joined(self, other: &Self) -> Self {
-        let mut numbers = Numbers::default();
+    /// How many tables this is by.
+    fn tables(&self) -> usize {
+        self.answers.first().map_or(0, |answers| answers.len())
+    }
+
+    fn joined(self, other: &Self) -> Result<Self, Excess> {
+        let mut numbers = Numbers::of_tables(self.tables() + other.tables());
         let mut ranges: Vec<(P, u32)> = Vec::with_capacity(self.ranges.len() + other.ranges.len());
         let (mut own, mut others) = (self.ranges.iter().peekable(), other.ranges.iter().peekable());
         let mut at = (0, 0);
@@ -62,12 +78,12 @@ impl<P: Place> Partition<P> {
             }
             let number = numbers.of(at, || {
                 [&*self.answers[at.0 as usize], &*other.answers[at.1 as usize]].concat().into()
-            });
+            })?;
             if ranges.last().is_none_or(|(_, before)| *before != number) {
                 ranges.push((first, number));
             }
         }
-        Self { ranges, answers: numbers.answers }
+        Ok(Self { ranges, answers: numbers.answers })
     }
 }
 
@@ -75,21 +91,24 @@ impl<P: Place> Partition<P> {
 struct Numbers<K> {
     known: HashMap<K, u32, foldhash::fast::RandomState>,
     answers: Vec<Box<[u16]>>,
-}
-
-impl<K> Default for Numbers<K> {
-    fn default() -> Self {
-        Self { known: HashMap::default(), answers: Vec::new() }
-    }
+    tables: usize,
 }
 
 impl<K: std::hash::Hash + Eq> Numbers<K> {
-    fn of(&mut self, key: K, answers: impl FnOnce() -> Box<[u16]>) -> u32 {
-        let Self { known, answers: all } = self;
-        *known.entry(key).or_insert_with(|| {
-            all.push(answers());
-            // There are no more of them than ranges, which would fill the memory before.
-            u32::try_from(all.len() - 1).unwrap_or(u32::MAX)
-        })
+    fn of_tables(tables: usize) -> Self {
+        Self { known: HashMap::default(), answers: Vec::new(), tables }
+    }
+
+    fn of(&mut self, key: K, answers: impl FnOnce() -> Box<[u16]>) -> Result<u32, Excess> {
+        if let Some(number) = self.known.get(&key) {
+            return Ok(*number);
+        }
+        let next = self.answers.len();
+        let fits = (next + 1) * self.tables <= MAX_ANSWERS;
+        let number = u32::try_from(next).ok().filter(|_| fits);
+        let number = number.ok_or(Excess::Overlaps { lists: self.tables })?;
+        self.known.insert(key, number);
+        self.answers.push(answers());
+        Ok(number)
     }
 }

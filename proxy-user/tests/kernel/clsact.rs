@@ -88,13 +88,12 @@ fn filters_outlive_the_daemon_and_the_next_one_replaces_them_without_a_gap() -> 
             }
             Ok::<_, String>(served)
         });
-        for _ in 0..3 {
-            drop(host.start(CLSACT)?);
-        }
+        let restarted = (0..3).try_for_each(|_| host.start(CLSACT).map(drop));
         let more = tried.load(Ordering::Relaxed) + 1;
         let after = holds(SOON, || tried.load(Ordering::Relaxed) >= more);
         ended.store(true, Ordering::Relaxed);
         let served = trying.join().map_err(|_| "the client panicked")??;
+        restarted?;
         assert!(after);
         Ok(served)
     })?;

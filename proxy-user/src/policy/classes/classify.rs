@@ -1,12 +1,12 @@
 //! From prefixes to classes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use ipnet::IpNet;
 use proxy_common::{classes::Class, country::Country, verdict::Verdict};
 
 use crate::policy::{
-    error::{MAX_CLASSES, PolicyError},
+    error::{Excess, MAX_CLASSES},
     partition::Partition,
     ranges::{Place, Runs, runs},
     rules::{CidrFlags, Layer},
@@ -50,7 +50,7 @@ pub(super) fn classify(
     global: &Layer,
     services: &[Layer],
     countries: Option<&[(IpNet, Country)]>,
-) -> Result<Classified, PolicyError> {
+) -> Result<Classified, Excess> {
     let mut tables = Tables::default();
     let places = countries.map(|prefixes| {
         tables.add(prefixes.iter().map(|(net, country)| (*net, country.to_stored())).collect())
@@ -82,16 +82,13 @@ pub(super) fn classify(
         });
         rows.number(said.collect())
     };
-    let v4 = classified(Partition::by(tables.v4), &mut class);
-    let v6 = classified(Partition::by(tables.v6), &mut class);
+    let v4 = classified(Partition::by(tables.v4)?, &mut class)?;
+    let v6 = classified(Partition::by(tables.v6)?, &mut class)?;
     let classes = rows.rows.len();
-    if classes > MAX_CLASSES {
-        return Err(PolicyError::Classes(classes));
-    }
     let begins = |column: usize| u32::try_from(column * classes).unwrap_or(u32::MAX);
     Ok(Classified {
-        v4: numbered(v4),
-        v6: numbered(v6),
+        v4,
+        v6,
         verdicts: rows.by_column(columns.len()),
         classes,
         services: column_of.into_iter().map(begins).collect(),
@@ -124,19 +121,19 @@ impl Tables {
 /// What is said of each class, for every column.
 #[derive(Default)]
 struct Rows {
-    known: HashMap<Box<[Verdict]>, u32, foldhash::fast::RandomState>,
-    rows: Vec<Box<[Verdict]>>,
+    known: HashMap<Rc<[Verdict]>, Class, foldhash::fast::RandomState>,
+    rows: Vec<Rc<[Verdict]>>,
 }
 
 impl Rows {
-    fn number(&mut self, row: Box<[Verdict]>) -> u32 {
+    fn number(&mut self, row: Rc<[Verdict]>) -> Result<Class, Excess> {
         if let Some(number) = self.known.get(&row) {
-            return *number;
+            return Ok(*number);
         }
-        let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        self.rows.push(row.clone());
+        let number = Class::try_from(self.rows.len()).map_err(|_| Excess::Classes)?;
+        self.rows.push(Rc::clone(&row));
         self.known.insert(row, number);
-        number
+        Ok(number)
     }
 
     fn by_column(&self, columns: usize) -> Vec<u16> {
@@ -147,19 +144,16 @@ impl Rows {
 /// Ranges by what is said of them.
 fn classified<P: Place>(
     partition: Partition<P>,
-    class: &mut impl FnMut(&[u16]) -> u32,
-) -> Vec<(P, u32)> {
-    let classes: Vec<u32> = partition.answers.iter().map(|answers| class(answers)).collect();
-    let mut ranges = partition.ranges;
-    for (_, answer) in &mut ranges {
-        *answer = classes[*answer as usize];
-    }
+    class: &mut impl FnMut(&[u16]) -> Result<Class, Excess>,
+) -> Result<Vec<(P, Class)>, Excess> {
+    let classes =
+        partition.answers.iter().map(|answers| class(answers)).collect::<Result<Vec<_>, _>>()?;
+    let ranges = partition.ranges.into_iter();
+    let mut ranges: Vec<_> =
+        ranges.map(|(first, answer)| (first, classes[answer as usize])).collect();
     ranges.dedup_by_key(|(_, class)| *class);
-    ranges
+    Ok(ranges)
 }
 
-/// There are no more classes than have a number.
-fn numbered<P>(ranges: Vec<(P, u32)>) -> Vec<(P, Class)> {
-    let class = |class| Class::try_from(class).unwrap_or(Class::MAX);
-    ranges.into_iter().map(|(first, found)| (first, class(found))).collect()
-}
+/// Every class has a number.
+const _: () = assert!(MAX_CLASSES == Class::MAX as usize + 1);

@@ -23,7 +23,7 @@ use self::{
     v6::Words6,
 };
 use super::{
-    error::{MAX_BYTES, MAX_BYTES4, PolicyError},
+    error::{Excess, MAX_BYTES, MAX_BYTES4},
     rules::Layer,
 };
 
@@ -62,13 +62,13 @@ impl Classes {
         global: &Layer,
         services: &[Layer],
         countries: Option<&[(IpNet, Country)]>,
-    ) -> Result<Self, PolicyError> {
+    ) -> Result<Self, Excess> {
         let classified = classify(global, services, countries)?;
         let written = Self::written(&classified);
         let bytes4 = size_of_val(&*written.words4);
         let bytes = written.size.bytes;
         if bytes > MAX_BYTES || bytes4 > MAX_BYTES4 {
-            return Err(PolicyError::Memory {
+            return Err(Excess::Memory {
                 total: mib(bytes),
                 ranges4: written.size.ranges4,
                 v4: mib(bytes4),

@@ -1,6 +1,6 @@
 //! Large lists, and tables that are kept.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use proxy_common::country::{Country, CountrySet};
@@ -33,6 +33,23 @@ fn a_hundred_thousand_prefixes() {
             assert!(policy.judge("s", inside(offset)).denied.is_none(), "{}", inside(offset));
         }
     }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_size_and_its_place() {
+    // Of a /64 each, so that each takes four ranges.
+    let host = |n: u128| Ipv6Addr::from(0x2001_0db8 << 96 | n << 65 | 7);
+    let compiled = |count| {
+        let hosts = (0..count).map(|n| IpAddr::from(host(n)).into()).collect();
+        compile(&config(global(), Access { blocked_cidrs: hosts, ..Access::OPEN }), None, &[], None)
+    };
+    assert!(compiled(1_000_000).is_ok());
+    assert_eq!(
+        compiled(1_300_000).err().unwrap().to_string(),
+        "the restrictions take 74 MiB of the kernel's memory, of at most 64: 1 ranges of IPv4 \
+         addresses 0 (of at most 32), 2600001 of IPv6 74, verdicts on 2 classes of addresses 1; \
+         most prefixes are in [service.s]: 1300000"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proxy_common::country::Country;
 
 use super::strategy::{address, middle, net};
-use crate::policy::{CidrFlags, Classes, Layer, PolicyError, Rules, union::union};
+use crate::policy::{CidrFlags, Classes, Excess, Layer, Rules, union::union};
 
 /// A layer that blocks these.
 fn blocking(nets: impl IntoIterator<Item = IpNet>) -> Layer {
@@ -158,25 +158,23 @@ fn equal_services_share_verdicts_and_neighbours_of_one_class_a_range() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_its_size() {
-    // Of a /64 each, so that each takes four ranges.
-    let hosts = |count: u128| (0..count).map(|n| host6(DOCUMENTATION | (n << 65) | 7));
-    assert!(Classes::of(&Layer::OPEN, &[blocking(hosts(1_000_000))], None).is_ok());
-    let error = Classes::of(&Layer::OPEN, &[blocking(hosts(1_300_000))], None).err().unwrap();
-    let PolicyError::Memory { total, ranges6, .. } = error else { panic!("{error}") };
-    assert_eq!((total, ranges6), (74, 2_600_001));
-    let told = "take 74 MiB of the kernel's memory, of at most 64: 1 ranges of IPv4 addresses 0";
-    assert!(error.to_string().contains(told), "{error}");
-}
-
-#[test]
 fn more_classes_than_have_a_number_are_refused() {
     // Each of 17 services blocks every address whose number has its bit.
     let layer = |bit: u32| blocking((0..1 << 17).filter(move |n| n >> bit & 1 == 1).map(host4));
     let layers: Vec<Layer> = (0..17).map(layer).collect();
     let error = Classes::of(&Layer::OPEN, &layers, None).err().unwrap();
-    assert_eq!(error, PolicyError::Classes(1 << 17));
+    assert_eq!(error, Excess::Classes);
     assert_eq!(tables(&layers[..16]).size().classes, 1 << 16);
+}
+
+#[test]
+fn lists_that_overlap_in_too_many_ways_are_refused() {
+    // Addresses as above, and many a list that says something of its own.
+    let coded = |bit: u32| blocking((0..1 << 16).filter(move |n| n >> bit & 1 == 1).map(host4));
+    let single = |n: u32| blocking([host4(1 << 30 | n)]);
+    let layers: Vec<Layer> = (0..16).map(coded).chain((0..600).map(single)).collect();
+    let error = Classes::of(&Layer::OPEN, &layers, None).err().unwrap();
+    assert!(matches!(error, Excess::Overlaps { .. }), "{error}");
 }
 
 proptest! {
