@@ -171,7 +171,7 @@ fn resets_pass_both_ways() -> Result<()> {
 fn an_idle_flow_is_ended_at_both_ends() -> Result<()> {
     let Some(lab) = Lab::for_test()? else { return Ok(()) };
     let _target = target(&lab, TARGET4, Behaviour::Hold)?;
-    let tables = service("tcp", &[TARGET4], "idle_timeout = '1s'");
+    let tables = service("tcp", &[TARGET4], "idle_timeout = '2s'");
     let weir = Weir::start(&lab.server, "", &tables)?;
     ready(&weir)?;
     let mut stream = connect(&lab, lab::DE4, SERVICE4)?;

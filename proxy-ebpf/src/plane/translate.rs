@@ -108,12 +108,16 @@ fn is_too_big(skb: *mut __sk_buff, packet: &Packet, transport: u32, way: &Transl
     if transport - NETWORK + TCP_HEADER * 3 + packet.segment.payload <= way.mtu {
         return false;
     }
-    // SAFETY: the helper reads the context and one word, which it writes.
+    // SAFETY: the context's skb is valid for the program's whole run; the helper reads it and
+    // one word, which it writes.
     unsafe {
-        // Without a length of IP's it takes the frame's, and an interface without a link
-        // layer would seem to carry less.
-        let mut length = (*skb).len - NETWORK;
-        bpf_check_mtu(skb.cast(), way.interface, &mut length, 0, BPF_MTU_CHK_SEGS.into()) > 0
+        // Of segments each is looked at. Of one packet the length is that of IP: else it is
+        // the frame's, and an interface without a link layer would seem to carry less.
+        let (mut length, flags) = match (*skb).gso_size {
+            0 => ((*skb).len - NETWORK, 0),
+            _ => (0, BPF_MTU_CHK_SEGS.into()),
+        };
+        bpf_check_mtu(skb.cast(), way.interface, &mut length, 0, flags) > 0
     }
 }
 
