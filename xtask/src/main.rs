@@ -7,12 +7,14 @@ mod build;
 mod ci;
 mod demo;
 mod fuzz;
+mod guest;
 mod process;
 mod programs;
 mod rooms;
 mod run;
 mod scan;
 mod setup;
+mod tally;
 mod test;
 mod toolchain;
 
@@ -42,7 +44,14 @@ enum Command {
     /// Set up, build and run Weir on examples/quickstart.toml (root)
     Run(build::Options),
     /// Run every test that can run here
-    Test,
+    Test {
+        /// Those that concern the kernel, on one of Debian's, in a machine of qemu's
+        #[arg(long, value_enum, value_name = "VERSION")]
+        kernel: Option<guest::Kernel>,
+        /// Of those only these test programs
+        #[arg(requires = "kernel", value_name = "PROGRAM")]
+        only: Vec<String>,
+    },
     /// Show allowed and denied traffic in a lab of network namespaces (root)
     Demo,
     /// Measure, and write the results to benches/results/ (root)
@@ -75,6 +84,12 @@ enum Command {
     /// Serve the quick start's pages until the parent process is gone
     #[command(hide = true)]
     Backend,
+    /// Run the tests of a plan, as the first process's only child
+    #[command(hide = true)]
+    Guest {
+        /// Lines as `test --kernel` writes them
+        plan: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -94,13 +109,15 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run(),
         Command::Build(options) => build::run(options),
         Command::Run(options) => run::run(options),
-        Command::Test => return test::run(),
+        Command::Test { kernel: None, .. } => return test::run(),
+        Command::Test { kernel: Some(kernel), only } => return guest::run(kernel, &only),
         Command::Demo => demo::run(),
         Command::Bench { which, beside } => bench::run(&which, &beside),
         Command::Fill { dir, records } => bench::fill(&dir, records),
         Command::Scan { which } => return scan::run(&which),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => return ci::run_all(),
+        Command::Guest { plan } => return guest::within(&plan),
         Command::Backend => backend::run(),
     }
     .map(|()| ExitCode::SUCCESS)

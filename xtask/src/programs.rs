@@ -27,6 +27,23 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// As cargo knows it.
+    pub(crate) fn name(&self) -> &str {
+        let file = self.executable.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        file.rsplit_once('-').map_or(file, |(name, _hash)| name)
+    }
+
+    /// A line that tells where it is, for [`Program::from_line`].
+    pub(crate) fn to_line(&self) -> Result<String> {
+        let path = |path: &'_ Path| path.to_str().map(str::to_owned).context("a path in UTF-8");
+        Ok(format!("{}\t{}", path(&self.directory)?, path(&self.executable)?))
+    }
+
+    pub(crate) fn from_line(line: &str) -> Result<Self> {
+        let (directory, executable) = line.split_once('\t').context("a line without a tab")?;
+        Ok(Self { executable: executable.into(), directory: directory.into() })
+    }
+
     /// Runs all its tests.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
@@ -87,6 +104,9 @@ mod tests {
             executable: "/weir/target/debug/deps/udp-0".into(),
             directory: "/weir/tests".into(),
         };
+        assert_eq!(expected.name(), "udp");
+        let line = expected.to_line().unwrap_or_default();
+        assert_eq!(Program::from_line(&line).ok().as_ref(), Some(&expected));
         assert_eq!(program(&message("weir-tests", true), "weir-tests"), Some(expected));
         assert_eq!(program(&message("proxy-user", true), "weir-tests"), None);
         assert_eq!(program(&message("weir-tests", false), "weir-tests"), None);

@@ -51,6 +51,9 @@ const FOR_BENCHES: [(&str, &str); 5] = [
 ];
 /// What the scans run beside the tests' programs.
 const FOR_SCANS: [(&str, &str); 2] = [("testssl", "testssl.sh"), ("slowhttptest", "slowhttptest")];
+/// What tests on other kernels run beside the tests' programs.
+const FOR_GUESTS: [(&str, &str); 3] =
+    [("qemu-system-x86_64", "qemu-system-x86"), ("modprobe", "kmod"), ("depmod", "kmod")];
 /// nginx's stream module, and its package.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 /// What tests use of npm, by its folder below `tests` and below `target/tools`, and which
@@ -119,6 +122,12 @@ pub(crate) fn for_benches() -> Result<()> {
         toolchain::install_packages(&["libnginx-mod-stream"])?;
     }
     Ok(())
+}
+
+/// What tests on other kernels need.
+pub(crate) fn for_guests() -> Result<()> {
+    packages(&FOR_TESTS)?;
+    packages(&FOR_GUESTS)
 }
 
 /// What the scans need.
