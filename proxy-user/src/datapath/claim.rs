@@ -16,7 +16,17 @@ use super::{DatapathError, pins::at};
 /// The right to use and remove the pins, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Claim {
-    _locked: File,
+    locked: File,
+}
+
+/// A process that this one is starting has the file, too, until it becomes another program:
+/// merely to close it would leave the claim with that one for a moment.
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.locked, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the claim to the pins ends a moment late");
+        }
+    }
 }
 
 impl Claim {
@@ -24,7 +34,7 @@ impl Claim {
     pub(super) fn of(directory: &Path) -> Result<Self, DatapathError> {
         let file = File::open(directory).map_err(at(directory))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _locked: file }),
+            Ok(()) => Ok(Self { locked: file }),
             Err(Errno::WOULDBLOCK) => Err(DatapathError::InUse {
                 path: directory.to_owned(),
                 holder: holder(&file).unwrap_or_else(|| "another process".to_owned()),
