@@ -10,7 +10,7 @@ use proxy_common::{
     parse::Link,
 };
 
-use super::{end::give_up, sessions::Counted, translate::stays, ways};
+use super::{end::give_up, is_used, sessions::Counted, translate::stays, ways};
 use crate::{
     atomics::fetch_add,
     exit::count,
@@ -69,6 +69,9 @@ fn is_link_local(address: &Address) -> bool {
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn plane_dial(skb: *mut __sk_buff, packet: *const Packet, service: u32, link: u32) -> u32 {
+    if !is_used() {
+        return 0;
+    }
     // SAFETY: made from a reference that is held for the call.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     if is_link_local(&packet.source) || stays(packet).is_some() {

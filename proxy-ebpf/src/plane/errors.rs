@@ -17,7 +17,10 @@ use proxy_common::{
     parse::Link,
 };
 
-use super::translate::{BPF_F_IPV6, ports, replace_addresses, send, v4};
+use super::{
+    is_used,
+    translate::{BPF_F_IPV6, ports, replace_addresses, send, v4},
+};
 use crate::{
     linear::{NETWORK, V4, V6, has_ethernet, load_network},
     maps::NAT,
@@ -40,6 +43,9 @@ pub fn error(skb: *mut __sk_buff, link: Link) -> Option<Outcome> {
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn plane_error(skb: *mut __sk_buff, link: u32) -> u32 {
+    if !is_used() {
+        return 0;
+    }
     let link = if link == 0 { Link::None } else { Link::Ethernet };
     let ctx = TcContext::new(skb);
     let sent = match load_network::<1>(&ctx, 0) {

@@ -15,6 +15,8 @@ mod sessions;
 mod translate;
 mod ways;
 
+use aya_ebpf::Global;
+
 pub use begin::{answered_anew, dialled, open, replaced, take_on};
 pub use dial::Pair;
 pub use end::{ended, established, give_up, is_cut, plead_cut, refused};
@@ -22,3 +24,14 @@ pub use errors::error;
 pub use rate::Pleas;
 pub use sessions::began;
 pub use translate::{is_of_target, is_translated, stays, translate};
+
+/// Whether the plane is used at all: not on kernels before 6.12. The loader says so before
+/// anything is verified, and to the verifier it is a constant: what only the plane needs is
+/// passed over, and takes none of the little stack that 6.1 has for a chain of calls.
+#[unsafe(no_mangle)]
+static PLANE: Global<u32> = Global::new(1);
+
+#[inline(always)]
+fn is_used() -> bool {
+    PLANE.load() != 0
+}

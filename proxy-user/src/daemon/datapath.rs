@@ -121,6 +121,11 @@ impl Datapath {
         self.pins.maps()
     }
 
+    /// How its programs get into TC.
+    pub(super) fn attachment(&self) -> TcAttachment {
+        self.attacher.attachment()
+    }
+
     /// Brings a generation in force.
     pub(super) fn install(&mut self, generation: &Generation) -> Result<()> {
         self.tables.install(generation).context("the kernel's tables cannot be written")

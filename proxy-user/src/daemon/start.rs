@@ -30,7 +30,7 @@ use super::{
 use crate::{
     api::Gate,
     config::{self, Config, Keep},
-    datapath::{Network, Resetter, follow, queued},
+    datapath::{Network, Release, Resetter, follow, queued},
     flow::Tracker,
     http::{Http, auth::Authenticator, sso::Sso, tls::Certificates},
     policy::Policy,
@@ -120,6 +120,7 @@ pub(super) async fn start(
         Ok((datapath, kernel)) => (Some(datapath), Some(kernel), None),
         Err(fault) => (None, None, Some(fault)),
     };
+    tracing::info!("{}", Release::of_host().tell(datapath.as_ref().map(Datapath::attachment)));
     let (inbox, messages) = Inbox::channel();
     let epoch = kernel.as_ref().map_or(0, |kernel| kernel.epoch);
     let (writer, writer_thread) = start_writer(&config, &store, store_writer, &inbox, epoch)?;

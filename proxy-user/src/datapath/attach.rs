@@ -73,6 +73,11 @@ impl Attacher {
         Self { programs, links: pins.links(), clsact, attached: BTreeMap::new() }
     }
 
+    /// How programs get into TC.
+    pub fn attachment(&self) -> TcAttachment {
+        if self.clsact.is_some() { TcAttachment::Clsact } else { TcAttachment::Tcx }
+    }
+
     /// Where the programs are attached now.
     pub fn attached(&self) -> impl Iterator<Item = &Attached> {
         self.attached.values()

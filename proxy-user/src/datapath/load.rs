@@ -3,7 +3,7 @@
 use std::{os::fd::AsFd, path::Path};
 
 use super::{
-    Counters, DatapathError, Events, Flows, ForwardedFlows, HalfOpen, Tables,
+    Counters, DatapathError, Events, Flows, ForwardedFlows, HalfOpen, Release, Tables,
     backends::BackendMap,
     forwarded::SessionCounts,
     locals::Locals,
@@ -135,6 +135,8 @@ fn open(object: &[u8], pins: Option<&Path>, max_flows: u32) -> Result<Ebpf, Data
     let btf = Btf::from_sys_fs().ok();
     let mut loader = EbpfLoader::new();
     loader.btf(btf.as_ref());
+    let plane = u32::from(Release::of_host().has_plane());
+    loader.override_global("PLANE", &plane, true);
     for name in ["FLOWS", "UDP_FLOWS"] {
         loader.map_max_entries(name, max_flows);
     }

@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive};
 
-use rustix::system::uname;
-
 use crate::{
     config::{Config, Destination, Forward, Service, SourceAddress, Target, busy_ports},
-    datapath::{AnswerPorts, Backends, Egress, Network, TargetWay, egress, foreign_chains},
+    datapath::{
+        AnswerPorts, Backends, Egress, Network, Release, TargetWay, egress, foreign_chains,
+    },
     relay::TargetPlace,
 };
-
-/// The kernel from which on the kernel plane is used.
-const SINCE: (u32, u32) = (6, 12);
 
 /// What is known of the host that decides.
 pub(in crate::daemon) struct Host<'a> {
@@ -32,17 +29,8 @@ impl<'a> Host<'a> {
     ) -> Self {
         let chains = foreign_chains()
             .unwrap_or_else(|error| vec![format!("netfilter's, which cannot be read: {error}")]);
-        Self { network, places, unfit: unfit(), chains }
+        Self { network, places, unfit: Release::of_host().unfit(), chains }
     }
-}
-
-/// Why this kernel's plane is not used.
-fn unfit() -> Option<String> {
-    let name = uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    (version < SINCE).then(|| format!("kernel {release}: it takes {}.{}", SINCE.0, SINCE.1))
 }
 
 /// Who serves a service.
