@@ -90,6 +90,9 @@ enum Command {
         /// Lines as `test --kernel` writes them
         plan: PathBuf,
     },
+    /// Hold connections open until killed
+    #[command(subcommand, hide = true)]
+    Hold(bench::Hold),
 }
 
 fn main() -> ExitCode {
@@ -119,6 +122,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Ci => return ci::run_all(),
         Command::Guest { plan } => return guest::within(&plan),
         Command::Backend => backend::run(),
+        Command::Hold(end) => end.run(),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 use std::{fs, net::SocketAddr, path::Path, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use weir_tests::{ns::Namespace, ss, wait};
 
 use super::super::process::output;
@@ -16,6 +17,8 @@ pub(super) const WEB: u16 = 8080;
 const SECONDS: u32 = 2;
 const WARM_UP: u32 = 1;
 const CLIENTS: u32 = 64;
+/// What has wrk make a connection for each request.
+pub(super) const CLOSING: [&str; 2] = ["--header", "Connection: close"];
 
 /// A figure, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,32 +46,46 @@ impl Load {
     pub(super) fn run(self, clients: &Namespace, address: std::net::IpAddr) -> Result<f64> {
         match self {
             Self::Throughput => throughput(clients, SocketAddr::new(address, BULK)),
-            Self::Requests => wrk(clients, SocketAddr::new(address, WEB), &[]),
-            Self::Connections => {
-                wrk(clients, SocketAddr::new(address, WEB), &["--header", "Connection: close"])
-            }
+            Self::Requests => requests(clients, SocketAddr::new(address, WEB), &[]),
+            Self::Connections => requests(clients, SocketAddr::new(address, WEB), &CLOSING),
         }
     }
 }
 
 fn throughput(clients: &Namespace, target: SocketAddr) -> Result<f64> {
-    let mut command = clients.command("iperf3");
-    command.args(["--json", "--client", &target.ip().to_string()]);
-    command.args(["--port", &target.port().to_string()]);
-    command.args(["--time", &SECONDS.to_string(), "--omit", &WARM_UP.to_string()]);
-    let report: serde_json::Value = serde_json::from_str(&output(&mut command)?)?;
+    let report = iperf3(clients, target, &["--omit", &WARM_UP.to_string()])?;
     let rate = report["end"]["sum_received"]["bits_per_second"].as_f64();
     rate.map(|rate| rate / 1e9).with_context(|| format!("iperf3 gave no rate: {report}"))
 }
 
-fn wrk(clients: &Namespace, target: SocketAddr, more: &[&str]) -> Result<f64> {
+/// What iperf3 reports of a run.
+pub(super) fn iperf3(clients: &Namespace, target: SocketAddr, more: &[&str]) -> Result<Value> {
+    let mut command = clients.command("iperf3");
+    command.args(["--json", "--client", &target.ip().to_string()]);
+    command.args(["--port", &target.port().to_string()]);
+    command.args(["--time", &SECONDS.to_string()]).args(more);
+    Ok(serde_json::from_str(&output(&mut command)?)?)
+}
+
+fn requests(clients: &Namespace, target: SocketAddr, more: &[&str]) -> Result<f64> {
+    let report = wrk(clients, target, more)?;
+    rate(&report).with_context(|| report.clone())
+}
+
+/// What wrk reports of a run.
+pub(super) fn wrk(clients: &Namespace, target: SocketAddr, more: &[&str]) -> Result<String> {
     let mut command = clients.command("wrk");
     command.args(["--threads", "1", "--connections", &CLIENTS.to_string()]);
     command.args(["--duration", &format!("{SECONDS}s")]).args(more);
     let report = output(command.arg(format!("http://{target}/")))?;
     ensure!(!report.contains("Socket errors"), "{report}");
+    Ok(report)
+}
+
+/// Requests a second, of wrk's report.
+pub(super) fn rate(report: &str) -> Option<f64> {
     let rate = report.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-    rate.and_then(|rate| rate.trim().parse().ok()).with_context(|| report.clone())
+    rate?.trim().parse().ok()
 }
 
 /// The targets, in a namespace; they end with this.

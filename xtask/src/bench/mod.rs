@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures with their raw data and the machine.
 
 mod http;
+mod l4;
 mod large;
 mod load;
 mod pages;
@@ -27,7 +28,7 @@ use crate::{
     setup,
 };
 
-pub(crate) use store::fill;
+pub(crate) use self::{l4::Hold, store::fill};
 
 const RESULTS: &str = "benches/results";
 
@@ -40,6 +41,8 @@ pub(crate) enum Which {
     Routing,
     /// The relay beside HAProxy and nginx
     Relay,
+    /// Every way of Weir's from client to target beside routing, nftables, HAProxy and nginx
+    L4,
     /// Datagrams through the relay beside nginx and plain routing
     Udp,
     /// Memory for bodies of gigabytes over HTTP, and for connections that wait
@@ -74,6 +77,7 @@ pub(crate) fn run(which: &[Which], beside: &[PathBuf]) -> Result<()> {
             Which::Verdict => record("verdict", verdict::measure)?,
             Which::Routing => record("routing", routing::measure)?,
             Which::Relay => record("relay", relay::measure)?,
+            Which::L4 => record("l4", l4::measure)?,
             Which::Udp => record("udp", udp::measure)?,
             Which::Large => record("large", large::measure)?,
             Which::Http => record("http", http::measure)?,

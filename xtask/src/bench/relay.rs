@@ -10,8 +10,8 @@ use weir_tests::lab::{Lab, SERVER4};
 use super::{
     goal,
     load::{BULK, Load, Targets, WEB, wait_for},
-    proxies::{Proxy, versions},
-    routing::{NEIGHBOUR, prepare},
+    proxies::{BENCHED, Proxy, versions},
+    routing::prepare,
     stats::median,
 };
 use crate::build::{Options, release};
@@ -28,7 +28,7 @@ pub(super) fn measure() -> Result<Value> {
         let mut order = Proxy::ALL;
         order.rotate_left(round % Proxy::ALL.len());
         for proxy in order {
-            let started = proxy.start(&lab.server, NEIGHBOUR, &binary, dir.path())?;
+            let started = proxy.start(&lab.server, &BENCHED, &binary, dir.path())?;
             for port in [BULK, WEB] {
                 wait_for(&lab.server, port)?;
             }

@@ -1,7 +1,10 @@
 //! Datagrams through the relay, beside nginx and beside plain routing: client, proxy and
 //! target in a namespace each. Every round measures all of them, in changing order.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -12,18 +15,14 @@ use weir_tests::{
 
 use super::{
     goal,
-    load::{BULK, Targets, wait_for},
-    proxies::{Proxy, versions},
+    load::{BULK, Targets, iperf3, wait_for},
+    proxies::{BENCHED, Proxy, versions},
     routing::{NEIGHBOUR, prepare},
     stats::median,
 };
-use crate::{
-    build::{Options, release},
-    process::output,
-};
+use crate::build::{Options, release};
 
 const ROUNDS: usize = 7;
-const SECONDS: u32 = 2;
 
 /// Who passes datagrams on; `None`: the host itself routes.
 type Way = Option<Proxy>;
@@ -74,13 +73,19 @@ struct Arrived {
 
 impl Offer {
     fn run(self, clients: &Namespace, target: IpAddr) -> Result<Arrived> {
-        let mut command = clients.command("iperf3");
-        command.args(["--json", "--udp", "--client", &target.to_string()]);
-        command.args(["--port", &BULK.to_string(), "--length", &self.length.to_string()]);
-        command.args(["--bitrate", &(self.rate / self.sessions).to_string()]);
-        command.args(["--parallel", &self.sessions.to_string()]);
-        command.args(["--time", &SECONDS.to_string()]);
-        let report: Value = serde_json::from_str(&output(&mut command)?)?;
+        let report = iperf3(
+            clients,
+            SocketAddr::new(target, BULK),
+            &[
+                "--udp",
+                "--length",
+                &self.length.to_string(),
+                "--bitrate",
+                &(self.rate / self.sessions).to_string(),
+                "--parallel",
+                &self.sessions.to_string(),
+            ],
+        )?;
         let sum = &report["end"]["sum"];
         let figure = |key: &str| sum[key].as_f64().with_context(|| format!("{key}: {report}"));
         let (packets, lost) = (figure("packets")?, figure("lost_packets")?);
@@ -102,7 +107,7 @@ pub(super) fn measure() -> Result<Value> {
             // be taken for the next one's by iperf3.
             let started = match way {
                 Some(proxy) => {
-                    let started = proxy.start(&lab.server, NEIGHBOUR, &binary, dir.path())?;
+                    let started = proxy.start(&lab.server, &BENCHED, &binary, dir.path())?;
                     wait_for(&lab.server, BULK)?;
                     Some(started)
                 }
